@@ -1,0 +1,90 @@
+/* Invariant: an item belongs to exactly one place; a view that was not looked at says nothing. */
+#include "harness/compare/items.h"
+
+#include <stdlib.h>
+
+#include "reference/base/memory.h"
+
+static const char *const kind_names[QC_KINDS] = {"",       "missing",    "extra",        "rank",        "shape",
+                                                 "dtype",  "layout",     "cache-type",   "cache-length", "mask-length",
+                                                 "position", "nonfinite", "value",       "raised"};
+static const char *const status_names[] = {"unjudged", "conforms", "differs", "inherited", "missing", "extra", "waived"};
+
+const char *qc_kind_name(enum qc_kind kind) { return kind_names[kind]; }
+const char *qc_status_name(enum qc_status status) { return status_names[status]; }
+
+struct qc_items qc_items_make(int steps, int layers)
+{
+    size_t count = (size_t)(steps + 1) * (size_t)(layers + 1) * QW_SITES;
+    return (struct qc_items){.steps = steps, .layers = layers, .table = QW_NEW_ARRAY(struct qc_item, count)};
+}
+
+void qc_items_clear(struct qc_items *items)
+{
+    free(items->table);
+    free(items->ordered);
+    *items = (struct qc_items){0};
+}
+
+struct qc_item *qc_items_at(struct qc_items *items, enum qw_site site, int step, int layer)
+{
+    size_t row = (size_t)(step + 1) * (size_t)(items->layers + 1) + (size_t)(layer + 1);
+    struct qc_item *item = &items->table[row * QW_SITES + site];
+    item->site = site;
+    item->step = step;
+    item->layer = layer;
+    return item;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct qc_item *x = *(struct qc_item *const *)a, *y = *(struct qc_item *const *)b;
+    int by_step = x->step - y->step, by_layer = x->layer - y->layer;
+    int by_place = (int)qw_site_rows[x->site].place - (int)qw_site_rows[y->site].place;
+    return by_step ? by_step : by_place ? by_place : by_layer ? by_layer : (int)x->site - (int)y->site;
+}
+
+void qc_items_order(struct qc_items *items)
+{
+    size_t count = (size_t)(items->steps + 1) * (size_t)(items->layers + 1) * QW_SITES;
+    free(items->ordered);
+    items->ordered = QW_NEW_ARRAY(struct qc_item *, count);
+    items->count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (qc_item_status(&items->table[i]) != QC_UNJUDGED)
+            items->ordered[items->count++] = &items->table[i];
+    qsort(items->ordered, (size_t)items->count, sizeof *items->ordered, compare_places);
+}
+
+enum qc_status qc_item_status(const struct qc_item *item)
+{
+    const struct qc_view *view = qc_item_view(item);
+    if (item->reason)
+        return QC_WAIVED;
+    if (!view->looked)
+        return QC_UNJUDGED;
+    if (view->kind == QC_KIND_NONE)
+        return QC_CONFORMS;
+    if (view == &item->free && item->isolated.looked)
+        return QC_INHERITED;
+    return view->kind == QC_MISSING ? QC_MISSES : view->kind == QC_EXTRA ? QC_EXTRANEOUS : QC_DIFFERS;
+}
+
+const struct qc_view *qc_item_view(const struct qc_item *item)
+{
+    bool isolated_fails = item->isolated.looked && item->isolated.kind != QC_KIND_NONE;
+    return isolated_fails || !item->free.looked ? &item->isolated : &item->free;
+}
+
+bool qc_item_fails(const struct qc_item *item)
+{
+    enum qc_status status = qc_item_status(item);
+    return status == QC_DIFFERS || status == QC_MISSES || status == QC_EXTRANEOUS;
+}
+
+double qc_item_energy(const struct qc_item *item)
+{
+    if (!item->free.looked || item->free.kind == QC_KIND_NONE || item->reason)
+        return 0;
+    return item->free.kind == QC_VALUE ? item->free.difference.energy : 1;
+}

@@ -1,0 +1,379 @@
+/* Invariant: the free play sees nothing of the record but the call and the generated tokens. */
+#include "harness/compare/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/compare/replay.h"
+#include "harness/invariants/structure.h"
+#include "reference/base/memory.h"
+
+/* A play from the call on: the same step in both arithmetics. */
+struct play {
+    struct qw_cache truth, played;
+    bool alive; /* values are still known */
+};
+
+static const struct qc_step *recorded_step(const struct qc_judgement *judgement, int step)
+{
+    const struct qc_recording *recording = judgement->subject->recording;
+    return step < recording->steps ? &recording->step[step] : NULL;
+}
+
+/* ---- the cache after a step ---- */
+
+/* Recorded values of one half of one layer when they have the play's extents; free with free(). */
+static double *recorded_half(const struct qw_tensor *tensor, const struct qw_cache_layer *held, int64_t batch)
+{
+    struct qw_shape shape = qw_shape_of(4, batch, held->heads, held->length, held->head_size);
+    return tensor && tensor->data && qw_shape_equal(&tensor->shape, &shape) ? qw_tensor_doubles(tensor) : NULL;
+}
+
+/* Rows that were there before must come back as they were: [B,heads,S,D] with the first `old` of S rows. */
+static double *old_rows(const double *values, const struct qw_cache_layer *held, int64_t batch, int64_t old)
+{
+    int64_t D = held->head_size, S = held->length;
+    double *rows = QW_NEW_ARRAY(double, batch * held->heads * old * D);
+    for (int64_t i = 0; i < batch * held->heads; i++)
+        memcpy(rows + i * old * D, values + i * S * D, sizeof *rows * (size_t)(old * D));
+    return rows;
+}
+
+static struct qc_difference compare_old_rows(const double *recorded, const double *truth, const struct qw_cache_layer *held,
+                                             int64_t batch, int64_t old, double roundoff)
+{
+    double *was = old_rows(truth, held, batch, old), *is = old_rows(recorded, held, batch, old);
+    int64_t D = held->head_size, S = held->length;
+    struct qc_difference found = qc_difference_of(is, was, NULL, batch * held->heads * old * D, 0, roundoff);
+    int64_t row = old ? found.index / D : 0;
+    found.index = old ? ((row / old) * S + row % old) * D + found.index % D : 0;
+    free(was);
+    free(is);
+    return found;
+}
+
+static void compare_half(struct qc_judgement *judgement, int step, int layer, bool value, const struct play *play,
+                         int64_t old, bool isolated)
+{
+    const struct qc_cache *after = &recorded_step(judgement, step)->after;
+    const struct qw_cache_layer *t = &play->truth.layer[layer], *s = &play->played.layer[layer];
+    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
+    struct qc_view *view = isolated ? &item->isolated : &item->free;
+    const struct qw_tensor *tensor = layer < after->layers ? (value ? after->layer[layer].value : after->layer[layer].key) : NULL;
+    double *recorded = view->looked && view->kind == QC_KIND_NONE ? recorded_half(tensor, t, play->truth.batch) : NULL;
+    if (!recorded)
+        return;
+    double roundoff = qw_dtype_roundoff(judgement->subject->dtype);
+    const double *truth = value ? t->value : t->key;
+    view->difference = qc_difference_of(recorded, truth, value ? s->value : s->key,
+                                        play->truth.batch * t->heads * t->length * t->head_size, 1, roundoff);
+    if (old > 0) {
+        struct qc_difference kept = compare_old_rows(recorded, truth, t, play->truth.batch, old, roundoff);
+        if (!qc_conforms(kept.ratio))
+            view->difference = kept;
+    }
+    view->valued = true;
+    if (!qc_conforms(view->difference.ratio))
+        view->kind = view->difference.nonfinite ? QC_NONFINITE : QC_VALUE;
+    free(recorded);
+}
+
+/* `old`: rows that are copies in this view, so that they must be equal to the bit. */
+static void compare_after(struct qc_judgement *judgement, int step, const struct play *play, int64_t old, bool isolated)
+{
+    for (int layer = 0; layer < judgement->items.layers; layer++)
+        for (int value = 0; value < 2; value++)
+            compare_half(judgement, step, layer, value, play, old, isolated);
+}
+
+/* ---- the free view ---- */
+
+static struct play play_make(const struct qc_judgement *judgement)
+{
+    int64_t L = judgement->subject->model.config.layers, B = judgement->subject->call.batch;
+    return (struct play){qw_cache_make(L, B), qw_cache_make(L, B), judgement->subject->model.has_weights};
+}
+
+static void play_clear(struct play *play)
+{
+    qw_cache_clear(&play->truth);
+    qw_cache_clear(&play->played);
+}
+
+static bool cache_is_known(const struct qw_cache *cache)
+{
+    for (int64_t i = 0; i < cache->layers; i++)
+        if (cache->layer[i].length && !cache->layer[i].key)
+            return false;
+    return true;
+}
+
+/* Logits rows that the record keeps: as many as it has, or all where it has all of its own positions. */
+static int64_t logits_rows(const struct qc_step *recorded, int64_t own, int64_t queries)
+{
+    const struct qc_tap *tap = recorded ? qc_step_tap(recorded, "lm_head") : NULL;
+    int64_t rows = tap && tap->tensor->shape.rank == 3 ? tap->tensor->shape.dim[1] : 1;
+    return rows == own || rows > queries || rows < 1 ? queries : rows;
+}
+
+/* Positions that the recorded step was given; -1 when it does not say. */
+static int64_t recorded_queries(const struct qc_step *recorded)
+{
+    const struct qw_tensor *ids = recorded ? recorded->input[QC_INPUT_IDS] : NULL;
+    const struct qw_tensor *embeds = recorded ? recorded->input[QC_INPUTS_EMBEDS] : NULL;
+    const struct qw_tensor *given = embeds ? embeds : ids;
+    return given && given->shape.rank >= 2 ? given->shape.dim[1] : -1;
+}
+
+/* Without values only the lengths go on. */
+static void advance_structure(struct qw_cache *cache, const struct qw_config *config, int64_t queries)
+{
+    for (int64_t i = 0; i < cache->layers; i++) {
+        free(cache->layer[i].key);
+        free(cache->layer[i].value);
+        cache->layer[i] = (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL, NULL};
+    }
+}
+
+static int first_misfit(const struct qw_cache *cache, const struct qw_config *config)
+{
+    for (int layer = 0; layer < cache->layers; layer++)
+        if (!qw_cache_joins(cache, layer, config->kv_heads, config->head_size))
+            return layer;
+    return -1;
+}
+
+static void judge_cache_values(struct qc_judgement *judgement, int step, const struct play *play)
+{
+    const struct qc_cache *before = &recorded_step(judgement, step)->before;
+    double roundoff = qw_dtype_roundoff(judgement->subject->dtype);
+    for (int layer = 0; layer < judgement->items.layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            const struct qw_cache_layer *t = &play->truth.layer[layer], *s = &play->played.layer[layer];
+            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+            const struct qw_tensor *tensor = layer < before->layers ? (value ? before->layer[layer].value : before->layer[layer].key) : NULL;
+            double *recorded = item->free.looked && item->free.kind == QC_KIND_NONE ? recorded_half(tensor, t, play->truth.batch) : NULL;
+            if (!recorded)
+                continue;
+            item->free.difference = qc_difference_of(recorded, value ? t->value : t->key, value ? s->value : s->key,
+                                                     play->truth.batch * t->heads * t->length * t->head_size, 1, roundoff);
+            item->free.valued = true;
+            if (!qc_conforms(item->free.difference.ratio))
+                item->free.kind = item->free.difference.nonfinite ? QC_NONFINITE : QC_VALUE;
+            free(recorded);
+        }
+}
+
+/* Plays one step by value, or lets only the lengths go on where values are not known. */
+static void play_step(struct qc_judgement *judgement, int step, struct play *play, const struct qw_handover *handover,
+                      int64_t rows)
+{
+    const struct qw_config *config = &judgement->subject->model.config;
+    int stopped = first_misfit(&play->truth, config);
+    play->alive = play->alive && cache_is_known(&play->truth) && (handover->input_ids || handover->inputs_embeds);
+    if (play->alive && recorded_step(judgement, step)) {
+        struct qc_replay replay = {judgement, step, false, handover, &play->truth, &play->played, rows};
+        int layer = qc_replay_run(&replay);
+        stopped = layer >= 0 ? layer : stopped;
+    } else {
+        play->alive = false;
+        advance_structure(&play->truth, config, handover->queries);
+    }
+    if (stopped >= 0)
+        judgement->stop = (struct qc_stop){true, step, stopped};
+}
+
+static void judge_freely(struct qc_judgement *judgement, int step, struct play *play)
+{
+    const struct qc_subject *subject = judgement->subject;
+    const struct qc_step *recorded = recorded_step(judgement, step);
+    struct qw_handover handover = qw_protocol_hand_over(&play->truth, &subject->call, &subject->adapter, &subject->model,
+                                                        &judgement->rules, step);
+    struct qw_handover twin = qw_protocol_hand_over(&play->played, &subject->call, &subject->adapter, &subject->model,
+                                                    &judgement->rules, step);
+    int64_t past = qw_cache_length(&play->truth), own = recorded_queries(recorded);
+    int64_t rows = logits_rows(recorded, own, handover.queries);
+    struct qc_extents extents = {handover.queries, past, rows, handover.embeds};
+    qc_judge_received(judgement, step, &handover);
+    qc_judge_before(judgement, step, &play->truth);
+    qc_judge_taps(judgement, step, &extents, false);
+    qc_judge_after(judgement, step, subject->call.use_cache ? past + handover.queries : -1, false);
+    judgement->expected_lengths[step] = subject->call.use_cache ? past + handover.queries : 0;
+    if (play->alive && recorded && step > 0 && subject->call.use_cache)
+        judge_cache_values(judgement, step, play);
+    play_step(judgement, step, play, &handover, rows);
+    if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
+        compare_after(judgement, step, play, 0, false);
+    qw_handover_clear(&handover);
+    qw_handover_clear(&twin);
+}
+
+/* ---- the isolated view ---- */
+
+/* Fills a cache with what the record says was handed in; false when that cannot be played. */
+static bool fill_from_record(struct qw_cache *cache, const struct qc_cache *recorded)
+{
+    if (qc_cache_rows(recorded) == 0)
+        return true;
+    if (recorded->layers != cache->layers)
+        return false;
+    for (int layer = 0; layer < recorded->layers; layer++) {
+        const struct qw_tensor *key = recorded->layer[layer].key, *value = recorded->layer[layer].value;
+        if (!key || !value || !key->data || !value->data || key->shape.rank != 4 || !qw_shape_equal(&key->shape, &value->shape) ||
+            key->shape.dim[0] != cache->batch)
+            return false;
+        double *keys = qw_tensor_doubles(key), *values = qw_tensor_doubles(value);
+        qw_cache_fill(cache, layer, keys, values, key->shape.dim[1], key->shape.dim[2], key->shape.dim[3]);
+        free(keys);
+        free(values);
+    }
+    return true;
+}
+
+/* The positions that the model derives from what it was given: stated ones, or past + index. */
+static int64_t *given_positions(const struct qc_step *recorded, int64_t B, int64_t q, int64_t past)
+{
+    const struct qw_tensor *stated = recorded->input[QC_POSITION_IDS];
+    int64_t *position = QW_NEW_ARRAY(int64_t, B * q);
+    bool usable = stated && stated->data && stated->shape.rank == 2 && stated->shape.dim[1] == q &&
+                  (stated->shape.dim[0] == B || stated->shape.dim[0] == 1);
+    for (int64_t i = 0; i < B * q; i++)
+        position[i] = usable ? (int64_t)qw_tensor_at(stated, stated->shape.dim[0] == 1 ? i % q : i) : past + i % q;
+    return position;
+}
+
+/* What the record says was handed over; false when it cannot be played (absent, without data, a mask of four axes). */
+static bool given_handover(struct qw_handover *handover, const struct qc_subject *subject, const struct qc_step *recorded)
+{
+    const struct qw_tensor *ids = recorded->input[QC_INPUT_IDS], *embeds = recorded->input[QC_INPUTS_EMBEDS];
+    const struct qw_tensor *mask = recorded->input[QC_ATTENTION_MASK], *given = embeds ? embeds : ids;
+    int64_t B = subject->call.batch;
+    *handover = (struct qw_handover){.batch = B, .queries = recorded_queries(recorded), .embeds = embeds != NULL};
+    if (!given || !given->data || given->shape.dim[0] != B || given->shape.rank != (embeds ? 3 : 2) || handover->queries < 1 ||
+        (embeds && embeds->shape.dim[2] != subject->model.config.hidden) || (!embeds && ids->dtype != QW_I64) ||
+        (mask && (!mask->data || mask->shape.rank != 2 || mask->shape.dim[0] != B)))
+        return false;
+    if (embeds)
+        handover->inputs_embeds = qw_tensor_doubles(embeds);
+    else
+        handover->input_ids = qw_memdup(ids->data, (size_t)qw_shape_count(&ids->shape), sizeof(int64_t));
+    handover->mask = mask ? qw_tensor_doubles(mask) : NULL;
+    handover->mask_length = mask ? mask->shape.dim[1] : 0;
+    handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
+    handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
+    return true;
+}
+
+static void judge_isolated(struct qc_judgement *judgement, int step)
+{
+    const struct qc_subject *subject = judgement->subject;
+    const struct qc_step *recorded = recorded_step(judgement, step);
+    struct play play = play_make(judgement);
+    struct qw_handover handover;
+    int64_t past = qc_cache_rows(&recorded->before), queries = recorded_queries(recorded);
+    struct qc_extents extents = {queries, past, logits_rows(recorded, queries, queries), recorded->input[QC_INPUTS_EMBEDS] != NULL};
+    if (step > 0 && subject->call.use_cache)
+        qc_judge_handed_back(judgement, step);
+    if (queries > 0) {
+        qc_judge_taps(judgement, step, &extents, true);
+        qc_judge_after(judgement, step, subject->call.use_cache ? past + queries : -1, true);
+    }
+    bool playable = given_handover(&handover, subject, recorded) && play.alive &&
+                    fill_from_record(&play.truth, &recorded->before) && fill_from_record(&play.played, &recorded->before);
+    if (playable) {
+        struct qc_replay replay = {judgement, step, true, &handover, &play.truth, &play.played, extents.rows};
+        if (qc_replay_run(&replay) < 0 && subject->call.use_cache)
+            compare_after(judgement, step, &play, past, true);
+    }
+    qw_handover_clear(&handover);
+    play_clear(&play);
+}
+
+/* ---- the whole ---- */
+
+/* Whether the module in which the run raised lies in the attention at which the play cannot go on. */
+static bool predicts_raise(const struct qc_judgement *judgement)
+{
+    const struct qc_recording *recording = judgement->subject->recording;
+    char path[64];
+    snprintf(path, sizeof path, "model.layers.%d.self_attn", judgement->stop.layer);
+    return recording->raised && judgement->stop.stopped && judgement->stop.step == recording->steps - 1 &&
+           recording->step[judgement->stop.step].raised && !strncmp(recording->raised_at, path, strlen(path));
+}
+
+static void note_steps_beyond(struct qc_judgement *judgement, int first)
+{
+    for (int step = first; step < judgement->subject->recording->steps; step++) {
+        struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_INPUT_IDS, step, -1);
+        item->recorded = item->free.looked = true;
+        item->free.kind = QC_EXTRA;
+    }
+}
+
+/* A raise is a difference of its own only when nothing before it differs. */
+static void note_raise(struct qc_judgement *judgement)
+{
+    const struct qc_recording *recording = judgement->subject->recording;
+    bool inside = recording->steps > 0 && recording->step[recording->steps - 1].raised;
+    int step = recording->steps == 0 ? -1 : inside ? recording->steps - 1 : recording->steps;
+    struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_CALL, step, -1);
+    item->recorded = item->free.looked = true;
+    item->free.kind = QC_RAISED;
+    item->expected = recording->steps == 0;
+}
+
+void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated)
+{
+    int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
+    int played = subject->recording->raised && recorded < expected ? recorded : expected;
+    int steps = recorded > played ? recorded : played;
+    *judgement = (struct qc_judgement){.subject = subject, .rules = *rules, .steps = steps, .consequence.first_flip = -1};
+    judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
+    judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
+    struct play play = play_make(judgement);
+    qc_judge_prompt(judgement);
+    for (int step = 0; step < played; step++) {
+        if (!judgement->stop.stopped)
+            judge_freely(judgement, step, &play);
+        if (isolated && step < recorded)
+            judge_isolated(judgement, step);
+    }
+    judgement->values = play.alive || judgement->consequence.compared > 0;
+    note_steps_beyond(judgement, played);
+    judgement->raise_predicted = predicts_raise(judgement);
+    if (subject->recording->raised && !judgement->raise_predicted)
+        note_raise(judgement);
+    qc_items_order(&judgement->items);
+    play_clear(&play);
+}
+
+void qc_judgement_clear(struct qc_judgement *judgement)
+{
+    qc_items_clear(&judgement->items);
+    free(judgement->expected_lengths);
+    *judgement = (struct qc_judgement){0};
+}
+
+double qc_judgement_energy(const struct qc_judgement *judgement)
+{
+    double energy = 0;
+    for (int i = 0; i < judgement->items.count; i++)
+        energy += qc_item_energy(judgement->items.ordered[i]);
+    return energy;
+}
+
+const struct qc_item *qc_judgement_first(const struct qc_judgement *judgement)
+{
+    const struct qc_item *inherited = NULL, *raised = NULL;
+    for (int i = 0; i < judgement->items.count; i++) {
+        const struct qc_item *item = judgement->items.ordered[i];
+        if (item->free.kind == QC_RAISED)
+            raised = item;
+        else if (qc_item_fails(item))
+            return item;
+        else if (!inherited && qc_item_status(item) == QC_INHERITED)
+            inherited = item;
+    }
+    return inherited ? inherited : raised;
+}

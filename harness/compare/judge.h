@@ -1,0 +1,49 @@
+/* Plays the recorded call under given rules and holds every site of the record
+ * against the play.
+ *
+ * Two views of a site.  Free-running: the play from the call on, with its own
+ * cache.  Isolated: each module fed with what the record says that it was
+ * given in that step.  A site that fails only in the free view inherited its
+ * error; the first site that fails in its own right is where things part. */
+#ifndef QC_COMPARE_JUDGE_H
+#define QC_COMPARE_JUDGE_H
+
+#include "harness/compare/items.h"
+#include "harness/compare/subject.h"
+
+/* What the difference does to the tokens: the record's next-token logits against the healthy play's. */
+struct qc_consequence {
+    int compared;          /* steps whose last logits could be compared */
+    int agreed;            /* … with the same largest logit */
+    int first_flip;        /* first step with another largest logit; -1: none */
+    double largest_kl;     /* largest Kullback-Leibler divergence KL(play || record), in nats */
+};
+
+/* Where a play cannot go on: keys that cannot be joined to the cache. */
+struct qc_stop {
+    bool stopped;
+    int step, layer;
+};
+
+struct qc_judgement {
+    const struct qc_subject *subject;
+    struct qw_rules rules;
+    struct qc_items items;
+    struct qc_stop stop;              /* of the free play */
+    bool values;                      /* values could be played freely from the call on */
+    bool raise_predicted;             /* the run raised where the play stops */
+    struct qc_consequence consequence;
+    int64_t *expected_lengths;        /* [steps] cache length after each step in the play */
+    int steps;                        /* steps that were judged: recorded or expected, whichever is more */
+};
+
+/* `isolated`: look at both views (the verdict); false: only at the free one (trying a deviation). */
+void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated);
+void qc_judgement_clear(struct qc_judgement *judgement);
+
+/* E(record, play): sum of the items' energies, and 1 for a raise that the play does not predict. */
+double qc_judgement_energy(const struct qc_judgement *judgement);
+/* First item that fails, in its own right if there is one, else inherited; NULL when everything conforms. */
+const struct qc_item *qc_judgement_first(const struct qc_judgement *judgement);
+
+#endif

@@ -1,0 +1,42 @@
+/* The noise floor, and the one comparison against a bound.
+ *
+ * For a site with recorded value r, truth t (the reference in float64) and the
+ * reference's own play in the record's arithmetic s:
+ *
+ *   floor = max |s - t|  +  u sqrt(n) rms(t)        u unit roundoff of the record's dtype,
+ *                                                   n products that one element sums
+ *   ratio = max |r - t| / floor
+ *
+ * The first term is what this very computation loses to rounding; the second is
+ * what a sum of n products of that size loses on average whatever the order of
+ * its terms, for tensors so small that one play's rounding is no sample.
+ * Copied data (n = 0) has floor 0: equal bits conform, anything else does not. */
+#ifndef QC_COMPARE_NOISE_H
+#define QC_COMPARE_NOISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The multiple of the floor up to which a site conforms; README shows the distribution that it was chosen from. */
+#define QC_NOISE_MULTIPLE 8.0
+
+/* The only place where a verdict is taken from a number: accepts, so that NaN fails. */
+bool qc_conforms(double ratio);
+
+/* How one recorded tensor differs from the truth. */
+struct qc_difference {
+    double ratio;    /* max |r - t| / floor; 0 when equal, infinity when the floor is 0 or r is not finite */
+    double max_abs;  /* max |r - t| */
+    double rms;      /* root mean square of r - t */
+    double ulp;      /* max |r - t| in units in the last place of t there */
+    double energy;   /* mean squared error / mean square of t; 0 when it conforms */
+    int64_t index;   /* flat index of the largest error, or of the first non-finite element */
+    double expected, observed; /* t and r there */
+    bool nonfinite;  /* r has a NaN or an infinity where t has none */
+};
+
+/* Compares `count` elements.  `played` is s; NULL for copied data. */
+struct qc_difference qc_difference_of(const double *recorded, const double *truth, const double *played, int64_t count,
+                                      int64_t sum, double roundoff);
+
+#endif

@@ -1,0 +1,184 @@
+/* Invariant: memory holds the taps of one stage only, whatever the depth of the model. */
+#include "harness/compare/replay.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+#include "reference/letters.h"
+
+struct seen {
+    enum qw_site site;
+    int layer;
+    struct qw_shape shape;
+    double *value;
+};
+
+/* The taps of one stage of one play. */
+struct collector {
+    const struct qc_replay *replay;
+    int count;
+    struct seen seen[16];
+};
+
+static const struct qc_step *step_of(const struct qc_replay *replay)
+{
+    return &replay->judgement->subject->recording->step[replay->step];
+}
+
+static const struct qw_tensor *recorded_tap(const struct qc_replay *replay, enum qw_site site, int layer)
+{
+    char path[160];
+    qw_site_path(path, sizeof path, site, layer);
+    const struct qc_tap *tap = qc_step_tap(step_of(replay), path);
+    return tap ? tap->tensor : NULL;
+}
+
+/* The recorded values in the extents of the play, or NULL when they are not there or of other extents.  One batch row
+ * stands for all where the library computes a rotary table once. */
+static double *recorded_values(const struct qw_tensor *tensor, const struct qw_shape *shape)
+{
+    if (!tensor || !tensor->data || tensor->shape.rank != shape->rank)
+        return NULL;
+    int64_t have = qw_shape_count(&tensor->shape), want = qw_shape_count(shape);
+    bool one_row = tensor->shape.dim[0] == 1 && have * shape->dim[0] == want;
+    if (!qw_shape_equal(&tensor->shape, shape) && !one_row)
+        return NULL;
+    double *values = QW_NEW_ARRAY(double, want);
+    for (int64_t first = 0; first < want; first += have)
+        qw_tensor_read(values + first, tensor, 0, have);
+    return values;
+}
+
+static void collect(void *user, enum qw_site site, int layer, double *value, const struct qw_shape *shape)
+{
+    struct collector *collector = user;
+    size_t count = (size_t)qw_shape_count(shape);
+    collector->seen[collector->count++] = (struct seen){site, layer, *shape, qw_memdup(value, count, sizeof *value)};
+    if (!collector->replay->isolated)
+        return;
+    double *given = recorded_values(recorded_tap(collector->replay, site, layer), shape);
+    if (given)
+        memcpy(value, given, count * sizeof *value);
+    free(given);
+}
+
+static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
+{
+    struct qw_letters letters = qw_letters_of(&replay->judgement->subject->model.config);
+    return qw_extent_from_letters(qw_site_rows[site].sum, &letters);
+}
+
+static void note_value(struct qc_view *view, const struct qc_difference *difference)
+{
+    view->valued = true;
+    view->difference = *difference;
+    if (!qc_conforms(difference->ratio))
+        view->kind = difference->nonfinite ? QC_NONFINITE : QC_VALUE;
+}
+
+static void compare_seen(const struct qc_replay *replay, const struct seen *truth, const struct seen *played)
+{
+    struct qc_item *item = qc_items_at(&replay->judgement->items, truth->site, replay->step, truth->layer);
+    struct qc_view *view = replay->isolated ? &item->isolated : &item->free;
+    double *recorded = view->looked && view->kind == QC_KIND_NONE
+                           ? recorded_values(recorded_tap(replay, truth->site, truth->layer), &truth->shape)
+                           : NULL;
+    if (!recorded)
+        return;
+    double roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
+    bool copied = truth->site == QW_SITE_EMBED;
+    struct qc_difference difference = qc_difference_of(recorded, truth->value, copied ? NULL : played->value,
+                                                       qw_shape_count(&truth->shape), sum_of(replay, truth->site), roundoff);
+    note_value(view, &difference);
+    free(recorded);
+}
+
+/* KL(p || q) of two rows of logits, in nats. */
+static double divergence(const double *p, const double *q, int64_t n)
+{
+    double top_p = p[0], top_q = q[0], sum_p = 0, sum_q = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        top_p = fmax(top_p, p[i]);
+        top_q = fmax(top_q, q[i]);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        sum_p += exp(p[i] - top_p);
+        sum_q += exp(q[i] - top_q);
+    }
+    for (int64_t i = 0; i < n; i++)
+        sum += exp(p[i] - top_p) / sum_p * ((p[i] - top_p - log(sum_p)) - (q[i] - top_q - log(sum_q)));
+    return sum;
+}
+
+static int64_t largest(const double *row, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (row[i] > row[best])
+            best = i;
+    return best;
+}
+
+/* Next-token logits of the free play against the record's, batch row by batch row. */
+static void weigh_logits(const struct qc_replay *replay, const struct seen *truth)
+{
+    struct qc_consequence *consequence = &replay->judgement->consequence;
+    const struct qw_tensor *tap = recorded_tap(replay, QW_SITE_LM_HEAD, -1);
+    int64_t B = truth->shape.dim[0], rows = truth->shape.dim[1], V = truth->shape.dim[2];
+    if (!tap || !tap->data || tap->shape.rank != 3 || tap->shape.dim[0] != B || tap->shape.dim[2] != V || !tap->shape.dim[1])
+        return;
+    bool agreed = true;
+    double *row = QW_NEW_ARRAY(double, V);
+    for (int64_t b = 0; b < B; b++) {
+        const double *play = truth->value + (b * rows + rows - 1) * V;
+        qw_tensor_read(row, tap, (b * tap->shape.dim[1] + tap->shape.dim[1] - 1) * V, V);
+        agreed = agreed && largest(play, V) == largest(row, V);
+        consequence->largest_kl = fmax(consequence->largest_kl, divergence(play, row, V));
+    }
+    free(row);
+    consequence->compared++;
+    consequence->agreed += agreed;
+    if (!agreed && consequence->first_flip < 0)
+        consequence->first_flip = replay->step;
+}
+
+/* Compares what both plays saw in this stage, and forgets it. */
+static void compare_stage(const struct qc_replay *replay, struct collector *truth, struct collector *played)
+{
+    for (int i = 0; i < truth->count; i++) {
+        compare_seen(replay, &truth->seen[i], &played->seen[i]);
+        if (truth->seen[i].site == QW_SITE_LM_HEAD && !replay->isolated)
+            weigh_logits(replay, &truth->seen[i]);
+        free(truth->seen[i].value);
+        free(played->seen[i].value);
+    }
+    truth->count = played->count = 0;
+}
+
+int qc_replay_run(struct qc_replay *replay)
+{
+    const struct qw_model *model = &replay->judgement->subject->model;
+    const struct qw_rules *rules = &replay->judgement->rules;
+    struct collector truth = {.replay = replay}, played = {.replay = replay};
+    struct qw_pass t = qw_pass_begin(model, &qw_f64, rules, replay->handover, replay->truth, (struct qw_tap){collect, &truth});
+    struct qw_pass s = qw_pass_begin(model, &qw_f32, rules, replay->handover, replay->played, (struct qw_tap){collect, &played});
+    compare_stage(replay, &truth, &played);
+    int stopped = -1;
+    for (int layer = 0; layer < model->config.layers && stopped < 0; layer++) {
+        bool joined = qw_pass_block(&t, layer);
+        qw_pass_block(&s, layer);
+        compare_stage(replay, &truth, &played);
+        if (!joined)
+            stopped = layer;
+    }
+    if (stopped < 0) {
+        qw_pass_end(&t, replay->rows);
+        qw_pass_end(&s, replay->rows);
+        compare_stage(replay, &truth, &played);
+    }
+    qw_pass_clear(&t);
+    qw_pass_clear(&s);
+    return stopped;
+}

@@ -1,0 +1,250 @@
+/* Invariant: a subject that was made is covered, and its token ids lie within the vocabulary. */
+#include "harness/compare/subject.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/file.h"
+#include "reference/base/memory.h"
+
+static bool skip(struct qw_error *error, const char *place, const char *what)
+{
+    return qw_fail(error, QW_ERROR_UNSUPPORTED, place, "", "%s is outside what this version covers", what);
+}
+
+/* ---- coverage ---- */
+
+static bool check_class(struct qc_subject *subject, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    if (strcmp(recording->model_class, "Qwen2ForCausalLM"))
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@class", "",
+                       "the model class %.80s is outside what this version covers (Qwen2ForCausalLM)", recording->model_class);
+    if (!qw_dtype_from_name(&subject->dtype, recording->model_dtype))
+        return qw_fail(error, QW_ERROR_INPUT, "/model@dtype", "see the recording format, version 1",
+                       "\"%.40s\" names no element type of the format", recording->model_dtype);
+    if (subject->dtype != QW_F32)
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32",
+                       "the arithmetic of %s is outside what this version covers", recording->model_dtype);
+    return true;
+}
+
+/* Arguments of generate() that change how often, or with what, the base model is called. */
+static bool check_kwargs(const struct qw_json *kwargs, struct qw_error *error)
+{
+    static const char *const uncovered[] = {"assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size",
+                                            "penalty_alpha",   "cache_implementation",     "num_return_sequences",
+                                            "past_key_values", "inputs_embeds"};
+    for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
+        if (!qw_json_is_null(qw_json_get(kwargs, uncovered[i])) && qw_json_get_int(kwargs, uncovered[i], 0) != 1)
+            return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kwargs", "",
+                           "a call with %s is outside what this version covers", uncovered[i]);
+    return qw_json_get_int(kwargs, "num_beams", 1) == 1 || skip(error, "/call@kwargs", "beam search");
+}
+
+static bool check_call(const struct qc_recording *recording, struct qw_error *error)
+{
+    if (strcmp(recording->call_kind, "generate") && strcmp(recording->call_kind, "forward"))
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kind", "", "a call of kind \"%.40s\" is outside what this version covers",
+                       recording->call_kind);
+    if (!recording->input_ids)
+        return skip(error, "/call/input_ids", "a call that is not given token ids");
+    const struct qw_tensor *mask = recording->attention_mask;
+    for (int64_t i = 0; mask && i < qw_shape_count(&mask->shape); i++)
+        if (qw_tensor_at(mask, i) == 0)
+            return skip(error, "/call/attention_mask", "padding");
+    return check_kwargs(recording->call_kwargs, error);
+}
+
+static bool check_caches(const struct qc_recording *recording, struct qw_error *error)
+{
+    enum qw_cache_kind kind;
+    for (int s = 0; s < recording->steps; s++) {
+        const struct qc_cache *caches[] = {&recording->step[s].before, &recording->step[s].after};
+        for (int i = 0; i < 2; i++)
+            if (caches[i]->present && !qw_cache_kind_from_name(&kind, caches[i]->type))
+                return qw_fail(error, QW_ERROR_UNSUPPORTED, "/steps", "", "a cache of type %.80s is outside what this version covers",
+                               caches[i]->type);
+    }
+    return true;
+}
+
+/* ---- ids ---- */
+
+static bool check_ids(const struct qw_tensor *ids, int64_t vocab, const char *place, struct qw_error *error)
+{
+    for (int64_t i = 0; ids && ids->data && i < qw_shape_count(&ids->shape); i++)
+        if (qw_tensor_at(ids, i) < 0 || qw_tensor_at(ids, i) >= (double)vocab)
+            return qw_fail(error, QW_ERROR_INPUT, place, "the ids belong to another vocabulary than the model's",
+                           "token id %lld lies outside the vocabulary of %lld", (long long)qw_tensor_at(ids, i), (long long)vocab);
+    return true;
+}
+
+static bool check_all_ids(const struct qc_subject *subject, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    int64_t vocab = subject->model.config.vocab;
+    bool ok = check_ids(recording->input_ids, vocab, "/call/input_ids", error) &&
+              check_ids(recording->output_ids, vocab, "/call/output_ids", error);
+    for (int s = 0; ok && s < recording->steps; s++)
+        ok = check_ids(recording->step[s].input[QC_INPUT_IDS], vocab, "/steps/*/received/input_ids", error);
+    return ok;
+}
+
+static int64_t *integers_of(const struct qw_tensor *tensor)
+{
+    if (!tensor)
+        return NULL;
+    return qw_memdup(tensor->data, (size_t)qw_shape_count(&tensor->shape), sizeof(int64_t));
+}
+
+/* Output ids are known only of a run that returned; up to a raise, the tokens that were fed tell them. */
+static int64_t *fed_ids(int64_t *generated, const struct qc_recording *recording, int64_t batch, int64_t tokens)
+{
+    int64_t steps = recording->steps > 1 ? recording->steps : 1;
+    int64_t *ids = QW_NEW_ARRAY(int64_t, batch * (tokens + steps));
+    for (int64_t b = 0; b < batch; b++) {
+        int64_t *row = ids + b * (tokens + steps);
+        for (int64_t t = 0; t < tokens; t++)
+            row[t] = (int64_t)qw_tensor_at(recording->input_ids, b * tokens + t);
+        for (int64_t s = 1; s < recording->steps; s++) {
+            const struct qw_tensor *fed = recording->step[s].input[QC_INPUT_IDS];
+            int64_t count = fed && fed->data ? qw_shape_count(&fed->shape) : 0;
+            if (count >= batch)
+                row[tokens + s - 1] = (int64_t)qw_tensor_at(fed, (b + 1) * (count / batch) - 1);
+        }
+    }
+    *generated = steps;
+    return ids;
+}
+
+static void make_call(struct qc_subject *subject)
+{
+    const struct qc_recording *recording = subject->recording;
+    struct qw_call *call = &subject->call;
+    call->generate = !strcmp(recording->call_kind, "generate");
+    call->use_cache = recording->use_cache;
+    call->batch = recording->input_ids->shape.dim[0];
+    call->tokens = recording->input_ids->shape.dim[1];
+    call->input_ids = integers_of(recording->input_ids);
+    call->mask = integers_of(recording->attention_mask);
+    if (recording->output_ids) {
+        call->output_ids = integers_of(recording->output_ids);
+        call->generated = recording->output_ids->shape.dim[1] - call->tokens;
+    } else if (call->generate) {
+        call->output_ids = fed_ids(&call->generated, recording, call->batch, call->tokens);
+    }
+}
+
+/* ---- weights ---- */
+
+/* The folder to read, or NULL when the weights are embedded or were not kept; free with free(). */
+static char *folder_of(const struct qc_recording *recording, const struct qc_weights *weights, const char *override)
+{
+    if (override)
+        return qw_strdup(override);
+    if (weights->embedded.count || !weights->folder[0])
+        return NULL;
+    char *base = qw_path_folder(recording->path), *folder = qw_path_join(base, weights->folder);
+    free(base);
+    return folder;
+}
+
+static void move_tensors(struct qw_tensors *to, const struct qw_tensors *from)
+{
+    for (int i = 0; i < from->count; i++) {
+        const struct qw_tensor *tensor = from->item[i].tensor;
+        struct qw_tensor *copy = qw_tensor_structure(tensor->dtype, &tensor->shape);
+        copy->data = qw_memdup(tensor->data, (size_t)qw_shape_count(&tensor->shape), qw_dtype_bytes(tensor->dtype));
+        qw_tensors_add(to, from->item[i].name, copy);
+    }
+}
+
+static bool make_model(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    char *folder = folder_of(recording, &recording->model_weights, places->model);
+    const char *digest = places->model ? "" : recording->model_weights.digest;
+    struct qw_config config = subject->model.config;
+    bool ok = true;
+    if (folder) {
+        ok = qw_model_read_folder(&subject->model, folder, &config, digest, error);
+    } else if (recording->model_weights.embedded.count) {
+        move_tensors(&subject->model.tensors, &recording->model_weights.embedded);
+        ok = qw_model_bind(&subject->model, error);
+        qw_error_in_file(error, recording->path);
+    }
+    free(folder);
+    return ok;
+}
+
+static bool make_adapter(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    if (!recording->has_adapter)
+        return true;
+    char *folder = folder_of(recording, &recording->adapter_weights, places->adapter);
+    const char *digest = places->adapter ? "" : recording->adapter_weights.digest;
+    bool ok = qw_adapter_read_config(&subject->adapter, recording->peft_type, recording->adapter_config, "/adapter@config", error);
+    if (ok && folder) {
+        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error);
+    } else if (ok && recording->adapter_weights.embedded.count) {
+        move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded);
+        ok = qw_adapter_bind(&subject->adapter, error);
+    }
+    free(folder);
+    return ok;
+}
+
+/* ---- rules ---- */
+
+/* Where the library computes its rotary tables is its own affair: the record tells. */
+static bool rotary_in_attention(const struct qc_recording *recording, bool by_era)
+{
+    for (int s = 0; s < recording->steps; s++) {
+        if (qc_step_tap(&recording->step[s], "model.rotary_emb"))
+            return false;
+        if (qc_step_tap(&recording->step[s], "model.layers.0.self_attn.rotary_emb"))
+            return true;
+    }
+    return by_era;
+}
+
+static void make_rules(struct qc_subject *subject)
+{
+    const struct qw_json *environment = subject->recording->environment;
+    if (!qw_version_read(&subject->transformers, qw_json_get_text(environment, "transformers", "")))
+        subject->transformers = qw_newest_transformers();
+    if (!qw_version_read(&subject->peft, qw_json_get_text(environment, "peft", "")))
+        subject->peft = qw_newest_peft();
+    subject->newer = qw_version_compare(subject->transformers, qw_newest_transformers()) > 0 ||
+                     qw_version_compare(subject->peft, qw_newest_peft()) > 0;
+    subject->rules = qw_rules_healthy(subject->transformers, subject->peft);
+    subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
+}
+
+bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
+                     struct qw_error *error)
+{
+    *subject = (struct qc_subject){.recording = recording};
+    bool ok = check_class(subject, error) &&
+              qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
+              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
+              make_model(subject, places, error) && make_adapter(subject, places, error);
+    if (ok) {
+        make_call(subject);
+        make_rules(subject);
+    }
+    qw_error_in_file(error, recording->path);
+    return ok;
+}
+
+void qc_subject_clear(struct qc_subject *subject)
+{
+    qw_model_clear(&subject->model);
+    qw_adapter_clear(&subject->adapter);
+    free((void *)(uintptr_t)subject->call.input_ids);
+    free((void *)(uintptr_t)subject->call.output_ids);
+    free((void *)(uintptr_t)subject->call.mask);
+    *subject = (struct qc_subject){0};
+}

@@ -1,0 +1,130 @@
+/* Invariant: the rows are the only list of causes; no other file names one. */
+#include "harness/diagnose/causes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+#include "reference/base/text.h"
+
+static const struct qc_cause_row causes[] = {
+#define CAUSE(id, title, mechanism, why, remedy, upstream) {id, title, mechanism, why, remedy, upstream},
+#include "harness/diagnose/causes.def"
+};
+
+static const struct {
+    const char *id, *transformers_from, *transformers_below, *peft_from, *peft_below, *peft_type, *fixed_in;
+} known[] = {
+#define KNOWN(id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in) \
+    {id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in},
+#include "harness/diagnose/causes.def"
+};
+
+static const struct {
+    const char *id, *exception, *message, *traceback;
+} signatures[] = {
+#define SIGNATURE(id, exception, message, traceback) {id, exception, message, traceback},
+#include "harness/diagnose/causes.def"
+};
+
+#define COUNT(table) ((int)(sizeof table / sizeof *table))
+
+int qc_cause_count(void) { return COUNT(causes); }
+const struct qc_cause_row *qc_cause_at(int index) { return &causes[index]; }
+
+const struct qc_cause_row *qc_cause_find(const char *id)
+{
+    for (int i = 0; i < COUNT(causes); i++)
+        if (!strcmp(causes[i].id, id))
+            return &causes[i];
+    return NULL;
+}
+
+bool qc_cause_deviation(enum qw_deviation *deviation, const struct qc_cause_row *cause)
+{
+    for (int i = 0; i < QW_DEVIATIONS; i++)
+        if (!strcmp(qw_deviation_id((enum qw_deviation)i), cause->id))
+            return *deviation = (enum qw_deviation)i, true;
+    return false;
+}
+
+static bool within(struct qw_version version, const char *from, const char *below)
+{
+    struct qw_version bound;
+    if (from[0] && qw_version_read(&bound, from) && qw_version_compare(version, bound) < 0)
+        return false;
+    return !below[0] || (qw_version_read(&bound, below) && qw_version_compare(version, bound) < 0);
+}
+
+const char *qc_cause_fixed_in(const struct qc_cause_row *cause, const struct qc_subject *subject)
+{
+    for (int i = 0; i < COUNT(known); i++)
+        if (!strcmp(known[i].id, cause->id) &&
+            within(subject->transformers, known[i].transformers_from, known[i].transformers_below) &&
+            within(subject->peft, known[i].peft_from, known[i].peft_below) &&
+            (!known[i].peft_type[0] || !strcmp(known[i].peft_type, subject->adapter.peft_type)))
+            return known[i].fixed_in;
+    return NULL;
+}
+
+bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *subject)
+{
+    const struct qc_recording *recording = subject->recording;
+    for (int i = 0; recording->raised && i < COUNT(signatures); i++) {
+        if (strcmp(signatures[i].id, cause->id) || strcmp(signatures[i].exception, recording->exception_type))
+            continue;
+        char *message = qc_cause_text(signatures[i].message, cause, subject);
+        bool found = strstr(recording->exception_message, message) && strstr(recording->traceback, signatures[i].traceback);
+        free(message);
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+/* ---- texts ---- */
+
+/* The class of the empty cache that the first step was handed, for the texts. */
+static const char *first_cache(const struct qc_recording *recording)
+{
+    const char *type = recording->steps ? recording->step[0].before.type : NULL;
+    return type && strcmp(type, "NoneType") ? type : "DynamicCache";
+}
+
+static char *value_of(const char *name, const struct qc_cause_row *cause, const struct qc_subject *subject)
+{
+    const struct qw_json *environment = subject->recording->environment;
+    const struct qw_config *config = &subject->model.config;
+    const char *fixed = qc_cause_fixed_in(cause, subject);
+    const struct {
+        const char *name, *text;
+        int64_t number;
+    } values[] = {{"transformers", qw_json_get_text(environment, "transformers", "(version unknown)"), 0},
+                  {"peft", qw_json_get_text(environment, "peft", "(version unknown)"), 0},
+                  {"adapter", subject->adapter.peft_type, 0},
+                  {"cache", first_cache(subject->recording), 0},
+                  {"fixed_in", fixed ? strchr(fixed, ' ') + 1 : "a release that handles this pair", 0},
+                  {"virtual", NULL, subject->adapter.virtual_tokens},
+                  {"tokens", NULL, subject->call.tokens},
+                  {"heads", NULL, config->heads},
+                  {"kv_heads", NULL, config->kv_heads}};
+    for (int i = 0; i < COUNT(values); i++)
+        if (!strcmp(values[i].name, name))
+            return values[i].text ? qw_strdup(values[i].text) : qw_format("%lld", (long long)values[i].number);
+    return qw_strdup("");
+}
+
+char *qc_cause_text(const char *text, const struct qc_cause_row *cause, const struct qc_subject *subject)
+{
+    struct qw_text out = {0};
+    for (const char *brace; (brace = strchr(text, '{')); text = strchr(brace, '}') + 1) {
+        char *name = qw_format("%.*s", (int)(strchr(brace, '}') - brace - 1), brace + 1);
+        char *value = value_of(name, cause, subject);
+        qw_text_add_bytes(&out, text, (size_t)(brace - text));
+        qw_text_add(&out, value);
+        free(name);
+        free(value);
+    }
+    qw_text_add(&out, text);
+    return qw_text_take(&out);
+}

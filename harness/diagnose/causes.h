@@ -1,0 +1,27 @@
+/* The catalogue of causes (harness/diagnose/causes.def) as tables, and its texts with the facts of a recording put in. */
+#ifndef QC_DIAGNOSE_CAUSES_H
+#define QC_DIAGNOSE_CAUSES_H
+
+#include "harness/compare/subject.h"
+
+struct qc_cause_row {
+    const char *id, *title, *mechanism, *why, *remedy, *upstream;
+};
+
+int qc_cause_count(void);
+const struct qc_cause_row *qc_cause_at(int index);
+const struct qc_cause_row *qc_cause_find(const char *id); /* NULL when unknown */
+
+/* The deviation that reproduces the cause; false when it is named by signature alone. */
+bool qc_cause_deviation(enum qw_deviation *deviation, const struct qc_cause_row *cause);
+
+/* First good release for the recorded versions, "peft 0.13.0"; NULL when the pair is not among the known bad ones. */
+const char *qc_cause_fixed_in(const struct qc_cause_row *cause, const struct qc_subject *subject);
+
+/* Whether the exception of a run that raised is one that the cause is known to raise. */
+bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *subject);
+
+/* A text of the row with its {names} replaced; free with free(). */
+char *qc_cause_text(const char *text, const struct qc_cause_row *cause, const struct qc_subject *subject);
+
+#endif

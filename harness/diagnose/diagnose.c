@@ -1,0 +1,98 @@
+/* Invariant: a cause is named only for what it reproduces; below one half there is no name. */
+#include "harness/diagnose/diagnose.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "reference/base/memory.h"
+
+#define NAMED_FROM 0.5   /* below: unclassified */
+#define HIGH_FROM 0.99
+#define MEDIUM_FROM 0.9
+#define HIGH_LEAD 0.2    /* lead over the runner-up */
+
+/* How many of the sites that differ from the healthy play agree with the deviated one. */
+static void count_reproduced(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy,
+                             const struct qc_judgement *deviated)
+{
+    for (int i = 0; i < healthy->items.count; i++) {
+        const struct qc_item *item = healthy->items.ordered[i];
+        if (qc_item_energy(item) == 0)
+            continue;
+        const struct qc_item *twin = qc_items_at((struct qc_items *)(uintptr_t)&deviated->items, item->site, item->step, item->layer);
+        hypothesis->sites++;
+        hypothesis->reproduced += qc_item_energy(twin) == 0;
+    }
+}
+
+static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
+{
+    struct qw_rules rules = healthy->subject->rules;
+    struct qc_judgement deviated;
+    qw_deviation_apply(&rules, deviation);
+    qc_judge(&deviated, healthy->subject, &rules, false);
+    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated);
+    hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
+    count_reproduced(hypothesis, healthy, &deviated);
+    qc_judgement_clear(&deviated);
+}
+
+/* A raise that the signature explains is one structural fact among those that differ. */
+static void try_signature(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
+{
+    hypothesis->by_signature = true;
+    for (int i = 0; i < healthy->items.count; i++)
+        hypothesis->sites += qc_item_energy(healthy->items.ordered[i]) > 0;
+    hypothesis->reproduced = qc_cause_signed(hypothesis->cause, healthy->subject);
+    hypothesis->explained = hypothesis->sites ? (double)hypothesis->reproduced / hypothesis->sites : 0;
+}
+
+/* Best first; a stable order for equal ones. */
+static void rank(struct qc_hypothesis *ranked, int count)
+{
+    for (int i = 1; i < count; i++)
+        for (int j = i; j > 0 && ranked[j].explained > ranked[j - 1].explained; j--) {
+            struct qc_hypothesis swap = ranked[j];
+            ranked[j] = ranked[j - 1];
+            ranked[j - 1] = swap;
+        }
+}
+
+static enum qc_confidence confidence_of(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject)
+{
+    const struct qc_hypothesis *best = &diagnosis->ranked[0];
+    int next = 1 + diagnosis->equivalent;
+    double runner_up = next < diagnosis->count ? diagnosis->ranked[next].explained : 0;
+    if (best->by_signature)
+        return qc_cause_fixed_in(best->cause, subject) ? QC_MEDIUM : QC_LOW;
+    if (best->explained >= HIGH_FROM && best->explained - runner_up >= HIGH_LEAD)
+        return QC_HIGH;
+    return best->explained >= MEDIUM_FROM ? QC_MEDIUM : QC_LOW;
+}
+
+struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy)
+{
+    struct qc_diagnosis diagnosis = {.count = qc_cause_count()};
+    diagnosis.ranked = QW_NEW_ARRAY(struct qc_hypothesis, diagnosis.count);
+    for (int i = 0; i < diagnosis.count; i++) {
+        enum qw_deviation deviation;
+        diagnosis.ranked[i].cause = qc_cause_at(i);
+        if (qc_cause_deviation(&deviation, qc_cause_at(i)))
+            try_deviation(&diagnosis.ranked[i], healthy, deviation);
+        else
+            try_signature(&diagnosis.ranked[i], healthy);
+    }
+    rank(diagnosis.ranked, diagnosis.count);
+    diagnosis.named = diagnosis.ranked[0].explained >= NAMED_FROM;
+    while (diagnosis.named && diagnosis.equivalent + 1 < diagnosis.count &&
+           diagnosis.ranked[diagnosis.equivalent + 1].explained == diagnosis.ranked[0].explained)
+        diagnosis.equivalent++;
+    diagnosis.confidence = diagnosis.named ? confidence_of(&diagnosis, healthy->subject) : QC_LOW;
+    return diagnosis;
+}
+
+void qc_diagnosis_clear(struct qc_diagnosis *diagnosis)
+{
+    free(diagnosis->ranked);
+    *diagnosis = (struct qc_diagnosis){0};
+}

@@ -1,0 +1,35 @@
+/* Which cause makes the reference reproduce the record?
+ *
+ *   explained = 1 - E(record, deviated play) / E(record, healthy play)
+ *
+ * E sums, over the compared tensors of the free-running view, squared error by
+ * squared rms, with conforming tensors counted 0 and structural differences 1.
+ * A cause without a deviation is named by the signature of its exception. */
+#ifndef QC_DIAGNOSE_DIAGNOSE_H
+#define QC_DIAGNOSE_DIAGNOSE_H
+
+#include "harness/compare/judge.h"
+#include "harness/diagnose/causes.h"
+
+enum qc_confidence { QC_LOW, QC_MEDIUM, QC_HIGH };
+
+struct qc_hypothesis {
+    const struct qc_cause_row *cause;
+    double explained;      /* 0 … 1 */
+    bool by_signature;     /* no deviation: the exception speaks */
+    int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
+};
+
+struct qc_diagnosis {
+    int count;                    /* hypotheses, best first; ties in the order of the catalogue */
+    struct qc_hypothesis *ranked;
+    bool named;                   /* the best explains at least half */
+    enum qc_confidence confidence;
+    int equivalent;               /* hypotheses after the best that the evidence cannot tell from it */
+};
+
+/* Tries every cause of the catalogue on a judgement that failed.  Release with qc_diagnosis_clear. */
+struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy);
+void qc_diagnosis_clear(struct qc_diagnosis *diagnosis);
+
+#endif

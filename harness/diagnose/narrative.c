@@ -1,0 +1,203 @@
+/* Invariant: the same judgement gives the same words. */
+#include "harness/diagnose/narrative.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+#include "reference/base/text.h"
+
+/* ---- where ---- */
+
+/* Layer and rest of a module path "model.layers.3.self_attn"; layer -1 outside the blocks. */
+static const char *split_path(int *layer, const char *path)
+{
+    int used = 0;
+    *layer = -1;
+    if (sscanf(path, "model.layers.%d%n", layer, &used) != 1)
+        return path;
+    return path[used] == '.' ? path + used + 1 : "output";
+}
+
+static bool raised_inside(const struct qc_item *item, const struct qc_recording *recording)
+{
+    return item->free.kind == QC_RAISED && item->step >= 0 && item->step < recording->steps && recording->raised_at[0];
+}
+
+char *qc_site_name(const struct qc_item *item, const struct qc_recording *recording)
+{
+    int layer;
+    return qw_strdup(raised_inside(item, recording) ? split_path(&layer, recording->raised_at) : qw_site_rows[item->site].name);
+}
+
+int qc_site_layer(const struct qc_item *item, const struct qc_recording *recording)
+{
+    int layer = item->layer;
+    if (raised_inside(item, recording))
+        split_path(&layer, recording->raised_at);
+    return layer;
+}
+
+char *qc_place_text(const struct qc_item *item)
+{
+    if (item->step < 0)
+        return qw_strdup("before the first step");
+    return item->layer < 0 ? qw_format("step %d", item->step) : qw_format("step %d, layer %d", item->step, item->layer);
+}
+
+/* ---- what ---- */
+
+static char *shapes_text(const char *name, const struct qc_item *item)
+{
+    char expected[96], observed[96];
+    qw_shape_text(expected, sizeof expected, &qc_item_view(item)->expected_shape);
+    qw_shape_text(observed, sizeof observed, &item->observed_shape);
+    return qw_format("%s has shape %s where %s is expected", name, observed, expected);
+}
+
+static char *ratio_text(double ratio)
+{
+    return ratio > 1e300 ? qw_strdup("copied data that must be equal to the bit")
+                         : qw_format("%.3g times the noise floor, %.3g are allowed", ratio, QC_NOISE_MULTIPLE);
+}
+
+static char *value_text(const char *name, const struct qc_item *item)
+{
+    const struct qc_difference *difference = &qc_item_view(item)->difference;
+    char *ratio = ratio_text(difference->ratio);
+    char *text = qw_format("%s holds %.9g where %.9g is expected (%s)", name, difference->observed, difference->expected, ratio);
+    free(ratio);
+    return text;
+}
+
+static char *extra_or_missing_text(const char *name, enum qc_kind kind, const struct qc_item *item)
+{
+    char shape[96];
+    bool missing = kind == QC_MISSING;
+    qw_shape_text(shape, sizeof shape, missing ? &qc_item_view(item)->expected_shape : &item->observed_shape);
+    const char *extent = (missing ? &qc_item_view(item)->expected_shape : &item->observed_shape)->rank ? shape : "";
+    return qw_format("%s %s%s%s", name, missing ? "is missing" : "is there although the healthy run has none",
+                     extent[0] ? ", shape " : "", extent);
+}
+
+char *qc_difference_text(const struct qc_item *item, const struct qc_recording *recording)
+{
+    char *name = qc_site_name(item, recording), *text;
+    const struct qc_view *view = qc_item_view(item);
+    switch (view->kind) {
+    case QC_KIND_NONE: text = qw_format("%s conforms", name); break;
+    case QC_MISSING:
+    case QC_EXTRA: text = extra_or_missing_text(name, view->kind, item); break;
+    case QC_CACHE_TYPE: text = qw_format("%s is %s where %s is expected", name, item->observed_text, item->expected_text); break;
+    case QC_CACHE_LENGTH:
+        text = qw_format("%s is %.0f where %.0f is expected", name, view->difference.observed, view->difference.expected);
+        break;
+    case QC_DTYPE: text = qw_format("%s is stored as %s, the model computes in %s", name, item->dtype, recording->model_dtype); break;
+    case QC_NONFINITE: text = qw_format("%s holds a value that is not finite", name); break;
+    case QC_VALUE: text = value_text(name, item); break;
+    case QC_POSITION:
+        text = qw_format("%s holds position %.0f where %.0f is expected", name, view->difference.observed, view->difference.expected);
+        break;
+    case QC_RAISED: text = qw_format("%s raised %s", item->step < 0 ? "the call" : name, recording->exception_type); break;
+    default: text = shapes_text(name, item); break;
+    }
+    free(name);
+    return text;
+}
+
+/* ---- which token ---- */
+
+/* The sequence axis of a site's tensors, or -1. */
+static int sequence_axis(const struct qc_item *item)
+{
+    switch (qw_site_rows[item->site].place) {
+    case QW_ADAPTER: return item->observed_shape.rank == 6 ? 4 : 1;
+    case QW_RECEIVED: return item->site == QW_SITE_CACHE_POSITION ? 0 : 1;
+    case QW_BEFORE:
+    case QW_AFTER: return 2;
+    case QW_HEAD:
+    case QW_TAIL:
+    case QW_BLOCK: return item->site == QW_SITE_TABLE_COS || item->site == QW_SITE_TABLE_SIN ? 0 : 1;
+    default: return -1;
+    }
+}
+
+static bool spans_whole_cache(const struct qc_item *item)
+{
+    enum qw_place place = qw_site_rows[item->site].place;
+    return place == QW_BEFORE || place == QW_AFTER || place == QW_ADAPTER || item->site == QW_SITE_ATTENTION_MASK ||
+           item->site == QW_SITE_TABLE_COS || item->site == QW_SITE_TABLE_SIN;
+}
+
+/* The cache row of sequence index 0: what was there before the step, and skipped logits rows. */
+static int64_t first_row(const struct qc_item *item, const struct qc_judgement *judgement)
+{
+    if (spans_whole_cache(item))
+        return 0;
+    int64_t after = judgement->expected_lengths[item->step], extent = qc_item_view(item)->expected_shape.dim[1];
+    return after > extent ? after - extent : 0;
+}
+
+char *qc_position_text(const struct qc_item *item, const struct qc_judgement *judgement)
+{
+    const struct qc_view *view = qc_item_view(item);
+    int axis = sequence_axis(item);
+    if (!view->valued || view->kind == QC_KIND_NONE || axis < 0 || axis >= view->expected_shape.rank || item->step < 0)
+        return NULL;
+    int64_t index[QW_MAX_RANK], P = judgement->subject->adapter.virtual_tokens, T = judgement->subject->call.tokens;
+    qw_shape_unravel(index, &view->expected_shape, view->difference.index);
+    int64_t row = index[axis] + first_row(item, judgement);
+    if (row < P)
+        return qw_format("virtual token %lld of %lld", (long long)row, (long long)P);
+    if (row < P + T)
+        return qw_format("prompt token %lld of %lld", (long long)(row - P), (long long)T);
+    return qw_format("generated token %lld", (long long)(row - P - T));
+}
+
+/* ---- the sentence ---- */
+
+static char *passing_text(const struct qc_judgement *judgement)
+{
+    const struct qc_recording *recording = judgement->subject->recording;
+    bool values = judgement->values && recording->level >= QC_LEVEL_BLOCKS;
+    return qw_format("Conforms: %s of %d step%s as a healthy run of these versions has them%s.",
+                     values ? "hand-over, model and cache" : "structure", recording->steps, recording->steps == 1 ? "" : "s",
+                     values ? "" : "; values could not be judged");
+}
+
+/* Length of a text's first sentence: up to a semicolon, or a full stop that ends a word and is none of "0.13.0". */
+static int first_sentence(const char *text)
+{
+    int end = 0;
+    while (text[end] && text[end] != ';' && !(text[end] == '.' && (text[end + 1] == ' ' || !text[end + 1])))
+        end++;
+    return end;
+}
+
+static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject, const char *first)
+{
+    const struct qc_cause_row *cause = diagnosis->ranked[0].cause;
+    char *why = qc_cause_text(cause->why, cause, subject), *remedy = qc_cause_text(cause->remedy, cause, subject);
+    char *text = qw_format("%s: %s. %s. %.*s.", cause->title, first, why, first_sentence(remedy), remedy);
+    free(why);
+    free(remedy);
+    return text;
+}
+
+char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diagnosis *diagnosis)
+{
+    const struct qc_item *item = qc_judgement_first(judgement);
+    if (!item)
+        return passing_text(judgement);
+    char *place = qc_place_text(item), *difference = qc_difference_text(item, judgement->subject->recording);
+    char *first = qw_format("first at %s, %s", place, difference);
+    char *text = diagnosis && diagnosis->named
+                     ? named_text(diagnosis, judgement->subject, first)
+                     : qw_format("Diverges from a healthy run, %s. No cause of the catalogue reproduces it. "
+                                 "Look at that site and at the ranked hypotheses.", first);
+    free(place);
+    free(difference);
+    free(first);
+    return text;
+}

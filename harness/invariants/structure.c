@@ -1,0 +1,374 @@
+/* Invariant: nothing here computes; every expectation is a shape, a name, a count or a copy. */
+#include "harness/invariants/structure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+#include "reference/letters.h"
+
+static const struct qc_step *step_of(const struct qc_judgement *judgement, int step)
+{
+    static const struct qc_step nothing;
+    const struct qc_recording *recording = judgement->subject->recording;
+    return step < recording->steps ? &recording->step[step] : &nothing;
+}
+
+static struct qc_item *item_at(struct qc_judgement *judgement, enum qw_site site, int step, int layer)
+{
+    return qc_items_at(&judgement->items, site, step, layer);
+}
+
+/* Presence, rank, shape: the kind of the first that is wrong. */
+static enum qc_kind shape_kind(const struct qw_tensor *tensor, const struct qw_shape *expected)
+{
+    if (tensor->shape.rank != expected->rank)
+        return QC_RANK;
+    return qw_shape_equal(&tensor->shape, expected) ? QC_KIND_NONE : QC_SHAPE;
+}
+
+static void observe(struct qc_item *item, const struct qw_tensor *tensor)
+{
+    item->recorded = tensor != NULL;
+    if (!tensor)
+        return;
+    item->observed_shape = tensor->shape;
+    item->dtype = qw_dtype_name(tensor->dtype);
+}
+
+/* Looks at a tensor that the view expects to be there with this shape. */
+static void look(struct qc_item *item, struct qc_view *view, const struct qw_tensor *tensor, const struct qw_shape *expected)
+{
+    view->looked = true;
+    view->expected_shape = *expected;
+    observe(item, tensor);
+    view->kind = tensor ? shape_kind(tensor, expected) : QC_MISSING;
+}
+
+/* Compares copied data: any element that differs is a difference without a floor. */
+static void look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, enum qc_kind kind)
+{
+    if (view->kind != QC_KIND_NONE || !tensor || !tensor->data || !expected)
+        return;
+    int64_t count = qw_shape_count(&tensor->shape);
+    double *recorded = qw_tensor_doubles(tensor);
+    view->difference = qc_difference_of(recorded, expected, NULL, count, 0, qw_dtype_roundoff(tensor->dtype));
+    view->valued = true;
+    if (!qc_conforms(view->difference.ratio))
+        view->kind = view->difference.nonfinite ? QC_NONFINITE : kind;
+    free(recorded);
+}
+
+/* ---- adapter.prompt ---- */
+
+void qc_judge_prompt(struct qc_judgement *judgement)
+{
+    const struct qc_subject *subject = judgement->subject;
+    const struct qw_tensor *recorded = subject->recording->adapter_prompt;
+    if (!recorded || subject->adapter.kind == QW_ADAPTER_NONE)
+        return;
+    struct qc_item *item = item_at(judgement, QW_SITE_ADAPTER_PROMPT, 0, -1);
+    struct qw_tensor *prompt = qw_adapter_prompt(&subject->adapter, &subject->model.config, &judgement->rules, subject->call.batch);
+    item->expected = true;
+    look(item, &item->free, recorded, &prompt->shape);
+    look_at_copy(&item->free, recorded, prompt->data, QC_VALUE);
+    qw_tensor_free(prompt);
+}
+
+/* ---- received ---- */
+
+static void judge_tokens(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
+{
+    enum qw_site site = handover->embeds ? QW_SITE_INPUTS_EMBEDS : QW_SITE_INPUT_IDS;
+    const struct qw_tensor *tensor = step_of(judgement, step)->input[handover->embeds ? QC_INPUTS_EMBEDS : QC_INPUT_IDS];
+    struct qc_item *item = item_at(judgement, site, step, -1);
+    struct qw_shape expected = handover->embeds ? qw_shape_of(3, handover->batch, handover->queries,
+                                                              judgement->subject->model.config.hidden)
+                                                : qw_shape_of(2, handover->batch, handover->queries);
+    item->expected = true;
+    look(item, &item->free, tensor, &expected);
+    if (handover->embeds) {
+        look_at_copy(&item->free, tensor, handover->inputs_embeds, QC_VALUE);
+        return;
+    }
+    double *ids = QW_NEW_ARRAY(double, handover->batch * handover->queries);
+    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
+        ids[i] = (double)handover->input_ids[i];
+    look_at_copy(&item->free, tensor, ids, QC_VALUE);
+    free(ids);
+}
+
+static bool all_ones(const struct qw_tensor *mask)
+{
+    for (int64_t i = 0; mask->data && i < qw_shape_count(&mask->shape); i++)
+        if (qw_tensor_at(mask, i) != 1)
+            return false;
+    return true;
+}
+
+static void judge_mask(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
+{
+    const struct qw_tensor *mask = step_of(judgement, step)->input[QC_ATTENTION_MASK];
+    bool may_stay_away = !handover->mask || judgement->rules.unpadded_mask == QW_MASK_OPTIONAL;
+    if (!mask && may_stay_away)
+        return;
+    struct qc_item *item = item_at(judgement, QW_SITE_ATTENTION_MASK, step, -1);
+    struct qw_shape expected = qw_shape_of(2, handover->batch, handover->mask_length);
+    item->expected = true;
+    look(item, &item->free, mask, &expected);
+    if (item->free.kind == QC_SHAPE)
+        item->free.kind = QC_MASK_LENGTH;
+    if (handover->mask)
+        look_at_copy(&item->free, mask, handover->mask, QC_VALUE);
+    else if (item->free.kind == QC_KIND_NONE && !all_ones(mask))
+        item->free.kind = QC_EXTRA;
+}
+
+static void judge_positions(struct qc_judgement *judgement, int step, const struct qw_handover *handover, enum qc_input input,
+                            enum qw_site site)
+{
+    const struct qw_tensor *tensor = step_of(judgement, step)->input[input];
+    if (!tensor)
+        return;
+    struct qc_item *item = item_at(judgement, site, step, -1);
+    bool per_row = input == QC_POSITION_IDS;
+    int64_t B = per_row && tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
+    struct qw_shape expected = per_row ? qw_shape_of(2, B, handover->queries) : qw_shape_of(1, handover->queries);
+    double *positions = QW_NEW_ARRAY(double, handover->batch * handover->queries);
+    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
+        positions[i] = (double)handover->position[i];
+    item->expected = true;
+    look(item, &item->free, tensor, &expected);
+    look_at_copy(&item->free, tensor, positions, QC_POSITION);
+    free(positions);
+}
+
+void qc_judge_received(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
+{
+    judge_tokens(judgement, step, handover);
+    judge_mask(judgement, step, handover);
+    judge_positions(judgement, step, handover, QC_POSITION_IDS, QW_SITE_POSITION_IDS);
+    judge_positions(judgement, step, handover, QC_CACHE_POSITION, QW_SITE_CACHE_POSITION);
+}
+
+/* ---- caches ---- */
+
+int64_t qc_cache_rows(const struct qc_cache *cache)
+{
+    if (!cache->present || cache->length >= 0)
+        return cache->present ? cache->length : 0;
+    const struct qw_tensor *key = cache->layers ? cache->layer[0].key : NULL;
+    return key && key->shape.rank == 4 ? key->shape.dim[2] : 0;
+}
+
+static const struct qw_tensor *half(const struct qc_cache *cache, int layer, bool value)
+{
+    if (layer >= cache->layers)
+        return NULL;
+    const struct qw_tensor *tensor = value ? cache->layer[layer].value : cache->layer[layer].key;
+    return tensor && qw_shape_count(&tensor->shape) == 0 ? NULL : tensor;
+}
+
+static void look_at_type(struct qc_judgement *judgement, struct qc_item *item, struct qc_view *view, const struct qc_cache *cache,
+                         int64_t length)
+{
+    unsigned allowed = length > 0 ? judgement->rules.filled_caches : judgement->rules.empty_caches;
+    enum qw_cache_kind kind;
+    view->looked = true;
+    item->recorded = cache->present;
+    item->observed_text = cache->type;
+    item->expected_text = allowed & 1u << QW_CACHE_DYNAMIC ? "DynamicCache" : "tuple";
+    if (!cache->present)
+        view->kind = QC_MISSING;
+    else if (!qw_cache_kind_from_name(&kind, cache->type) || !(allowed & 1u << kind))
+        view->kind = QC_CACHE_TYPE;
+}
+
+static void look_at_length(struct qc_item *item, struct qc_view *view, const struct qc_cache *cache, int64_t length)
+{
+    view->looked = true;
+    item->recorded = cache->present;
+    view->difference.expected = (double)length;
+    view->difference.observed = (double)qc_cache_rows(cache);
+    view->kind = !cache->present ? QC_MISSING : qc_cache_rows(cache) == length ? QC_KIND_NONE : QC_CACHE_LENGTH;
+}
+
+/* One half (keys or values) of one layer; `shape` with 0 rows: nothing is held. */
+static void look_at_half(struct qc_item *item, struct qc_view *view, const struct qw_tensor *tensor, const struct qw_shape *shape)
+{
+    if (shape->dim[2] > 0) {
+        look(item, view, tensor, shape);
+        return;
+    }
+    if (!tensor)
+        return;
+    view->looked = true;
+    view->expected_shape = *shape;
+    view->kind = QC_EXTRA;
+    observe(item, tensor);
+}
+
+void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_cache *cache)
+{
+    const struct qc_cache *recorded = &step_of(judgement, step)->before;
+    int64_t length = qw_cache_length(cache);
+    struct qc_item *type = item_at(judgement, QW_SITE_BEFORE_TYPE, step, -1);
+    struct qc_item *rows = item_at(judgement, QW_SITE_BEFORE_LENGTH, step, -1);
+    type->expected = rows->expected = true;
+    look_at_type(judgement, type, &type->free, recorded, length);
+    look_at_length(rows, &rows->free, recorded, length);
+    for (int layer = 0; layer < cache->layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            const struct qw_cache_layer *held = &cache->layer[layer];
+            struct qc_item *item = item_at(judgement, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+            struct qw_shape shape = qw_shape_of(4, cache->batch, held->heads, held->length, held->head_size);
+            item->expected = held->length > 0;
+            look_at_half(item, &item->free, half(recorded, layer, value), &shape);
+            if (step == 0 || !judgement->subject->call.use_cache)
+                look_at_copy(&item->free, half(recorded, layer, value), value ? held->value : held->key, QC_VALUE);
+        }
+}
+
+static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
+{
+    const struct qw_tensor *after = half(&step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *before = half(&step_of(judgement, step)->before, layer, value);
+    struct qc_item *item = item_at(judgement, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+    if (!after && !before)
+        return;
+    struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
+    look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
+    if (!after || !after->data)
+        return;
+    double *expected = qw_tensor_doubles(after);
+    look_at_copy(&item->isolated, before, expected, QC_VALUE);
+    free(expected);
+}
+
+void qc_judge_handed_back(struct qc_judgement *judgement, int step)
+{
+    const struct qc_cache *after = &step_of(judgement, step - 1)->after, *before = &step_of(judgement, step)->before;
+    if (!after->present)
+        return;
+    struct qc_item *type = item_at(judgement, QW_SITE_BEFORE_TYPE, step, -1);
+    struct qc_item *rows = item_at(judgement, QW_SITE_BEFORE_LENGTH, step, -1);
+    look_at_type(judgement, type, &type->isolated, before, qc_cache_rows(after));
+    look_at_length(rows, &rows->isolated, before, qc_cache_rows(after));
+    for (int layer = 0; layer < judgement->items.layers; layer++)
+        for (int value = 0; value < 2; value++)
+            judge_half_handed_back(judgement, step, layer, value);
+}
+
+void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated)
+{
+    const struct qw_config *config = &judgement->subject->model.config;
+    const struct qc_step *recorded = step_of(judgement, step);
+    if (recorded->raised || length < 0)
+        return;
+    struct qc_item *type = item_at(judgement, QW_SITE_AFTER_TYPE, step, -1);
+    struct qc_item *rows = item_at(judgement, QW_SITE_AFTER_LENGTH, step, -1);
+    type->expected = rows->expected = true;
+    look_at_type(judgement, type, isolated ? &type->isolated : &type->free, &recorded->after, length);
+    look_at_length(rows, isolated ? &rows->isolated : &rows->free, &recorded->after, length);
+    struct qw_shape shape = qw_shape_of(4, judgement->subject->call.batch, config->kv_heads, length, config->head_size);
+    for (int layer = 0; layer < config->layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            struct qc_item *item = item_at(judgement, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
+            item->expected = true;
+            look_at_half(item, isolated ? &item->isolated : &item->free, half(&recorded->after, layer, value), &shape);
+        }
+}
+
+/* ---- taps ---- */
+
+static bool has_site(const struct qc_judgement *judgement, enum qw_site site, const struct qc_extents *extents)
+{
+    bool in_attention = judgement->rules.rotary_in_attention;
+    if (judgement->subject->recording->level == QC_LEVEL_BLOCKS && !qw_site_rows[site].in_blocks)
+        return false;
+    if (site == QW_SITE_EMBED)
+        return !extents->embeds;
+    if (site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN)
+        return !in_attention;
+    return (site != QW_SITE_TABLE_COS && site != QW_SITE_TABLE_SIN) || in_attention;
+}
+
+/* Where a site stands in the reference's execution order. */
+static int rank_of(enum qw_site site, int layer, int layers)
+{
+    enum qw_place place = qw_site_rows[site].place;
+    return (place == QW_HEAD ? 0 : place == QW_BLOCK ? layer + 1 : layers + 1) * QW_SITES + (int)site;
+}
+
+static const struct qw_tensor *tap_of(const struct qc_step *step, enum qw_site site, int layer)
+{
+    char path[160];
+    qw_site_path(path, sizeof path, site, layer);
+    const struct qc_tap *tap = qc_step_tap(step, path);
+    return tap ? tap->tensor : NULL;
+}
+
+/* A step that raised has taps up to the raise: the last of those that are there. */
+static int last_rank(const struct qc_step *step, int layers)
+{
+    int last = -1;
+    for (enum qw_site site = 0; step->raised && site < QW_SITES; site++) {
+        enum qw_place place = qw_site_rows[site].place;
+        if (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL)
+            continue;
+        for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
+            if (tap_of(step, site, layer) && rank_of(site, layer, layers) > last)
+                last = rank_of(site, layer, layers);
+    }
+    return step->raised ? last : rank_of(QW_SITE_LM_HEAD, 0, layers);
+}
+
+static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site site, const struct qw_tensor *tap,
+                             const struct qw_shape *expected)
+{
+    struct qw_shape once = *expected;
+    once.dim[0] = 1;
+    bool rotary = site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN;
+    if (rotary && shape_kind(tap, &once) == QC_KIND_NONE)
+        return QC_KIND_NONE;
+    enum qc_kind kind = shape_kind(tap, expected);
+    return kind == QC_KIND_NONE && tap->dtype != judgement->subject->dtype ? QC_DTYPE : kind;
+}
+
+static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
+                      bool isolated)
+{
+    const struct qw_tensor *tap = tap_of(step_of(judgement, step), site, layer);
+    bool wanted = has_site(judgement, site, extents);
+    if (!wanted && (!tap || site != QW_SITE_EMBED))
+        return;
+    struct qc_item *item = item_at(judgement, site, step, layer);
+    struct qc_view *view = isolated ? &item->isolated : &item->free;
+    struct qw_letters letters = qw_letters_of(&judgement->subject->model.config);
+    letters.value['B'] = judgement->subject->call.batch;
+    letters.value['q'] = extents->queries;
+    letters.value['S'] = extents->past + extents->queries;
+    letters.value['r'] = extents->rows;
+    struct qw_shape expected = qw_shape_from_letters(qw_site_rows[site].shape, &letters);
+    look(item, view, tap, &expected);
+    item->past = extents->past;
+    item->expected = item->expected || (wanted && !isolated);
+    if (!wanted)
+        view->kind = QC_EXTRA;
+    else if (tap)
+        view->kind = tap_kind(judgement, site, tap, &expected);
+}
+
+void qc_judge_taps(struct qc_judgement *judgement, int step, const struct qc_extents *extents, bool isolated)
+{
+    int layers = judgement->items.layers, last = last_rank(step_of(judgement, step), layers);
+    for (enum qw_site site = 0; site < QW_SITES; site++) {
+        enum qw_place place = qw_site_rows[site].place;
+        if (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL)
+            continue;
+        for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
+            if (rank_of(site, layer, layers) <= last)
+                judge_tap(judgement, step, site, place == QW_BLOCK ? layer : -1, extents, isolated);
+    }
+}

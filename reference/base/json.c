@@ -1,0 +1,173 @@
+/* Invariant: a `struct qw_json *` is a cJSON node; nothing outside this file sees that. */
+#include "reference/base/json.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+
+static const cJSON *in(const struct qw_json *node) { return (const cJSON *)node; }
+static cJSON *out(struct qw_json *node) { return (cJSON *)node; }
+static struct qw_json *wrap(cJSON *node) { return (struct qw_json *)node; }
+static const struct qw_json *wrap_const(const cJSON *node) { return (const struct qw_json *)node; }
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The first key that stands twice in one object of the tree, or NULL. */
+static const char *duplicate_key(const cJSON *node)
+{
+    const char *found = NULL;
+    int count = cJSON_IsObject(node) ? cJSON_GetArraySize(node) : 0;
+    const char **keys = QW_NEW_ARRAY(const char *, count);
+    int filled = 0;
+    for (const cJSON *child = node->child; child && !found; child = child->next) {
+        if (count)
+            keys[filled++] = child->string;
+        found = duplicate_key(child);
+    }
+    qsort(keys, (size_t)filled, sizeof *keys, by_text);
+    for (int i = 1; i < filled && !found; i++)
+        if (!strcmp(keys[i - 1], keys[i]))
+            found = keys[i];
+    free(keys);
+    return found;
+}
+
+struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place, struct qw_error *error)
+{
+    char *copy = qw_calloc(size + 1, 1);
+    memcpy(copy, bytes, size);
+    const char *end = NULL;
+    cJSON *root = strlen(copy) == size ? cJSON_ParseWithOpts(copy, &end, 1) : NULL;
+    if (!root)
+        qw_fail(error, QW_ERROR_INPUT, place, "it must be one JSON document", "not valid JSON near byte %zu",
+                end ? (size_t)(end - copy) : strlen(copy));
+    const char *twice = root ? duplicate_key(root) : NULL;
+    if (twice) {
+        qw_fail(error, QW_ERROR_INPUT, place, "keep one of them", "the key \"%.80s\" stands twice in one object", twice);
+        cJSON_Delete(root);
+        root = NULL;
+    }
+    free(copy);
+    return wrap(root);
+}
+
+void qw_json_free(struct qw_json *root) { cJSON_Delete(out(root)); }
+
+struct qw_json *qw_json_copy(const struct qw_json *node) { return wrap(cJSON_Duplicate(in(node), 1)); }
+
+struct qw_json *qw_json_object(void) { return wrap(cJSON_CreateObject()); }
+struct qw_json *qw_json_array(void) { return wrap(cJSON_CreateArray()); }
+
+struct qw_json *qw_json_put(struct qw_json *object, const char *key, struct qw_json *child)
+{
+    cJSON_AddItemToObject(out(object), key, out(child));
+    return child;
+}
+
+struct qw_json *qw_json_add(struct qw_json *array, struct qw_json *child)
+{
+    cJSON_AddItemToArray(out(array), out(child));
+    return child;
+}
+
+static struct qw_json *text_node(const char *text)
+{
+    return wrap(text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static struct qw_json *real_node(double number)
+{
+    if (isfinite(number))
+        return wrap(cJSON_CreateNumber(number));
+    return text_node(isnan(number) ? "nan" : number > 0 ? "inf" : "-inf");
+}
+
+void qw_json_put_text(struct qw_json *o, const char *key, const char *text) { qw_json_put(o, key, text_node(text)); }
+void qw_json_put_int(struct qw_json *o, const char *key, int64_t n) { qw_json_put(o, key, real_node((double)n)); }
+void qw_json_put_real(struct qw_json *o, const char *key, double n) { qw_json_put(o, key, real_node(n)); }
+void qw_json_put_bool(struct qw_json *o, const char *key, bool t) { qw_json_put(o, key, wrap(cJSON_CreateBool(t))); }
+void qw_json_put_null(struct qw_json *o, const char *key) { qw_json_put(o, key, wrap(cJSON_CreateNull())); }
+void qw_json_add_text(struct qw_json *a, const char *text) { qw_json_add(a, text_node(text)); }
+void qw_json_add_int(struct qw_json *a, int64_t n) { qw_json_add(a, real_node((double)n)); }
+
+const struct qw_json *qw_json_get(const struct qw_json *object, const char *key)
+{
+    return wrap_const(object ? cJSON_GetObjectItemCaseSensitive(in(object), key) : NULL);
+}
+
+const struct qw_json *qw_json_first(const struct qw_json *c) { return c ? wrap_const(in(c)->child) : NULL; }
+const struct qw_json *qw_json_next(const struct qw_json *c) { return c ? wrap_const(in(c)->next) : NULL; }
+int qw_json_size(const struct qw_json *c) { return c ? cJSON_GetArraySize(in(c)) : 0; }
+const char *qw_json_key(const struct qw_json *c) { return c ? in(c)->string : NULL; }
+
+const char *qw_json_text(const struct qw_json *node, const char *fallback)
+{
+    return cJSON_IsString(in(node)) ? in(node)->valuestring : fallback;
+}
+
+double qw_json_real(const struct qw_json *node, double fallback)
+{
+    if (cJSON_IsNumber(in(node)))
+        return in(node)->valuedouble;
+    const char *text = qw_json_text(node, "");
+    if (!strcmp(text, "nan"))
+        return (double)NAN;
+    if (!strcmp(text, "inf"))
+        return (double)INFINITY;
+    return !strcmp(text, "-inf") ? -(double)INFINITY : fallback;
+}
+
+int64_t qw_json_int(const struct qw_json *node, int64_t fallback)
+{
+    if (!cJSON_IsNumber(in(node)))
+        return fallback;
+    double number = in(node)->valuedouble;
+    return number == floor(number) && fabs(number) <= 0x1p53 ? (int64_t)number : fallback;
+}
+
+bool qw_json_bool(const struct qw_json *node, bool fallback)
+{
+    return cJSON_IsBool(in(node)) ? cJSON_IsTrue(in(node)) : fallback;
+}
+
+bool qw_json_is_null(const struct qw_json *node) { return !node || cJSON_IsNull(in(node)); }
+bool qw_json_is_text(const struct qw_json *node) { return cJSON_IsString(in(node)); }
+bool qw_json_is_number(const struct qw_json *node) { return cJSON_IsNumber(in(node)); }
+bool qw_json_is_object(const struct qw_json *node) { return cJSON_IsObject(in(node)); }
+bool qw_json_is_array(const struct qw_json *node) { return cJSON_IsArray(in(node)); }
+
+const char *qw_json_get_text(const struct qw_json *object, const char *key, const char *fallback)
+{
+    return qw_json_text(qw_json_get(object, key), fallback);
+}
+
+double qw_json_get_real(const struct qw_json *object, const char *key, double fallback)
+{
+    return qw_json_real(qw_json_get(object, key), fallback);
+}
+
+int64_t qw_json_get_int(const struct qw_json *object, const char *key, int64_t fallback)
+{
+    return qw_json_int(qw_json_get(object, key), fallback);
+}
+
+bool qw_json_get_bool(const struct qw_json *object, const char *key, bool fallback)
+{
+    return qw_json_bool(qw_json_get(object, key), fallback);
+}
+
+char *qw_json_print(const struct qw_json *node, bool pretty)
+{
+    char *text = pretty ? cJSON_Print(in(node)) : cJSON_PrintUnformatted(in(node));
+    size_t length = strlen(text);
+    char *line = qw_realloc(text, length + 2, 1);
+    line[length] = '\n';
+    line[length + 1] = 0;
+    return line;
+}

@@ -1,0 +1,115 @@
+/* Invariant: matmul_* of qw_f64 is the definition; qw_f32 is held against it by a test. */
+#include "reference/model/arith.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+
+static void define_nt(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols)
+{
+    double *row = QW_NEW_ARRAY(double, inner);
+    for (int64_t c = 0; c < cols; c++) {
+        qw_tensor_read(row, w, c * inner, inner);
+        for (int64_t r = 0; r < rows; r++) {
+            double sum = 0;
+            for (int64_t i = 0; i < inner; i++)
+                sum += x[r * inner + i] * row[i];
+            y[r * cols + c] = sum;
+        }
+    }
+    free(row);
+}
+
+static void define_nn(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols)
+{
+    double *row = QW_NEW_ARRAY(double, cols);
+    memset(y, 0, sizeof *y * (size_t)(rows * cols));
+    for (int64_t i = 0; i < inner; i++) {
+        qw_tensor_read(row, w, i * cols, cols);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < cols; c++)
+                y[r * cols + c] += x[r * inner + i] * row[c];
+    }
+    free(row);
+}
+
+static float *floats_of(const double *x, int64_t count)
+{
+    float *out = QW_NEW_ARRAY(float, count);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = (float)x[i];
+    return out;
+}
+
+/* The tensor's elements as float32: itself when it is stored so, else a copy in `*scratch`. */
+static const float *floats_in(float **scratch, const struct qw_tensor *w, int64_t count)
+{
+    *scratch = NULL;
+    if (w->dtype == QW_F32)
+        return w->data;
+    double *wide = QW_NEW_ARRAY(double, count);
+    qw_tensor_read(wide, w, 0, count);
+    *scratch = floats_of(wide, count);
+    free(wide);
+    return *scratch;
+}
+
+static void blas(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols,
+                 CBLAS_TRANSPOSE transpose)
+{
+    float *scratch, *a = floats_of(x, rows * inner), *c = QW_NEW_ARRAY(float, rows * cols);
+    const float *b = floats_in(&scratch, w, inner * cols);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, transpose, (int)rows, (int)cols, (int)inner, 1.0f, a, (int)inner, b,
+                (int)(transpose == CblasTrans ? inner : cols), 0.0f, c, (int)cols);
+    for (int64_t i = 0; i < rows * cols; i++)
+        y[i] = (double)c[i];
+    free(scratch);
+    free(a);
+    free(c);
+}
+
+static void blas_nt(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols)
+{
+    blas(y, x, w, rows, inner, cols, CblasTrans);
+}
+
+static void blas_nn(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols)
+{
+    blas(y, x, w, rows, inner, cols, CblasNoTrans);
+}
+
+const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, define_nt, define_nn};
+const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, blas_nt, blas_nn};
+
+bool qw_arith_is_ieee(void)
+{
+    volatile double zero = 0, tiny = 0x1p-1074, nan = zero / zero;
+    volatile float small = 0x1p-149f;
+    return !(nan <= 1) && !(nan > 1) && nan != nan && 1 / zero > 1e308 && tiny * 1 > 0 && small * 1 > 0 &&
+           (1 + 0x1p-53) - 1 == 0;
+}
+
+const char *qw_blas_version(void)
+{
+    static char version[64];
+    const char *config = openblas_get_config();
+    snprintf(version, sizeof version, "%.*s", (int)strcspn(config, " ") + 1 + (int)strcspn(config + strcspn(config, " ") + 1, " "),
+             config);
+    return version;
+}
+
+const char *qw_blas_core(void) { return openblas_get_corename(); }
+
+const char *qw_blas_core_wanted(void)
+{
+    if (strcmp(openblas_get_corename(), "Prescott"))
+        return NULL;
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+        return "SkylakeX";
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "Haswell" : NULL;
+}

@@ -1,0 +1,37 @@
+/* The two arithmetics in which the reference plays.
+ *
+ *   qw_f64   the definition: plain loops, sums in float64, nothing rounded.
+ *   qw_f32   what a float32 framework does: every operation rounded to float32,
+ *            matrix products by OpenBLAS with one thread.
+ *
+ * Values are held as doubles in both, which is exact; `dtype` says to what an
+ * operation's result is rounded. */
+#ifndef QW_MODEL_ARITH_H
+#define QW_MODEL_ARITH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "reference/base/tensor.h"
+
+struct qw_arith {
+    const char *name;
+    enum qw_dtype dtype;
+    /* y[rows,cols] = x[rows,inner] w[cols,inner]^T   (a Linear's weight, or keys) */
+    void (*matmul_nt)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
+    /* y[rows,cols] = x[rows,inner] w[inner,cols]     (values) */
+    void (*matmul_nn)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
+};
+
+extern const struct qw_arith qw_f64, qw_f32;
+
+/* Proof that comparisons, NaN, infinities and subnormals work as IEEE 754 says (no fast-math, no flush to zero). */
+bool qw_arith_is_ieee(void);
+
+/* The BLAS in use: "OpenBLAS 0.3.21", its core type "Haswell", and the core type that OPENBLAS_CORETYPE should name
+ * because the library did not recognise this processor (NULL when it did). */
+const char *qw_blas_version(void);
+const char *qw_blas_core(void);
+const char *qw_blas_core_wanted(void);
+
+#endif

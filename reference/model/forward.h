@@ -1,0 +1,50 @@
+/* Qwen1.5 and Qwen2, from the handover to the logits, one block at a time.
+ *
+ *   qw_pass_begin    embedding, rotary tables
+ *   qw_pass_block    x + attention(norm(x)), then x + mlp(norm(x)); keys and values join the cache
+ *   qw_pass_end      final norm, logits
+ *
+ * At every site the tap sees the value that was just made and may put another
+ * in its place: what follows is then computed from that. */
+#ifndef QW_MODEL_FORWARD_H
+#define QW_MODEL_FORWARD_H
+
+#include "reference/cache/cache.h"
+#include "reference/model/arith.h"
+#include "reference/model/model.h"
+#include "reference/protocol/protocol.h"
+#include "reference/rules.h"
+#include "reference/sites.h"
+
+struct qw_tap {
+    /* `value` holds the elements of `shape`, row-major; layer is -1 outside the blocks. */
+    void (*see)(void *user, enum qw_site site, int layer, double *value, const struct qw_shape *shape);
+    void *user;
+};
+
+/* One call of the base model. */
+struct qw_pass {
+    const struct qw_model *model;
+    const struct qw_arith *arith;
+    const struct qw_rules *rules;
+    const struct qw_handover *handover;
+    struct qw_cache *cache; /* as handed over; the pass appends to it */
+    struct qw_tap tap;
+    int64_t past;           /* rows in the cache before this call */
+    double *hidden;         /* [B,q,d] */
+    double *cos, *sin;      /* [B,q,D] */
+};
+
+/* The pass borrows everything; only what qw_pass_clear releases is its own.  The handover must have ids or values. */
+struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
+                             const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap);
+
+/* False when the block's keys cannot be joined to the cache (other heads or head size, or values not known):
+ * the real model raises there, in self_attn of this layer. */
+bool qw_pass_block(struct qw_pass *pass, int layer);
+
+/* Logits of the last `rows` positions. */
+void qw_pass_end(struct qw_pass *pass, int64_t rows);
+void qw_pass_clear(struct qw_pass *pass);
+
+#endif

@@ -1,0 +1,129 @@
+/* Invariant: once bound, every weight that the forward pass reads is there and has its shape. */
+#include "reference/model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/file.h"
+#include "reference/base/memory.h"
+#include "reference/base/sha256.h"
+#include "reference/base/text.h"
+#include "reference/letters.h"
+#include "reference/model/safetensors.h"
+
+static bool bind_one(const struct qw_tensor **out, const struct qw_model *model, const char *name, const char *rows,
+                     const char *columns, struct qw_error *error)
+{
+    struct qw_letters letters = qw_letters_of(&model->config);
+    char spec[16];
+    snprintf(spec, sizeof spec, "%s %s", rows, columns);
+    struct qw_shape wanted = qw_shape_from_letters(spec, &letters);
+    *out = qw_tensors_find(&model->tensors, name);
+    if (!*out)
+        return qw_fail(error, QW_ERROR_INPUT, name, "keep all of the checkpoint's tensors, or none of them",
+                       "the configuration requires this tensor and it is not there");
+    if (qw_shape_equal(&(*out)->shape, &wanted) && (*out)->dtype != QW_I64)
+        return true;
+    char want[96], have[96];
+    qw_shape_text(want, sizeof want, &wanted);
+    qw_shape_text(have, sizeof have, &(*out)->shape);
+    return qw_fail(error, QW_ERROR_INPUT, name, "the weights belong to another model than the configuration",
+                   "the configuration requires %s, the tensor has %s (%s)", want, have, qw_dtype_name((*out)->dtype));
+}
+
+static bool bind_layer(struct qw_model *model, int64_t index, struct qw_error *error)
+{
+    struct qw_layer_weights *layer = &model->layer[index];
+    char name[128];
+    bool ok = true;
+#define LAYER_WEIGHT(field, suffix, rows, columns)                                          \
+    snprintf(name, sizeof name, "model.layers.%lld." suffix, (long long)index);            \
+    ok = ok && bind_one(&layer->field, model, name, rows, columns, error);
+#include "reference/model/weights.def"
+    return ok;
+}
+
+bool qw_model_bind(struct qw_model *model, struct qw_error *error)
+{
+    model->layer = QW_NEW_ARRAY(struct qw_layer_weights, model->config.layers);
+    bool ok = true, tied_head = model->config.tied && !qw_tensors_find(&model->tensors, "lm_head.weight");
+#define WEIGHT(field, name, rows, columns)                                                             \
+    ok = ok && ((tied_head && !strcmp(name, "lm_head.weight")) ||                                      \
+                bind_one(&model->field, model, name, rows, columns, error));
+#include "reference/model/weights.def"
+    if (tied_head)
+        model->head = model->embed;
+    for (int64_t i = 0; ok && i < model->config.layers; i++)
+        ok = bind_layer(model, i, error);
+    model->has_weights = ok;
+    return ok;
+}
+
+static bool same_extents(const struct qw_config *a, const struct qw_config *b, struct qw_error *error)
+{
+    const struct {
+        const char *name;
+        int64_t folder, recorded;
+    } extents[] = {{"num_hidden_layers", a->layers, b->layers},    {"hidden_size", a->hidden, b->hidden},
+                   {"num_attention_heads", a->heads, b->heads},    {"num_key_value_heads", a->kv_heads, b->kv_heads},
+                   {"head_dim", a->head_size, b->head_size},       {"intermediate_size", a->ffn, b->ffn},
+                   {"vocab_size", a->vocab, b->vocab}};
+    for (size_t i = 0; i < sizeof extents / sizeof *extents; i++)
+        if (extents[i].folder != extents[i].recorded)
+            return qw_fail(error, QW_ERROR_INPUT, "config.json", "name the folder of the model that was recorded",
+                           "%s is %lld here and %lld in the recording", extents[i].name, (long long)extents[i].folder,
+                           (long long)extents[i].recorded);
+    return true;
+}
+
+static bool read_folder_config(struct qw_config *config, const char *path, struct qw_error *error)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    if (!qw_file_read(&bytes, &size, path, 1 << 24, error))
+        return false;
+    struct qw_json *json = qw_json_parse(bytes, size, "", error);
+    bool ok = json && qw_config_read(config, json, "", error);
+    qw_json_free(json);
+    free(bytes);
+    qw_error_in_file(error, path);
+    return ok;
+}
+
+static bool check_digest(const char *path, const char *digest, struct qw_error *error)
+{
+    char actual[QW_SHA256_HEX];
+    if (!digest[0])
+        return true;
+    if (!qw_sha256_file(actual, path, error))
+        return false;
+    if (strcmp(actual, digest)) {
+        qw_fail(error, QW_ERROR_INPUT, "", "name the folder of the weights that were recorded",
+                "sha256 is %.12s…, the recording says %.12s…", actual, digest);
+        qw_error_in_file(error, path);
+    }
+    return error->kind == QW_ERROR_NONE;
+}
+
+bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_config *config, const char *digest,
+                          struct qw_error *error)
+{
+    char *config_path = qw_format("%s/config.json", folder), *path = qw_format("%s/model.safetensors", folder);
+    bool ok = read_folder_config(&model->config, config_path, error);
+    if (ok && config && !same_extents(&model->config, config, error))
+        ok = (qw_error_in_file(error, config_path), false);
+    ok = ok && qw_safetensors_read(&model->tensors, path, error) && check_digest(path, digest, error) &&
+         qw_model_bind(model, error);
+    qw_error_in_file(error, path);
+    free(config_path);
+    free(path);
+    return ok;
+}
+
+void qw_model_clear(struct qw_model *model)
+{
+    qw_tensors_clear(&model->tensors);
+    free(model->layer);
+    *model = (struct qw_model){0};
+}

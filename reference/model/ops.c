@@ -1,0 +1,128 @@
+/* Invariant: pure functions; the float32 play differs from the definition by rounding alone. */
+#include "reference/model/ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "reference/base/memory.h"
+
+static double rounded(const struct qw_arith *arith, double value)
+{
+    return arith->dtype == QW_F64 ? value : qw_round_to(arith->dtype, value);
+}
+
+void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int64_t n, int64_t d)
+{
+    for (int64_t i = 0; i < n; i++)
+        qw_tensor_read(y + i * d, table, ids[i] * d, d);
+}
+
+void qw_linear(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w,
+               const struct qw_tensor *b, int64_t n, int64_t in, int64_t out)
+{
+    arith->matmul_nt(y, x, w, n, in, out);
+    for (int64_t r = 0; b && r < n; r++)
+        for (int64_t c = 0; c < out; c++)
+            y[r * out + c] = rounded(arith, y[r * out + c] + qw_tensor_at(b, c));
+}
+
+void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps,
+                 int64_t n, int64_t d)
+{
+    for (int64_t r = 0; r < n; r++) {
+        double sum = 0;
+        for (int64_t i = 0; i < d; i++)
+            sum = rounded(arith, sum + rounded(arith, x[r * d + i] * x[r * d + i]));
+        double mean = rounded(arith, sum / (double)d);
+        double scale = rounded(arith, 1 / rounded(arith, sqrt(rounded(arith, mean + eps))));
+        for (int64_t i = 0; i < d; i++)
+            y[r * d + i] = rounded(arith, qw_tensor_at(w, i) * rounded(arith, x[r * d + i] * scale));
+    }
+}
+
+void qw_rotary_table(const struct qw_arith *arith, double *cos_table, double *sin_table, const int64_t *position,
+                     double theta, int64_t n, int64_t D)
+{
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t i = 0; i < D / 2; i++) {
+            double power = rounded(arith, pow(theta, rounded(arith, (double)(2 * i) / (double)D)));
+            double angle = rounded(arith, (double)position[r] * rounded(arith, 1 / power));
+            cos_table[r * D + i] = cos_table[r * D + i + D / 2] = rounded(arith, cos(angle));
+            sin_table[r * D + i] = sin_table[r * D + i + D / 2] = rounded(arith, sin(angle));
+        }
+}
+
+static double rotate_one(const struct qw_arith *arith, double x, double cos_value, double turned, double sin_value)
+{
+    return rounded(arith, rounded(arith, x * cos_value) + rounded(arith, turned * sin_value));
+}
+
+void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table, const double *sin_table, int64_t tokens,
+               int64_t heads, int64_t D)
+{
+    for (int64_t t = 0; t < tokens; t++)
+        for (int64_t h = 0; h < heads; h++) {
+            double *v = x + (t * heads + h) * D;
+            const double *c = cos_table + t * D, *s = sin_table + t * D;
+            for (int64_t i = 0; i < D / 2; i++) {
+                double low = v[i], high = v[i + D / 2];
+                v[i] = rotate_one(arith, low, c[i], -high, s[i]);
+                v[i + D / 2] = rotate_one(arith, high, c[i + D / 2], low, s[i + D / 2]);
+            }
+        }
+}
+
+/* weights[S] = softmax over the visible entries of scores[S], in place */
+static void softmax(const struct qw_arith *arith, double *scores, const unsigned char *visible, int64_t S)
+{
+    double largest = -(double)INFINITY, sum = 0;
+    bool blind = true;
+    for (int64_t j = 0; j < S; j++)
+        blind = blind && !visible[j];
+    for (int64_t j = 0; j < S; j++) {
+        if (blind)
+            scores[j] = 0;
+        if ((blind || visible[j]) && scores[j] > largest)
+            largest = scores[j];
+    }
+    for (int64_t j = 0; j < S; j++) {
+        scores[j] = blind || visible[j] ? rounded(arith, exp(rounded(arith, scores[j] - largest))) : 0;
+        sum = rounded(arith, sum + scores[j]);
+    }
+    for (int64_t j = 0; j < S; j++)
+        scores[j] = rounded(arith, scores[j] / sum);
+}
+
+void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const double *K, const double *V,
+               const unsigned char *visible, int64_t q, int64_t S, int64_t D)
+{
+    double *scores = QW_NEW_ARRAY(double, q * S);
+    double scale = rounded(arith, 1 / sqrt((double)D));
+    struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K};
+    struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V};
+    arith->matmul_nt(scores, Q, &keys, q, D, S);
+    for (int64_t i = 0; i < q * S; i++)
+        scores[i] = rounded(arith, scores[i] * scale);
+    for (int64_t i = 0; i < q; i++)
+        softmax(arith, scores + i * S, visible + i * S, S);
+    arith->matmul_nn(y, scores, &values, q, S, D);
+    free(scores);
+}
+
+void qw_silu(const struct qw_arith *arith, double *y, const double *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = rounded(arith, x[i] / rounded(arith, 1 + rounded(arith, exp(-x[i]))));
+}
+
+void qw_multiply(const struct qw_arith *arith, double *y, const double *a, const double *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = rounded(arith, a[i] * b[i]);
+}
+
+void qw_add(const struct qw_arith *arith, double *y, const double *a, const double *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = rounded(arith, a[i] + b[i]);
+}

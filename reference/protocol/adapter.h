@@ -1,0 +1,46 @@
+/* An adapter as PEFT saves it: P virtual tokens, one table "prompt_embeddings".
+ *
+ *   prompt tuning, P-tuning   table [P,d]: rows in front of the token embeddings
+ *   prefix tuning             table [P,2LKD]: column ((2 layer + kv) K + head) D + i, kv 0 for keys, 1 for values
+ *                             (peft/peft_model.py, get_prompt: view, permute [2,0,3,1,4], split) */
+#ifndef QW_PROTOCOL_ADAPTER_H
+#define QW_PROTOCOL_ADAPTER_H
+
+#include "reference/base/error.h"
+#include "reference/base/json.h"
+#include "reference/model/config.h"
+#include "reference/model/tensors.h"
+#include "reference/rules.h"
+
+enum qw_adapter_kind { QW_ADAPTER_NONE, QW_ADAPTER_EMBEDS, QW_ADAPTER_KEYS_VALUES };
+
+struct qw_adapter {
+    enum qw_adapter_kind kind;
+    char peft_type[32];
+    int64_t virtual_tokens;        /* P; 0 without an adapter */
+    struct qw_tensors tensors;     /* owned */
+    const struct qw_tensor *table; /* prompt_embeddings, in `tensors`; NULL when the weights are not at hand */
+};
+
+/* Reads type and P of adapter_config.json; QW_ERROR_UNSUPPORTED for another type (LoRA, …). */
+bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json,
+                            const char *place, struct qw_error *error);
+
+/* Finds the table among the tensors; QW_ERROR_INPUT when there are tensors but no table of rank 2.
+ * A table of the wrong extents is no error: it is evidence (qw_adapter_fits). */
+bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error);
+
+/* Reads adapter_model.safetensors of a folder; `digest` as in qw_model_read_folder. */
+bool qw_adapter_read_folder(struct qw_adapter *adapter, const char *folder, const char *digest, struct qw_error *error);
+
+void qw_adapter_clear(struct qw_adapter *adapter);
+
+/* Whether the table has the extents that the rules ask for. */
+bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *config, const struct qw_rules *rules);
+
+/* What get_prompt() hands over under the rules, in float64: [B,P,d], or [L,2,B,heads,P,D] for a prefix.
+ * Without data when the table is absent or does not fit.  Free with qw_tensor_free. */
+struct qw_tensor *qw_adapter_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
+                                    const struct qw_rules *rules, int64_t batch);
+
+#endif

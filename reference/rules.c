@@ -1,0 +1,63 @@
+/* Invariant: rules are values; healthy ones depend on the two versions alone. */
+#include "reference/rules.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+bool qw_version_read(struct qw_version *version, const char *text)
+{
+    *version = (struct qw_version){0};
+    return sscanf(text, "%d.%d.%d", &version->number[0], &version->number[1], &version->number[2]) >= 1;
+}
+
+int qw_version_compare(struct qw_version a, struct qw_version b)
+{
+    for (int i = 0; i < 3; i++)
+        if (a.number[i] != b.number[i])
+            return a.number[i] < b.number[i] ? -1 : 1;
+    return 0;
+}
+
+static bool at_least(struct qw_version version, const char *bound)
+{
+    struct qw_version from;
+    qw_version_read(&from, bound);
+    return qw_version_compare(version, from) >= 0;
+}
+
+struct qw_rules qw_rules_healthy(struct qw_version transformers, struct qw_version peft)
+{
+    struct qw_rules healthy = {0}, *rules = &healthy;
+#define ERA(transformers_from, peft_from, assignment)                                 \
+    if (at_least(transformers, transformers_from) && at_least(peft, peft_from)) \
+        assignment;
+#include "reference/eras.def"
+#undef ERA
+    return healthy;
+}
+
+struct qw_version qw_newest_transformers(void) { return (struct qw_version){{5, 23, 0}}; }
+struct qw_version qw_newest_peft(void) { return (struct qw_version){{0, 21, 2}}; }
+
+static const struct {
+    const char *id;
+    enum qw_party party;
+} deviations[QW_DEVIATIONS] = {
+#define DEVIATION(symbol, id, party, assignment) {id, QW_##party},
+#include "reference/deviations.def"
+#undef DEVIATION
+};
+
+const char *qw_deviation_id(enum qw_deviation deviation) { return deviations[deviation].id; }
+enum qw_party qw_deviation_party(enum qw_deviation deviation) { return deviations[deviation].party; }
+
+void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation)
+{
+    switch (deviation) {
+#define DEVIATION(symbol, id, party, assignment) \
+    case QW_DEVIATION_##symbol: assignment; break;
+#include "reference/deviations.def"
+#undef DEVIATION
+    case QW_DEVIATIONS: break;
+    }
+}

@@ -1,0 +1,27 @@
+/* Invariant: the rows are the only list of sites. */
+#include "reference/sites.h"
+
+#include <stdio.h>
+
+const struct qw_site_row qw_site_rows[QW_SITES] = {
+#define SITE(id, name, place, party, shape, sum, in_blocks) {name, QW_##place, QW_##party, shape, sum, in_blocks},
+#include "reference/sites.def"
+#undef SITE
+};
+
+const char *qw_party_name(enum qw_party party)
+{
+    static const char *const names[QW_PARTIES] = {"protocol", "model", "cache"};
+    return names[party];
+}
+
+void qw_site_path(char *out, size_t size, enum qw_site site, int layer)
+{
+    const struct qw_site_row *row = &qw_site_rows[site];
+    if (row->place != QW_BLOCK)
+        snprintf(out, size, "%s", row->name);
+    else if (site == QW_SITE_OUTPUT)
+        snprintf(out, size, "model.layers.%d", layer);
+    else
+        snprintf(out, size, "model.layers.%d.%s", layer, row->name);
+}
