@@ -90,6 +90,15 @@ void qc_hdf5_close(struct qc_hdf5 *hdf5)
     hdf5->file = -1;
 }
 
+const char *qc_hdf5_version(void)
+{
+    static char version[32];
+    unsigned major, minor, release;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(version, sizeof version, "%u.%u.%u", major, minor, release);
+    return version;
+}
+
 /* ---- names ---- */
 
 /* Every part of the path must exist: H5Lexists fails on a missing parent. */

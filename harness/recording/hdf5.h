@@ -47,6 +47,9 @@ char *qc_hdf5_text(const struct qc_hdf5 *hdf5, const char *object, const char *n
 /* Integer attribute; absent: `fallback`, or QW_ERROR_INPUT when `required`. */
 int64_t qc_hdf5_int(const struct qc_hdf5 *hdf5, const char *object, const char *name, bool required, int64_t fallback);
 
+/* "1.10.8": version of the library in use. */
+const char *qc_hdf5_version(void);
+
 /* Reads a dataset; tensor NULL with the error set on refusal.  The caller frees the tensor. */
 struct qc_dataset qc_hdf5_dataset(struct qc_hdf5 *hdf5, const char *path);
 

@@ -1,0 +1,44 @@
+/* Invariant: recordings are opened by workers only; this process sees their answers. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "harness/cli/cli.h"
+#include "harness/worker/worker.h"
+#include "reference/base/memory.h"
+
+#define SECONDS_PER_CASE 1800.0
+
+struct progress {
+    const struct cli_options *options;
+    int done;
+};
+
+static void show_progress(void *user, int index)
+{
+    struct progress *progress = user;
+    const struct cli_options *options = progress->options;
+    progress->done++;
+    if (options->progress == CLI_PROGRESS_PLAIN)
+        fprintf(stderr, "%d/%d %s\n", progress->done, options->count, options->operand[index]);
+    if (options->progress == CLI_PROGRESS_BAR && options->count > 1)
+        fprintf(stderr, "\r\033[Kjudged %d of %d%s", progress->done, options->count, progress->done == options->count ? "\r\033[K" : "");
+}
+
+int cli_diagnose(const struct cli_options *options)
+{
+    if (options->count < 1)
+        return cli_complain(QC_EXIT_USAGE, "name at least one recording; see qconform help diagnose");
+    struct qc_task *tasks = QW_NEW_ARRAY(struct qc_task, options->count);
+    struct qw_json **cases = QW_NEW_ARRAY(struct qw_json *, options->count);
+    for (int i = 0; i < options->count; i++)
+        tasks[i] = (struct qc_task){"judge", options->operand[i], {options->model, options->adapter}};
+    struct progress progress = {options, 0};
+    char core[32];
+    qc_workers_run(cases, tasks, options->count, options->jobs, SECONDS_PER_CASE, core, show_progress, &progress);
+    struct qw_json *document = qc_document_make(cases, options->count, options->argc, options->argv, core, options->jobs);
+    int code = cli_show(document, options, qc_document_exit(document));
+    qw_json_free(document);
+    free(cases);
+    free(tasks);
+    return code;
+}

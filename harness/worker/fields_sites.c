@@ -1,0 +1,101 @@
+/* Invariant: every judged place is listed once, in the order of the first divergence. */
+#include "harness/worker/fields.h"
+
+#include <stdlib.h>
+
+#include "reference/base/memory.h"
+#include "reference/base/text.h"
+
+#define MOST_FINDINGS 60
+
+/* ---- findings and sites ---- */
+
+static void add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_item *item, char *message)
+{
+    struct qw_json *finding = qw_json_add(findings, qw_json_object());
+    qw_json_put_text(finding, "id", id);
+    qw_json_put_text(finding, "severity", severity);
+    qc_put_index(finding, "step", item ? item->step : -1);
+    qc_put_index(finding, "layer", item ? item->layer : -1);
+    qw_json_put_text(finding, "site", item ? qw_site_rows[item->site].name : NULL);
+    qc_put_owned(finding, "message", message);
+}
+
+static void add_item_findings(struct qw_json *findings, const struct qc_case_view *view)
+{
+    int failing = 0;
+    for (int i = 0; i < view->judgement->items.count; i++) {
+        const struct qc_item *item = view->judgement->items.ordered[i];
+        if (qc_item_fails(item) && failing++ < MOST_FINDINGS)
+            add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item, qc_difference_text(item, view->recording));
+    }
+    if (failing > MOST_FINDINGS)
+        add_finding(findings, "more", "note", NULL, qw_format("%d more sites differ; the list of sites has them all.", failing - MOST_FINDINGS));
+}
+
+static int unjudged_taps(const struct qc_case_view *view)
+{
+    int taps = 0, judged = 0;
+    for (int step = 0; step < view->recording->steps; step++)
+        taps += view->recording->step[step].taps;
+    for (int i = 0; i < view->judgement->items.count; i++) {
+        const struct qc_item *item = view->judgement->items.ordered[i];
+        enum qw_place place = qw_site_rows[item->site].place;
+        judged += item->recorded && (place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL);
+    }
+    return taps - judged;
+}
+
+void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
+{
+    struct qw_json *findings = qw_json_put(json, "findings", qw_json_array());
+    add_item_findings(findings, view);
+    for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
+        add_finding(findings, "hypothesis", "note", NULL,
+                    qw_format("%d. %s explains %.4g of the divergence.", i + 1, view->diagnosis->ranked[i].cause->id,
+                              view->diagnosis->ranked[i].explained));
+    if (view->recording->raised)
+        add_finding(findings, "raised", "note", NULL,
+                    qw_format("The run raised %s: %s", view->recording->exception_type, view->recording->exception_message));
+    if (view->subject->newer)
+        add_finding(findings, "newer-versions", "note", NULL,
+                    qw_strdup("The recorded versions are newer than those that the rules were measured with; the newest known rules were used."));
+    int others = unjudged_taps(view);
+    if (others > 0)
+        add_finding(findings, "unjudged-taps", "note", NULL,
+                    qw_format("%d recorded taps belong to no site of the reference and were not judged.", others));
+}
+
+static void put_ratio(struct qw_json *site, const char *key, const struct qc_view *view)
+{
+    if (view->valued)
+        qw_json_put_real(site, key, view->difference.ratio);
+    else
+        qw_json_put_null(site, key);
+}
+
+void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
+{
+    struct qw_json *sites = qw_json_put(json, "sites", qw_json_array());
+    for (int i = 0; i < view->judgement->items.count; i++) {
+        const struct qc_item *item = view->judgement->items.ordered[i];
+        const struct qc_view *how = item->free.valued ? &item->free : &item->isolated;
+        enum qc_kind kind = qc_item_view(item)->kind;
+        struct qw_json *site = qw_json_add(sites, qw_json_object());
+        qc_put_index(site, "step", item->step);
+        qc_put_index(site, "layer", qc_site_layer(item, view->recording));
+        qc_put_owned(site, "site", qc_site_name(item, view->recording));
+        qw_json_put_text(site, "party", qw_party_name(qw_site_rows[item->site].party));
+        qw_json_put_text(site, "status", qc_status_name(qc_item_status(item)));
+        qw_json_put_text(site, "kind", kind == QC_KIND_NONE ? NULL : qc_kind_name(kind));
+        put_ratio(site, "ratio", &item->free);
+        put_ratio(site, "ratio_isolated", &item->isolated);
+        if (how->valued) {
+            qw_json_put_real(site, "max_abs", how->difference.max_abs);
+            qw_json_put_real(site, "rms", how->difference.rms);
+            qw_json_put_real(site, "ulp", how->difference.ulp);
+        }
+        if (item->reason)
+            qw_json_put_text(site, "reason", item->reason);
+    }
+}

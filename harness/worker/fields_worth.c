@@ -1,0 +1,166 @@
+/* Invariant: counts are taken over the judged items, so that the parts of a case agree. */
+#include "harness/worker/fields.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "reference/base/memory.h"
+#include "reference/base/text.h"
+
+/* Largest ratio of the isolated view: what the model makes of what it was really given. */
+const struct qc_item *qc_largest_item(const struct qc_judgement *judgement, bool isolated_only)
+{
+    const struct qc_item *largest = NULL;
+    double ratio = -1;
+    for (int i = 0; i < judgement->items.count; i++) {
+        const struct qc_item *item = judgement->items.ordered[i];
+        const struct qc_view *views[] = {&item->isolated, &item->free};
+        for (int v = 0; v < (isolated_only ? 1 : 2); v++)
+            if (views[v]->valued && views[v]->difference.ratio > ratio) {
+                ratio = views[v]->difference.ratio;
+                largest = item;
+            }
+    }
+    return largest;
+}
+
+double qc_largest_ratio(const struct qc_item *item, bool isolated_only)
+{
+    double free_ratio = item->free.valued && !isolated_only ? item->free.difference.ratio : -1;
+    return fmax(free_ratio, item->isolated.valued ? item->isolated.difference.ratio : -1);
+}
+
+int qc_party_count(const struct qc_judgement *judgement, enum qw_party party, enum qc_status status)
+{
+    int count = 0;
+    for (int i = 0; i < judgement->items.count; i++) {
+        const struct qc_item *item = judgement->items.ordered[i];
+        bool wanted = status == QC_DIFFERS ? qc_item_fails(item) : qc_item_status(item) == status;
+        count += wanted && qw_site_rows[item->site].party == party && item->free.kind != QC_RAISED;
+    }
+    return count;
+}
+
+/* ---- parties, coverage, consequence ---- */
+
+static const char *party_title(enum qw_party party)
+{
+    static const char *const titles[QW_PARTIES] = {"PEFT's part: what the base model is handed", "Qwen's part: from the hand-over to the logits",
+                                                   "The cache's part: what is kept from step to step"};
+    return titles[party];
+}
+
+static int party_items(const struct qc_judgement *judgement, enum qw_party party)
+{
+    int count = 0;
+    for (int i = 0; i < judgement->items.count; i++)
+        count += qw_site_rows[judgement->items.ordered[i]->site].party == party &&
+                 judgement->items.ordered[i]->free.kind != QC_RAISED;
+    return count;
+}
+
+void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
+{
+    struct qw_json *parties = qw_json_put(json, "parties", qw_json_array());
+    bool blamed = false;
+    for (enum qw_party party = 0; party < QW_PARTIES; party++) {
+        int items = party_items(view->judgement, party), own = qc_party_count(view->judgement, party, QC_DIFFERS);
+        int inherited = qc_party_count(view->judgement, party, QC_INHERITED);
+        struct qw_json *entry = qw_json_add(parties, qw_json_object());
+        const char *status = items == 0 ? "not judged" : own && !blamed ? "at fault" : own || inherited ? "consequence" : "conforms";
+        char *message = items == 0    ? qw_strdup("Nothing of it was recorded.")
+                        : own         ? qw_format("%d of %d sites differ from the healthy play.", own, items)
+                        : inherited   ? qw_format("Right on what it was really given; %d of %d sites differ from the healthy run because their inputs do.",
+                                                  inherited, items)
+                                      : qw_format("All %d sites conform.", items);
+        qw_json_put_text(entry, "name", qw_party_name(party));
+        qw_json_put_text(entry, "title", party_title(party));
+        qw_json_put_text(entry, "status", status);
+        qc_put_owned(entry, "message", message);
+        blamed = blamed || own;
+    }
+}
+
+static bool is_shaped_only(const struct qc_case_view *view)
+{
+    return view->recording->level <= QC_LEVEL_STATS || !view->subject->model.has_weights ||
+           (view->subject->adapter.kind != QW_ADAPTER_NONE && !view->subject->adapter.table);
+}
+
+void qc_put_coverage(struct qw_json *json, const struct qc_case_view *view)
+{
+    const struct qc_judgement *judgement = view->judgement;
+    int expected = 0, missing = 0, waived = 0;
+    for (int i = 0; i < judgement->items.count; i++) {
+        const struct qc_item *item = judgement->items.ordered[i];
+        if (!item->expected)
+            continue;
+        expected++;
+        if (item->reason)
+            waived++;
+        else
+            missing += !item->recorded;
+    }
+    struct qw_json *coverage = qw_json_put(json, "coverage", qw_json_object());
+    qw_json_put_int(coverage, "expected", expected);
+    qw_json_put_int(coverage, "compared", expected - missing - waived);
+    qw_json_put_int(coverage, "missing", missing);
+    qw_json_put_int(coverage, "waived", waived);
+    struct qw_json *blind = qw_json_put(coverage, "blind", qw_json_array());
+    const struct {
+        const char *name;
+        bool applies;
+    } spots[] = {{"values", is_shaped_only(view)},
+                 {"padding", true},
+                 {"batch", view->subject->call.batch == 1},
+                 {"decode", view->recording->steps < 2 || !view->subject->call.use_cache},
+                 {"heads", view->subject->model.config.heads == view->subject->model.config.kv_heads},
+                 {"adapter", !view->recording->has_adapter}};
+    for (size_t i = 0; i < sizeof spots / sizeof *spots; i++)
+        if (spots[i].applies)
+            qw_json_add_text(blind, spots[i].name);
+}
+
+void qc_put_consequence(struct qw_json *json, const struct qc_case_view *view)
+{
+    const struct qc_consequence *consequence = &view->judgement->consequence;
+    if (!view->diagnosis || !consequence->compared) {
+        qw_json_put_null(json, "consequence");
+        return;
+    }
+    struct qw_json *out = qw_json_put(json, "consequence", qw_json_object());
+    qc_put_index(out, "first_token_flip", consequence->first_flip);
+    qw_json_put_real(out, "top1_agreement", (double)consequence->agreed / consequence->compared);
+    qw_json_put_real(out, "kl", consequence->largest_kl);
+    qw_json_put_int(out, "steps_compared", consequence->compared);
+}
+
+void qc_put_cache_lengths(struct qw_json *json, const struct qc_case_view *view)
+{
+    struct qw_json *lengths = qw_json_put(json, "cache_lengths", qw_json_array());
+    for (int step = 0; step < view->judgement->steps; step++) {
+        struct qw_json *entry = qw_json_add(lengths, qw_json_object());
+        const struct qc_cache *after = step < view->recording->steps ? &view->recording->step[step].after : NULL;
+        qw_json_put_int(entry, "step", step);
+        qw_json_put_int(entry, "expected", view->judgement->expected_lengths[step]);
+        if (after && after->present && after->length >= 0)
+            qw_json_put_int(entry, "observed", after->length);
+        else
+            qw_json_put_null(entry, "observed");
+    }
+}
+
+void qc_put_largest(struct qw_json *json, const struct qc_case_view *view)
+{
+    bool isolated_only = view->diagnosis != NULL;
+    const struct qc_item *largest = qc_largest_item(view->judgement, isolated_only);
+    if (!largest) {
+        qw_json_put_null(json, "largest_ratio");
+        return;
+    }
+    struct qw_json *out = qw_json_put(json, "largest_ratio", qw_json_object());
+    qw_json_put_real(out, "ratio", qc_largest_ratio(largest, isolated_only));
+    qc_put_index(out, "step", largest->step);
+    qc_put_index(out, "layer", largest->layer);
+    qw_json_put_text(out, "site", qw_site_rows[largest->site].name);
+}
