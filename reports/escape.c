@@ -1,0 +1,168 @@
+/* Invariant: no byte of the input reaches the output unseen by the filter of its context. */
+#include "reports/escape.h"
+
+#include <string.h>
+
+static bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
+
+/* Length of the sequence that `lead` announces, 0 when it announces none. */
+static size_t sequence_length(unsigned char lead)
+{
+    if (lead < 0x80)
+        return 1;
+    if (lead >= 0xC2 && lead <= 0xDF)
+        return 2;
+    if (lead >= 0xE0 && lead <= 0xEF)
+        return 3;
+    return lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+}
+
+static bool is_scalar(uint32_t code, size_t length)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    return code >= least[length] && code <= 0x10FFFF && !(code >= 0xD800 && code <= 0xDFFF);
+}
+
+size_t rp_decode(uint32_t *code, const char *bytes)
+{
+    static const unsigned char mask[5] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    const unsigned char *b = (const unsigned char *)bytes;
+    size_t length = sequence_length(b[0]);
+    *code = RP_CODE_INVALID;
+    if (!length)
+        return 1;
+    uint32_t value = b[0] & mask[length];
+    for (size_t i = 1; i < length; i++) {
+        if (!is_continuation(b[i]))
+            return 1;
+        value = value << 6 | (b[i] & 0x3Fu);
+    }
+    if (!is_scalar(value, length))
+        return 1;
+    *code = value;
+    return length;
+}
+
+static bool is_control(uint32_t code) { return code < 0x20 || (code >= 0x7F && code <= 0x9F); }
+
+/* Characters that change how their neighbours look, or that nobody sees. */
+static bool is_hidden(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},   {0x200E, 0x200F},
+        {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB},   {0xFFFE, 0xFFFF},
+        {0xE0000, 0xE007F},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return (code & 0xFFFE) == 0xFFFE;
+}
+
+static void spell(struct qw_text *out, uint32_t code)
+{
+    qw_text_addf(out, code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x", code);
+}
+
+static const char *entity(uint32_t code)
+{
+    switch (code) {
+    case '&': return "&amp;";
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '"': return "&quot;";
+    case '\'': return "&#39;";
+    default: return NULL;
+    }
+}
+
+static void escape_markup(struct qw_text *out, const char *text, bool keep_lines)
+{
+    uint32_t code;
+    for (size_t step; text && *text; text += step) {
+        step = rp_decode(&code, text);
+        const char *name = entity(code);
+        if (code == RP_CODE_INVALID)
+            qw_text_add(out, "\xEF\xBF\xBD");
+        else if (name)
+            qw_text_add(out, name);
+        else if (keep_lines && (code == '\n' || code == '\t'))
+            qw_text_add_bytes(out, text, 1);
+        else if (is_control(code) || is_hidden(code))
+            spell(out, code);
+        else
+            qw_text_add_bytes(out, text, step);
+    }
+}
+
+void rp_escape_html(struct qw_text *out, const char *text) { escape_markup(out, text, true); }
+
+void rp_escape_attribute(struct qw_text *out, const char *text) { escape_markup(out, text, false); }
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* https://host, host of letters, digits, dots and hyphens, then a path, a query, a fragment or the end. */
+static bool is_plain_https(const char *url)
+{
+    if (strncmp(url, "https://", 8) != 0 || !is_alphanumeric(url[8]))
+        return false;
+    const char *end = url + 8;
+    while (is_alphanumeric(*end) || *end == '.' || *end == '-')
+        end++;
+    return *end == 0 || *end == '/' || *end == '?' || *end == '#';
+}
+
+bool rp_escape_url(struct qw_text *out, const char *url)
+{
+    if (!url || !is_plain_https(url))
+        return false;
+    for (const char *c = url; *c; c++) {
+        if (*c == '&')
+            qw_text_add(out, "&amp;");
+        else if (is_alphanumeric(*c) || strchr("-._~:/?#[]@!$()*+,;=%", *c))
+            qw_text_add_bytes(out, c, 1);
+        else
+            qw_text_addf(out, "%%%02X", (unsigned)(unsigned char)*c);
+    }
+    return true;
+}
+
+void rp_escape_terminal(struct qw_text *out, const char *text)
+{
+    uint32_t code;
+    for (size_t step; text && *text; text += step) {
+        step = rp_decode(&code, text);
+        if (code == RP_CODE_INVALID)
+            spell(out, (unsigned char)*text);
+        else if (code == '\n')
+            qw_text_add(out, "\\n");
+        else if (code == '\t')
+            qw_text_add(out, "\\t");
+        else if (is_control(code) || is_hidden(code))
+            spell(out, code);
+        else
+            qw_text_add_bytes(out, text, step);
+    }
+}
+
+void rp_escape_id(struct qw_text *out, const char *text, size_t limit)
+{
+    size_t written = 0;
+    bool gap = false;
+    for (; text && *text && written + 2 <= limit; text++) {
+        if (!is_alphanumeric(*text)) {
+            gap = written > 0;
+            continue;
+        }
+        if (gap)
+            qw_text_add(out, "-");
+        qw_text_add_bytes(out, text, 1);
+        written += gap ? 2 : 1;
+        gap = false;
+    }
+}

@@ -1,0 +1,37 @@
+/* Escaping: one function for each place where text of a recording is put.
+ *
+ * All of them take any bytes, valid UTF-8 or not, and append to `out`.  What
+ * cannot be seen (control characters, direction marks, zero-width characters)
+ * is spelled out: \x1b, \u202e.  A NULL text adds nothing. */
+#ifndef RP_ESCAPE_H
+#define RP_ESCAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reference/base/text.h"
+
+#define RP_CODE_INVALID UINT32_MAX
+
+/* The code point at `bytes` (NUL-terminated, not empty) and how many bytes it takes; RP_CODE_INVALID and 1 for a byte
+ * that starts no valid sequence (overlong forms, surrogates and what lies beyond U+10FFFF are not valid). */
+size_t rp_decode(uint32_t *code, const char *bytes);
+
+/* Between tags.  Line feeds and tabs stay; an invalid byte becomes U+FFFD. */
+void rp_escape_html(struct qw_text *out, const char *text);
+
+/* Inside a double-quoted attribute value. */
+void rp_escape_attribute(struct qw_text *out, const char *text);
+
+/* Inside a double-quoted href: percent-encodes what a URL may not hold.  Adds nothing and is false unless `url` is
+ * https with a plain host name (no user, no port): then it must be shown as text, never linked. */
+bool rp_escape_url(struct qw_text *out, const char *url);
+
+/* On a terminal: line feeds and tabs are spelled out too; an invalid byte becomes \xff. */
+void rp_escape_terminal(struct qw_text *out, const char *text);
+
+/* For a part of an id: letters and digits stay, each run of anything else becomes one hyphen, at most `limit` bytes. */
+void rp_escape_id(struct qw_text *out, const char *text, size_t limit);
+
+#endif

@@ -1,0 +1,175 @@
+/* Invariant: the blocks that say who, with which versions, and how much was looked at; what was not compared is said
+ * as plainly as what was. */
+#include "reports/markup.h"
+#include "reports/page.h"
+#include "reports/view.h"
+
+#include <string.h>
+
+static const char *party_class(const char *status)
+{
+    if (!strcmp(status, "conforms"))
+        return "good";
+    if (!strcmp(status, "at fault"))
+        return "bad";
+    return strcmp(status, "consequence") != 0 ? "none" : "changed";
+}
+
+static int party_shape(const char *status)
+{
+    if (!strcmp(status, "conforms"))
+        return RP_SHAPE_GOOD;
+    if (!strcmp(status, "at fault"))
+        return RP_SHAPE_BAD;
+    return strcmp(status, "consequence") != 0 ? RP_SHAPE_NONE : RP_SHAPE_CHANGED;
+}
+
+void rp_html_parties(struct rp_page *page, const struct qw_json *one)
+{
+    const struct qw_json *parties = qw_json_get(one, "parties");
+    if (!qw_json_size(parties))
+        return;
+    rp_open_card(page, "who", "parties", "Who: the three parties");
+    qw_text_add(page->out, "<p>Data passes them in this order. Each is judged on what it was really given, so one that "
+                           "only passes on the mistake of another is a <em>consequence</em>, not at fault.</p>\n"
+                           "<ol class=\"parties\">\n");
+    for (const struct qw_json *p = qw_json_first(parties); p; p = qw_json_next(p)) {
+        const char *status = qw_json_get_text(p, "status", "not judged");
+        rp_markup(page->out, "<li class=\"%r\"><p class=\"party\">%t</p><p class=\"standing\">%r "
+                             "<strong>%t</strong></p>"
+                             "<p>%t</p></li>\n",
+                  party_class(status), rp_party_title(p), rp_status_icon(party_shape(status)), status,
+                  qw_json_get_text(p, "message", ""));
+    }
+    qw_text_add(page->out, "</ol>\n</section>\n");
+}
+
+/* "peft 0.13.0": true when the first word is `name`. */
+static bool names(const char *fixed_in, const char *name)
+{
+    size_t length = strlen(name);
+    return fixed_in && !strncmp(fixed_in, name, length) && (fixed_in[length] == ' ' || fixed_in[length] == 0);
+}
+
+static void add_scalar(struct qw_text *out, const struct qw_json *node)
+{
+    if (qw_json_is_array(node))
+        rp_add_list(out, node);
+    else if (qw_json_is_text(node) || qw_json_is_number(node) || qw_json_is_null(node))
+        qw_text_add(out, qw_json_text(node, rp_value(node).text));
+    else
+        qw_text_add(out, qw_json_bool(node, false) ? "yes" : "no");
+}
+
+/* One row for each package. */
+static void packages(struct rp_page *page, const struct qw_json *environment, const char *fixed_in)
+{
+    for (const struct qw_json *f = qw_json_first(environment); f; f = qw_json_next(f)) {
+        struct qw_text value = {0};
+        const char *name = qw_json_key(f) ? qw_json_key(f) : "";
+        add_scalar(&value, f);
+        rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td>%t", name, value.bytes);
+        if (*name && names(fixed_in, name))
+            rp_markup(page->out, " <strong class=\"flag\">fixed in%t</strong>", fixed_in + strlen(name));
+        qw_text_add(page->out, "</td></tr>\n");
+        qw_text_free(&value);
+    }
+}
+
+/* One row for all fields of `object`: "class Qwen2ForCausalLM, layers 2". */
+static void group(struct rp_page *page, const char *name, const struct qw_json *object)
+{
+    const char *before = "";
+    if (!qw_json_is_object(object) || !qw_json_size(object))
+        return;
+    rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td>", name);
+    for (const struct qw_json *f = qw_json_first(object); f; f = qw_json_next(f)) {
+        struct qw_text value = {0};
+        bool elsewhere = !strncmp(qw_json_key(f), "exception", strlen("exception")); /* stands with the divergence */
+        if (qw_json_is_null(f) || qw_json_is_object(f) || elsewhere)
+            continue;
+        add_scalar(&value, f);
+        rp_markup(page->out, "%r<span class=\"key\">%t</span> %t", before, qw_json_key(f), value.bytes);
+        before = ", ";
+        qw_text_free(&value);
+    }
+    qw_text_add(page->out, "</td></tr>\n");
+}
+
+void rp_html_versions(struct rp_page *page, const struct qw_json *one)
+{
+    static const char *const columns[] = {"What", "Recorded", NULL};
+    const char *fixed_in = qw_json_get_text(qw_json_get(one, "cause"), "fixed_in", NULL);
+    rp_open_card(page, "versions", "versions", "Versions and what was recorded");
+    rp_open_table(page, "pairs", "Packages, model, adapter and call", columns);
+    packages(page, qw_json_get(one, "environment"), fixed_in);
+    group(page, "model", qw_json_get(one, "model"));
+    group(page, "adapter", qw_json_get(one, "adapter"));
+    group(page, "call", qw_json_get(one, "call"));
+    group(page, "recorder", qw_json_get(one, "recorder"));
+    rp_markup(page->out, "<tr><th scope=\"row\">recording</th><td>%t</td></tr>\n",
+              qw_json_get_text(one, "recording", "-"));
+    if (qw_json_get_text(one, "recording_sha256", NULL))
+        rp_markup(page->out, "<tr><th scope=\"row\">sha256</th><td><code>%t</code></td></tr>\n",
+                  qw_json_get_text(one, "recording_sha256", ""));
+    rp_close_table(page);
+    qw_text_add(page->out, "</section>\n");
+}
+
+static void blind_spots(struct rp_page *page, const struct qw_json *blind)
+{
+    if (!qw_json_size(blind)) {
+        qw_text_add(page->out, "<p>No blind spot is known for this recording.</p>\n");
+        return;
+    }
+    qw_text_add(page->out, "<p>This recording could <strong>not</strong> have shown:</p>\n<ul>\n");
+    for (const struct qw_json *b = qw_json_first(blind); b; b = qw_json_next(b)) {
+        const char *meaning = rp_blind_meaning(qw_json_text(b, ""));
+        rp_markup(page->out, "<li><strong>%t</strong>: %t</li>\n", qw_json_text(b, "-"),
+                  *meaning ? meaning : "a fault of this kind could hide");
+    }
+    qw_text_add(page->out, "</ul>\n");
+}
+
+static void noise(struct rp_page *page, const struct qw_json *one)
+{
+    const struct qw_json *floor = qw_json_get(page->result, "noise"), *largest = qw_json_get(one, "largest_ratio");
+    struct qw_text place = {0};
+    if (qw_json_is_null(qw_json_get(floor, "multiple")))
+        return;
+    rp_markup(page->out, "<p>A value conforms when its error is at most <strong>%t</strong> times the noise floor",
+              rp_number(qw_json_get(floor, "multiple")).text);
+    if (qw_json_is_object(largest)) {
+        rp_add_place(&place, largest);
+        rp_markup(page->out, "; the largest ratio seen is <strong>%t</strong>, at %t",
+                  rp_number(qw_json_get(largest, "ratio")).text, place.bytes);
+    }
+    qw_text_add(page->out, ".</p>\n");
+    if (qw_json_get_text(floor, "basis", NULL))
+        rp_markup(page->out, "<p class=\"small\">Basis of that number: %t</p>\n", qw_json_get_text(floor, "basis", ""));
+    qw_text_free(&place);
+}
+
+static void tile(struct rp_page *page, const struct qw_json *cover, const char *key)
+{
+    rp_markup(page->out, "<div><dt>%t</dt><dd>%t</dd></div>\n", key, rp_value(qw_json_get(cover, key)).text);
+}
+
+void rp_html_coverage(struct rp_page *page, const struct qw_json *one)
+{
+    const struct qw_json *cover = qw_json_get(one, "coverage");
+    rp_open_card(page, "coverage", "coverage", "How much was looked at");
+    if (qw_json_is_object(cover)) {
+        qw_text_add(page->out, "<dl class=\"tiles\">\n");
+        tile(page, cover, "expected");
+        tile(page, cover, "compared");
+        tile(page, cover, "missing");
+        tile(page, cover, "waived");
+        qw_text_add(page->out, "</dl>\n");
+        blind_spots(page, qw_json_get(cover, "blind"));
+    } else {
+        qw_text_add(page->out, "<p>Nothing was compared.</p>\n");
+    }
+    noise(page, one);
+    qw_text_add(page->out, "</section>\n");
+}

@@ -1,0 +1,62 @@
+/* Inside of the HTML report: the page being written and its blocks.
+ * Used by html*.c and figure.c only. */
+#ifndef RP_PAGE_H
+#define RP_PAGE_H
+
+#include <stdbool.h>
+
+#include "reference/base/json.h"
+#include "reference/base/text.h"
+#include "reports/plot.h"
+
+/* Limits of one page; every cut is announced where it happens. */
+enum {
+    RP_WORST_ROWS = 200,     /* sites in the table of the worst, per case */
+    RP_CASE_ROWS = 5000,     /* sites in execution order, per case */
+    RP_PAGE_ROWS = 20000,    /* sites in execution order, on the whole page */
+    RP_CASE_FINDINGS = 500,
+    RP_PAGE_PLOTS = 40,
+    RP_PAGE_CASES = 500,     /* cases told in full; of more, those that do not pass */
+    RP_OPEN_CASES = 20,      /* beyond so many cases all are folded */
+};
+
+struct rp_page {
+    struct qw_text *out;
+    const struct qw_json *result;
+    struct rp_plotter *plotter; /* NULL without gnuplot */
+    int rows_left, plots_left;  /* of RP_PAGE_ROWS and RP_PAGE_PLOTS */
+    bool many;                  /* several cases: headings one level lower, ids with the case's prefix */
+    const char *prefix;         /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
+};
+
+extern const char rp_page_style[]; /* the style sheet */
+
+/* "<section class="card …" id=…><h2>title</h2>", to be closed with "</section>\n". */
+void rp_open_card(struct rp_page *page, const char *class, const char *id, const char *title);
+
+/* The drawing of a status: a shape with a sign, without text. */
+const char *rp_status_icon(int shape);
+
+/* Rows of a definition list: "<dt>label</dt><dd>text</dd>", nothing for NULL or "". */
+void rp_add_term(struct rp_page *page, const char *label, const char *text);
+
+/* A table that scrolls in its own frame; `columns` are the headings, the last one NULL.  Close with rp_close_table. */
+void rp_open_table(struct rp_page *page, const char *class, const char *caption, const char *const columns[]);
+void rp_close_table(struct rp_page *page);
+
+/* "<dt>label</dt><dd>step 0, layer 1, <code>site</code></dd>" */
+void rp_add_place_term(struct rp_page *page, const char *label, const struct qw_json *node);
+
+/* Blocks of one case, in the order of the page; each adds nothing when it has nothing to say. */
+void rp_html_cause(struct rp_page *page, const struct qw_json *one);
+void rp_html_divergence(struct rp_page *page, const struct qw_json *one);
+void rp_html_next_steps(struct rp_page *page, const struct qw_json *one);
+void rp_html_parties(struct rp_page *page, const struct qw_json *one);
+void rp_html_versions(struct rp_page *page, const struct qw_json *one);
+void rp_html_coverage(struct rp_page *page, const struct qw_json *one);
+void rp_html_figures(struct rp_page *page, const struct qw_json *one);
+void rp_html_sites(struct rp_page *page, const struct qw_json *one);
+void rp_html_findings(struct rp_page *page, const struct qw_json *one);
+void rp_html_appendix(struct rp_page *page); /* once per page */
+
+#endif

@@ -1,0 +1,265 @@
+/* Invariant: the same field is worded the same way in every format. */
+#include "reports/view.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct rp_status statuses[] = {
+    {"PASS", '+', RP_SHAPE_GOOD, true, "everything that was compared conforms"},
+    {"FAIL", 'x', RP_SHAPE_BAD, true, "the recording differs from the healthy run, in structure or in value"},
+    {"XFAIL", '~', RP_SHAPE_CHANGED, true, "a failure that the baseline expects, with the expected cause"},
+    {"XPASS", '^', RP_SHAPE_CHANGED, true, "the case conforms although the baseline expects a failure: it is stale"},
+    {"CHANGED", '#', RP_SHAPE_BAD, true, "a failure was expected, but this one has another cause; counts as a failure"},
+    {"ERROR", '!', RP_SHAPE_BROKEN, false, "the input could not be read or contradicts itself, so nothing was decided"},
+    {"SKIP", '-', RP_SHAPE_NONE, false, "outside what is covered; the reason is given"},
+    {"TIMEOUT", '!', RP_SHAPE_BROKEN, false, "the worker did not finish in time"},
+    {"CRASH", '!', RP_SHAPE_BROKEN, false, "the worker died; the other cases are complete"},
+    {"NOTRUN", '-', RP_SHAPE_NONE, false, "selected, but not started"},
+};
+#define STATUS_COUNT (sizeof statuses / sizeof *statuses)
+
+const struct rp_status *rp_status_at(size_t index) { return index < STATUS_COUNT ? &statuses[index] : NULL; }
+
+const struct rp_status *rp_status_find(const char *word)
+{
+    for (size_t i = 0; i < STATUS_COUNT; i++)
+        if (!strcmp(word, statuses[i].word))
+            return &statuses[i];
+    return &statuses[STATUS_COUNT - 1];
+}
+
+const struct rp_status *rp_case_status(const struct qw_json *one)
+{
+    return rp_status_find(qw_json_get_text(one, "status", ""));
+}
+
+static int count_status(const struct qw_json *result, const struct rp_status *status)
+{
+    int count = 0;
+    for (const struct qw_json *c = qw_json_first(qw_json_get(result, "cases")); c; c = qw_json_next(c))
+        count += rp_case_status(c) == status;
+    return count;
+}
+
+const struct rp_status *rp_overall_status(const struct qw_json *result)
+{
+    static const char *const worst_first[] = {"FAIL", "CHANGED", "ERROR", "CRASH", "TIMEOUT", "NOTRUN", "XPASS",
+                                              "PASS", "XFAIL", "SKIP"};
+    for (size_t i = 0; i < sizeof worst_first / sizeof *worst_first; i++)
+        if (count_status(result, rp_status_find(worst_first[i])))
+            return rp_status_find(worst_first[i]);
+    return rp_status_find("NOTRUN");
+}
+
+static struct rp_word real_word(const struct qw_json *node, int digits)
+{
+    struct rp_word word = {"-"};
+    double number = qw_json_real(node, 0);
+    if (!qw_json_is_number(node) && isfinite(number)) /* null, or a text that is no number */
+        return word;
+    if (isnan(number))
+        strcpy(word.text, "nan");
+    else
+        snprintf(word.text, sizeof word.text, "%.*g", digits, number);
+    return word;
+}
+
+struct rp_word rp_number(const struct qw_json *node) { return real_word(node, 3); }
+struct rp_word rp_value(const struct qw_json *node) { return real_word(node, 9); }
+
+struct rp_word rp_share(const struct qw_json *node)
+{
+    struct rp_word word = {"-"};
+    double share = qw_json_real(node, NAN);
+    if (isfinite(share))
+        snprintf(word.text, sizeof word.text, "%.6g %%", floor(share * 1e4 + 1e-6) / 100);
+    return word;
+}
+
+void rp_add_list(struct qw_text *out, const struct qw_json *list)
+{
+    if (!qw_json_is_array(list)) {
+        qw_text_add(out, "-");
+        return;
+    }
+    const char *before = "[";
+    for (const struct qw_json *n = qw_json_first(list); n; n = qw_json_next(n)) {
+        qw_text_addf(out, "%s%s", before, rp_value(n).text);
+        before = ", ";
+    }
+    qw_text_add(out, *before == '[' ? "[]" : "]");
+}
+
+void rp_add_place(struct qw_text *out, const struct qw_json *node)
+{
+    const struct qw_json *step = qw_json_get(node, "step");
+    const struct qw_json *layer = qw_json_get(node, "layer");
+    if (!qw_json_is_object(node)) {
+        qw_text_add(out, "-");
+        return;
+    }
+    if (qw_json_is_number(step))
+        qw_text_addf(out, "step %s, ", rp_value(step).text);
+    if (qw_json_is_number(layer))
+        qw_text_addf(out, "layer %s, ", rp_value(layer).text);
+    qw_text_add(out, qw_json_get_text(node, "site", "?"));
+}
+
+void rp_add_versions(struct qw_text *out, const struct qw_json *one)
+{
+    const struct qw_json *environment = qw_json_get(one, "environment");
+    const char *transformers = qw_json_get_text(environment, "transformers", NULL);
+    const char *peft = qw_json_get_text(environment, "peft", NULL);
+    qw_text_add(out, transformers ? transformers : peft ? "?" : "-");
+    if (transformers || peft) {
+        qw_text_add(out, " x ");
+        qw_text_add(out, peft ? peft : "?");
+    }
+}
+
+static int add_group(struct qw_text *out, const struct qw_json *result, bool judged)
+{
+    struct qw_text list = {0};
+    int total = 0;
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
+        int count = statuses[i].judged == judged ? count_status(result, &statuses[i]) : 0;
+        if (count)
+            qw_text_addf(&list, "%s%d %s", total ? ", " : "", count, statuses[i].word);
+        total += count;
+    }
+    if (total || judged)
+        qw_text_addf(out, "%d %s%s%s", total, judged ? "judged" : "not judged", total ? ": " : "",
+                     total ? list.bytes : "");
+    qw_text_free(&list);
+    return total;
+}
+
+void rp_add_counts(struct qw_text *out, const struct qw_json *result)
+{
+    struct qw_text rest = {0};
+    add_group(out, result, true);
+    if (add_group(&rest, result, false))
+        qw_text_addf(out, "; %s", rest.bytes);
+    qw_text_free(&rest);
+}
+
+static void add_clause(struct qw_text *out, size_t start, const char *clause)
+{
+    if (out->length > start)
+        qw_text_add(out, "; ");
+    qw_text_add(out, clause);
+}
+
+/* One field of the consequence, in words where we have them. */
+static void add_consequence(struct qw_text *out, size_t start, const struct qw_json *field)
+{
+    const char *key = qw_json_key(field);
+    struct qw_text clause = {0};
+    if (!strcmp(key, "first_token_flip") && qw_json_is_null(field))
+        qw_text_add(&clause, "no generated token changes");
+    else if (!strcmp(key, "first_token_flip"))
+        qw_text_addf(&clause, "the generated text changes from token %s on", rp_value(field).text);
+    else if (!strcmp(key, "top1_agreement") && qw_json_is_number(field))
+        qw_text_addf(&clause, "the most likely token is the same at %s of the places", rp_share(field).text);
+    else if (!strcmp(key, "kl") && !qw_json_is_null(field))
+        qw_text_addf(&clause, "the predictions differ by a KL divergence of %s", rp_number(field).text);
+    else if (!strcmp(key, "steps_compared"))
+        qw_text_addf(&clause, "compared over %s steps", rp_value(field).text);
+    else if (qw_json_is_text(field) || qw_json_is_number(field))
+        qw_text_addf(&clause, "%s %s", key, qw_json_text(field, rp_number(field).text));
+    if (clause.length)
+        add_clause(out, start, clause.bytes);
+    qw_text_free(&clause);
+}
+
+bool rp_add_consequence(struct qw_text *out, const struct qw_json *one)
+{
+    const struct qw_json *consequence = qw_json_get(one, "consequence");
+    size_t start = out->length;
+    if (qw_json_is_text(consequence))
+        qw_text_add(out, qw_json_text(consequence, ""));
+    else if (qw_json_is_object(consequence))
+        for (const struct qw_json *f = qw_json_first(consequence); f; f = qw_json_next(f))
+            add_consequence(out, start, f);
+    return out->length > start;
+}
+
+/* A word of a command line: bare where the shell takes it as it is, else in single quotes. */
+static void add_argument(struct qw_text *out, const char *word)
+{
+    const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
+    const char *dash = word[0] == '-' ? "./" : "";
+    if (*word && word[strspn(word, plain)] == 0) {
+        qw_text_addf(out, "%s%s", dash, word);
+        return;
+    }
+    qw_text_addf(out, "'%s", dash);
+    for (const char *c = word; *c; c++)
+        if (*c == '\'')
+            qw_text_add(out, "'\\''");
+        else
+            qw_text_add_bytes(out, c, 1);
+    qw_text_add(out, "'");
+}
+
+static const char *step_command(const struct qw_json *one)
+{
+    for (const struct qw_json *s = qw_json_first(qw_json_get(one, "next_steps")); s; s = qw_json_next(s))
+        if (qw_json_get_text(s, "command", NULL))
+            return qw_json_get_text(s, "command", NULL);
+    return NULL;
+}
+
+bool rp_add_next_command(struct qw_text *out, const struct qw_json *one)
+{
+    const struct qw_json *cause = qw_json_get(one, "cause");
+    const char *recording = qw_json_get_text(one, "recording", "");
+    const char *command = step_command(one);
+    if (command) {
+        qw_text_add(out, command);
+    } else if (rp_case_status(one)->shape == RP_SHAPE_GOOD || !*recording) {
+        return false;
+    } else if (rp_is_named(cause)) {
+        qw_text_add(out, "qconform explain ");
+        add_argument(out, qw_json_get_text(cause, "id", ""));
+    } else {
+        qw_text_add(out, rp_case_status(one)->judged ? "qconform diagnose -v " : "qconform inspect ");
+        add_argument(out, recording);
+    }
+    return true;
+}
+
+bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result)
+{
+    const struct qw_json *cases = qw_json_get(result, "cases");
+    const struct rp_status *worst = rp_overall_status(result);
+    if (qw_json_size(cases) == 1)
+        return rp_add_next_command(out, qw_json_first(cases));
+    for (const struct qw_json *c = qw_json_first(cases); c && worst->shape != RP_SHAPE_GOOD; c = qw_json_next(c))
+        if (rp_case_status(c) == worst && *qw_json_get_text(c, "recording", "")) {
+            qw_text_add(out, worst->judged ? "qconform diagnose " : "qconform inspect ");
+            add_argument(out, qw_json_get_text(c, "recording", ""));
+            return true;
+        }
+    return false;
+}
+
+bool rp_is_named(const struct qw_json *cause)
+{
+    const char *id = qw_json_get_text(cause, "id", "");
+    return *id && strcmp(id, "unclassified") != 0;
+}
+
+bool rp_is_nothing(const struct qw_json *side)
+{
+    return qw_json_is_null(qw_json_get(side, "shape")) && qw_json_is_null(qw_json_get(side, "dtype")) &&
+           qw_json_is_null(qw_json_get(side, "value"));
+}
+
+bool rp_site_fails(const struct qw_json *site)
+{
+    const char *status = qw_json_get_text(site, "status", "");
+    return !strcmp(status, "differs") || !strcmp(status, "missing") || !strcmp(status, "extra");
+}

@@ -1,0 +1,76 @@
+/* What every format says the same way: the words for statuses, kinds, blind
+ * spots and places, the way numbers are written, and which command comes next.
+ *
+ * Nothing here escapes: texts of the document come out as they went in, and
+ * the format that prints them escapes for its context. */
+#ifndef RP_VIEW_H
+#define RP_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "reference/base/json.h"
+#include "reference/base/text.h"
+
+enum rp_shape { RP_SHAPE_GOOD, RP_SHAPE_BAD, RP_SHAPE_BROKEN, RP_SHAPE_CHANGED, RP_SHAPE_NONE };
+
+struct rp_status {
+    const char *word;    /* "PASS" */
+    char sign;           /* one ASCII character, different for each shape */
+    enum rp_shape shape;
+    bool judged;         /* counts among the judged */
+    const char *meaning; /* one sentence */
+};
+
+/* The row of a status word; unknown words get the row "NOTRUN" (never NULL). */
+const struct rp_status *rp_status_find(const char *word);
+const struct rp_status *rp_status_at(size_t index); /* NULL behind the last */
+
+/* Status of one case, and of all cases together (the worst that counts). */
+const struct rp_status *rp_case_status(const struct qw_json *one);
+const struct rp_status *rp_overall_status(const struct qw_json *result);
+
+/* A short text by value. */
+struct rp_word {
+    char text[64];
+};
+
+struct rp_word rp_number(const struct qw_json *node); /* three significant digits; "inf", "nan"; "-" for null */
+struct rp_word rp_value(const struct qw_json *node);  /* nine significant digits; otherwise as rp_number */
+struct rp_word rp_share(const struct qw_json *node);  /* 0.9999 -> "99.99 %", rounded down; "-" for null */
+
+/* Appends "[1, 2, 16, 8]"; "-" for null. */
+void rp_add_list(struct qw_text *out, const struct qw_json *list);
+
+/* Appends "step 0, layer 1, self_attn.q_proj" for any node with step, layer and site; "-" for null. */
+void rp_add_place(struct qw_text *out, const struct qw_json *node);
+
+/* Appends "4.44.2 x 0.12.0" (transformers x peft); "-" when neither is known. */
+void rp_add_versions(struct qw_text *out, const struct qw_json *one);
+
+/* Appends "11 judged: 6 PASS, 5 FAIL", and "; 2 not judged: 1 ERROR, 1 SKIP" when there are such. */
+void rp_add_counts(struct qw_text *out, const struct qw_json *result);
+
+/* Appends a consequence in words; false (and nothing) when none is known. */
+bool rp_add_consequence(struct qw_text *out, const struct qw_json *one);
+
+/* Appends the command to type next, for one case or for the result; false (and nothing) when nothing is left to do. */
+bool rp_add_next_command(struct qw_text *out, const struct qw_json *one);
+bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result);
+
+/* Words for the enumerations of the document; "" when there is nothing to add. */
+const char *rp_kind_meaning(const char *kind);
+const char *rp_blind_meaning(const char *id);
+const char *rp_confidence_meaning(const struct qw_json *cause);
+const char *rp_party_title(const struct qw_json *party);
+
+/* True when the cause is there and is a named one (not "unclassified"). */
+bool rp_is_named(const struct qw_json *cause);
+
+/* One side of the first divergence (expected or observed) that holds neither shape, nor dtype, nor value. */
+bool rp_is_nothing(const struct qw_json *side);
+
+/* A site whose status says that it does not conform by itself. */
+bool rp_site_fails(const struct qw_json *site);
+
+#endif

@@ -1,0 +1,73 @@
+/* Invariant: a word without an entry gets "", so that new words of the document never break a report. */
+#include <string.h>
+
+#include "reports/view.h"
+
+struct entry {
+    const char *word, *meaning;
+};
+
+static const char *look_up(const struct entry *table, size_t count, const char *word)
+{
+    for (size_t i = 0; word && i < count; i++)
+        if (!strcmp(table[i].word, word))
+            return table[i].meaning;
+    return "";
+}
+
+#define LOOK_UP(table, word) look_up(table, sizeof(table) / sizeof *(table), word)
+
+static const struct entry kinds[] = {
+    {"missing", "the healthy run has it, the recording does not"},
+    {"extra", "the recording has it, the healthy run does not"},
+    {"rank", "the number of axes differs"},
+    {"shape", "the size along an axis differs"},
+    {"dtype", "the data type differs"},
+    {"layout", "the same data with its axes in another order"},
+    {"cache-type", "another kind of cache object"},
+    {"cache-length", "the cache holds another number of tokens"},
+    {"mask-length", "the attention mask covers another number of tokens"},
+    {"position", "the tokens stand at other positions"},
+    {"nonfinite", "NaN or infinity where numbers belong"},
+    {"value", "the numbers differ by more than rounding can explain"},
+    {"raised", "the run stopped with an exception"},
+};
+
+static const struct entry blind_spots[] = {
+    {"values", "numbers were not judged (no weights, or only shapes or statistics were recorded): "
+               "a fault that changes values and not shapes could hide"},
+    {"padding", "nothing was padded: a fault in handling padding could hide"},
+    {"adapter", "no adapter was recorded: how its part is handed over was not judged"},
+    {"batch", "the batch has one row: a fault that mixes up rows could hide"},
+    {"decode", "there is no decode step: a fault that begins with the second forward call could hide"},
+    {"heads", "as many key/value heads as query heads: confusing the two would not show"},
+    {"layout", "the sizes do not tell heads and tokens apart: swapped axes would not show in a shape"},
+};
+
+const char *rp_kind_meaning(const char *kind) { return LOOK_UP(kinds, kind); }
+
+const char *rp_blind_meaning(const char *id) { return LOOK_UP(blind_spots, id); }
+
+const char *rp_confidence_meaning(const struct qw_json *cause)
+{
+    static const struct entry levels[] = {
+        {"high", "it reproduces the record almost completely, and no other known cause comes near"},
+        {"medium", "it reproduces most of the record, or its known signature matches these versions"},
+        {"low", "the best match that was found; it leaves a good part open, so read it as a hypothesis"},
+    };
+    if (!rp_is_named(cause))
+        return "no known cause reproduces this divergence";
+    return LOOK_UP(levels, qw_json_get_text(cause, "confidence", NULL));
+}
+
+const char *rp_party_title(const struct qw_json *party)
+{
+    static const struct entry titles[] = {
+        {"protocol", "PEFT's part: what is handed over"},
+        {"model", "Qwen's part: embedding to logits"},
+        {"cache", "The cache's part: what is kept"},
+    };
+    const char *name = qw_json_get_text(party, "name", "");
+    const char *title = LOOK_UP(titles, name);
+    return qw_json_get_text(party, "title", *title ? title : name);
+}
