@@ -2,11 +2,18 @@
 
 CFLAGS   ?= -O2 -g
 CC       ?= cc
-PACKAGES := hdf5-serial openblas libcjson nettle zlib
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 # IEEE arithmetic is part of the contract: no -ffast-math, and no fused operations that the source does not write.
-FLAGS     = -std=c17 -D_GNU_SOURCE -I. -ffp-contract=off -fno-fast-math $(WARNINGS) $(shell pkg-config --cflags $(PACKAGES))
-LIBS      = $(shell pkg-config --libs $(PACKAGES)) -lm
+FLAGS    := -std=c17 -D_GNU_SOURCE -I. -ffp-contract=off -fno-fast-math $(WARNINGS)
+
+# Where the libraries are, asked once the packages are there; make starts over when this file is new.
+ifneq ($(filter-out help layers test test-fast record clean,$(or $(MAKECMDGOALS),all)),)
+include build/libraries.mk
+endif
+
+# `make V=1` shows the commands.
+quiet = $(if $(V),,@)
+say   = @$(if $(V),:,echo " ")
 
 SOURCES := $(shell find reference reports harness -name '*.c' -not -path '*/tests/*' | LC_ALL=C sort)
 OBJECTS := $(SOURCES:%.c=build/%.o)
@@ -14,25 +21,31 @@ LIBRARY := $(filter-out build/harness/cli/main.o,$(OBJECTS))
 TESTS   := $(shell find reference reports harness -path '*/tests/*.c' | LC_ALL=C sort)
 UNITS   := $(TESTS:%.c=build/%.o)
 
-RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5))
+RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5 fixtures/foreign/*.h5))
 
-.PHONY: all help packages demo test test-c test-e2e test-live layers record clean
+.PHONY: all help packages demo test test-fast layers record noise clean
 all: build/qconform
 
 help:                 ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 14
 
-build/qconform: build/.packages $(OBJECTS)
-	$(CC) $(CFLAGS) $(OBJECTS) $(LIBS) -o $@
+build/qconform: $(OBJECTS)
+	$(say) LINK $@
+	$(quiet)$(CC) $(CFLAGS) $(OBJECTS) $(LIBRARIES) -lm -o $@
 
-build/%.o: %.c | build/.packages
+build/%.o: %.c | build/libraries.mk
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(FLAGS) -MMD -MP -c $< -o $@
+	$(say) CC $<
+	$(quiet)$(CC) $(CFLAGS) $(FLAGS) $(LIBRARY_FLAGS) -MMD -MP -c $< -o $@
 
 build/.packages: fixtures/packages.sh
 	@mkdir -p build
 	sh fixtures/packages.sh build
 	@touch $@
+
+build/libraries.mk: build/.packages
+	@echo "LIBRARY_FLAGS := $$(pkg-config --cflags hdf5-serial openblas libcjson nettle zlib)" >$@
+	@echo "LIBRARIES := $$(pkg-config --libs hdf5-serial openblas libcjson nettle zlib)" >>$@
 
 packages: build/.packages  ## install what is missing (Debian)
 
@@ -42,10 +55,14 @@ demo: build/qconform  ## build, judge all shipped recordings, write build/demo/r
 test:                 ## every test; ends in "N passed, N failed"
 	@sh fixtures/test.sh
 
-build/unit-tests: build/.packages build/.test-packages $(LIBRARY) $(UNITS)
-	$(CC) $(CFLAGS) $(LIBRARY) $(UNITS) $(LIBS) -lcriterion -o $@
+test-fast:            ## the tests that need no other libraries than the program's own
+	@sh fixtures/test.sh layers unit e2e
 
-build/reference/%/tests/%.o build/reports/tests/%.o: | build/.test-packages
+build/unit-tests: $(LIBRARY) $(UNITS)
+	$(say) LINK $@
+	$(quiet)$(CC) $(CFLAGS) $(LIBRARY) $(UNITS) $(LIBRARIES) -lm -lcriterion -o $@
+
+$(UNITS): | build/.test-packages
 
 build/.test-packages: fixtures/packages.sh
 	@mkdir -p build
@@ -58,7 +75,10 @@ layers:               ## check the floors from the include lines
 record: build/.test-packages  ## record the shipped recordings again from the real libraries
 	python3 fixtures/record.py
 
+noise: build/qconform build/.test-packages  ## how large healthy rounding error is, over a wide set of live runs
+	python3 fixtures/noise.py
+
 clean:                ## remove what was built (not the Python environments)
-	rm -rf build/harness build/reference build/reports build/demo build/qconform build/unit-tests build/.packages build/.test-packages
+	rm -rf build/harness build/reference build/reports build/demo build/qconform build/unit-tests build/libraries.mk build/.packages build/.test-packages
 
 -include $(OBJECTS:.o=.d) $(UNITS:.o=.d)

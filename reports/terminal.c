@@ -361,7 +361,7 @@ static void fill_row(char *cells[COLUMN_COUNT], const struct qw_json *one)
 {
     struct qw_text text = {0};
     const struct qw_json *found = qw_json_get(one, "cause");
-    cells[0] = qw_format("%s", qw_json_get_text(one, "recording", qw_json_get_text(one, "id", "-")));
+    cells[0] = qw_format("%s", qw_json_get_text(one, "id", qw_json_get_text(one, "recording", "-")));
     rp_add_versions(&text, one);
     cells[1] = qw_text_take(&text);
     cells[2] = qw_format("%s", qw_json_get_text(found, "id", "-"));

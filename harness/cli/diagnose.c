@@ -6,7 +6,7 @@
 #include "harness/worker/worker.h"
 #include "reference/base/memory.h"
 
-#define SECONDS_PER_CASE 1800.0
+#define SECONDS_PER_CASE 600.0
 
 struct progress {
     const struct cli_options *options;

@@ -71,14 +71,32 @@ static char *value_text(const char *name, const struct qc_item *item)
     return text;
 }
 
-static char *extra_or_missing_text(const char *name, enum qc_kind kind, const struct qc_item *item)
+/* A missing tensor of step 0's hand-over most often means that its rival is there instead. */
+static const char *instead_of(const struct qc_item *item, const struct qc_recording *recording)
+{
+    const struct qc_step *step = item->step >= 0 && item->step < recording->steps ? &recording->step[item->step] : NULL;
+    if (step && item->site == QW_SITE_INPUTS_EMBEDS && step->input[QC_INPUT_IDS])
+        return ", bare token ids are handed over instead";
+    if (step && item->site == QW_SITE_INPUT_IDS && step->input[QC_INPUTS_EMBEDS])
+        return ", embeddings are handed over instead";
+    return "";
+}
+
+static char *missing_text(const char *name, const struct qc_item *item, const struct qc_recording *recording)
 {
     char shape[96];
-    bool missing = kind == QC_MISSING;
-    qw_shape_text(shape, sizeof shape, missing ? &qc_item_view(item)->expected_shape : &item->observed_shape);
-    const char *extent = (missing ? &qc_item_view(item)->expected_shape : &item->observed_shape)->rank ? shape : "";
-    return qw_format("%s %s%s%s", name, missing ? "is missing" : "is there although the healthy run has none",
-                     extent[0] ? ", shape " : "", extent);
+    qw_shape_text(shape, sizeof shape, &qc_item_view(item)->expected_shape);
+    bool shaped = qc_item_view(item)->expected_shape.rank > 0;
+    return qw_format("%s is missing%s%s%s%s", name, shaped ? " (expected with shape " : "", shaped ? shape : "", shaped ? ")" : "",
+                     instead_of(item, recording));
+}
+
+static char *extra_text(const char *name, const struct qc_item *item)
+{
+    char shape[96];
+    qw_shape_text(shape, sizeof shape, &item->observed_shape);
+    bool shaped = item->observed_shape.rank > 0;
+    return qw_format("%s is there%s%s although the healthy run has none", name, shaped ? " with shape " : "", shaped ? shape : "");
 }
 
 char *qc_difference_text(const struct qc_item *item, const struct qc_recording *recording)
@@ -87,8 +105,8 @@ char *qc_difference_text(const struct qc_item *item, const struct qc_recording *
     const struct qc_view *view = qc_item_view(item);
     switch (view->kind) {
     case QC_KIND_NONE: text = qw_format("%s conforms", name); break;
-    case QC_MISSING:
-    case QC_EXTRA: text = extra_or_missing_text(name, view->kind, item); break;
+    case QC_MISSING: text = missing_text(name, item, recording); break;
+    case QC_EXTRA: text = extra_text(name, item); break;
     case QC_CACHE_TYPE: text = qw_format("%s is %s where %s is expected", name, item->observed_text, item->expected_text); break;
     case QC_CACHE_LENGTH:
         text = qw_format("%s is %.0f where %.0f is expected", name, view->difference.observed, view->difference.expected);
@@ -161,9 +179,12 @@ static char *passing_text(const struct qc_judgement *judgement)
 {
     const struct qc_recording *recording = judgement->subject->recording;
     bool values = judgement->values && recording->level >= QC_LEVEL_BLOCKS;
-    return qw_format("Conforms: %s of %d step%s as a healthy run of these versions has them%s.",
-                     values ? "hand-over, model and cache" : "structure", recording->steps, recording->steps == 1 ? "" : "s",
-                     values ? "" : "; values could not be judged");
+    char *steps = recording->steps == 1 ? qw_strdup("its one step") : qw_format("all %d steps", recording->steps);
+    char *text = qw_format("Conforms: %s agree with a healthy run of these versions in %s%s.",
+                           values ? "hand-over, model and cache" : "the structures", steps,
+                           values ? "" : "; values could not be judged");
+    free(steps);
+    return text;
 }
 
 /* Length of a text's first sentence: up to a semicolon, or a full stop that ends a word and is none of "0.13.0". */
@@ -191,7 +212,7 @@ char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diag
     if (!item)
         return passing_text(judgement);
     char *place = qc_place_text(item), *difference = qc_difference_text(item, judgement->subject->recording);
-    char *first = qw_format("first at %s, %s", place, difference);
+    char *first = qw_format(item->step < 0 ? "%s %s" : "first at %s, %s", place, difference);
     char *text = diagnosis && diagnosis->named
                      ? named_text(diagnosis, judgement->subject, first)
                      : qw_format("Diverges from a healthy run, %s. No cause of the catalogue reproduces it. "

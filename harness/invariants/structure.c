@@ -62,17 +62,33 @@ static void look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, c
 
 /* ---- adapter.prompt ---- */
 
+/* A table of the wrong extents is evidence, whether or not the run kept what was made of it. */
+static void note_misfit(struct qc_item *item, const struct qw_tensor *table, const struct qw_shape *expected)
+{
+    item->free.looked = item->recorded = true;
+    item->free.expected_shape = *expected;
+    if (item->free.kind == QC_KIND_NONE) {
+        item->free.kind = QC_SHAPE;
+        observe(item, table);
+    }
+}
+
 void qc_judge_prompt(struct qc_judgement *judgement)
 {
     const struct qc_subject *subject = judgement->subject;
-    const struct qw_tensor *recorded = subject->recording->adapter_prompt;
-    if (!recorded || subject->adapter.kind == QW_ADAPTER_NONE)
+    const struct qw_tensor *recorded = subject->recording->adapter_prompt, *table = subject->adapter.table;
+    bool misfit = table && !qw_adapter_fits(&subject->adapter, &subject->model.config, &judgement->rules);
+    if (subject->adapter.kind == QW_ADAPTER_NONE || (!recorded && !misfit))
         return;
     struct qc_item *item = item_at(judgement, QW_SITE_ADAPTER_PROMPT, 0, -1);
     struct qw_tensor *prompt = qw_adapter_prompt(&subject->adapter, &subject->model.config, &judgement->rules, subject->call.batch);
     item->expected = true;
-    look(item, &item->free, recorded, &prompt->shape);
-    look_at_copy(&item->free, recorded, prompt->data, QC_VALUE);
+    if (recorded) {
+        look(item, &item->free, recorded, &prompt->shape);
+        look_at_copy(&item->free, recorded, prompt->data, QC_VALUE);
+    }
+    if (misfit)
+        note_misfit(item, table, &prompt->shape);
     qw_tensor_free(prompt);
 }
 

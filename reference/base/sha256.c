@@ -2,9 +2,12 @@
 #include "reference/base/sha256.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void finish(char hex[QW_SHA256_HEX], struct sha256_ctx *context)
 {
@@ -22,14 +25,28 @@ void qw_sha256(char hex[QW_SHA256_HEX], const void *bytes, size_t size)
     finish(hex, &context);
 }
 
+/* Opens a regular file: a pipe would wait for a writer that may never come. */
+static FILE *open_regular(const char *path, struct qw_error *error)
+{
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        qw_fail(error, QW_ERROR_INPUT, "", "check the path", "cannot be opened: %s", strerror(errno));
+    else if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        qw_fail(error, QW_ERROR_INPUT, "", "give the path of a regular file", "not a regular file");
+    else
+        return fdopen(fd, "rb");
+    if (fd >= 0)
+        close(fd);
+    qw_error_in_file(error, path);
+    return NULL;
+}
+
 bool qw_sha256_file(char hex[QW_SHA256_HEX], const char *path, struct qw_error *error)
 {
-    FILE *file = fopen(path, "rbe");
-    if (!file) {
-        qw_fail(error, QW_ERROR_INPUT, "", "check the path", "cannot be opened: %s", strerror(errno));
-        qw_error_in_file(error, path);
+    FILE *file = open_regular(path, error);
+    if (!file)
         return false;
-    }
     struct sha256_ctx context;
     sha256_init(&context);
     uint8_t block[1 << 16];

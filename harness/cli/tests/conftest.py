@@ -1,0 +1,58 @@
+"""Runs the program as its user does: build/qconform, from the folder of the checkout."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import h5py
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PROGRAM = ROOT / "build" / "qconform"
+RECORDINGS = ROOT / "fixtures" / "recordings"
+FOREIGN = ROOT / "fixtures" / "foreign"
+
+
+def rows():
+    """Every shipped recording with the verdict that it must get."""
+    own = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
+    foreign = json.loads((ROOT / "fixtures" / "foreign.json").read_text())["recordings"]
+    return [(RECORDINGS / row["file"], row["expected"]) for row in own] + [(FOREIGN / row["file"], row["expected"]) for row in foreign]
+
+
+class Outcome:
+    def __init__(self, done):
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    @property
+    def document(self):
+        return json.loads(self.out)
+
+    @property
+    def case(self):
+        assert len(self.document["cases"]) == 1
+        return self.document["cases"][0]
+
+
+@pytest.fixture
+def qconform():
+    def run(*arguments, **variables):
+        done = subprocess.run([str(PROGRAM), *map(str, arguments)], cwd=ROOT, env={**os.environ, **variables},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+        return Outcome(done)
+    return run
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A copy of a shipped recording that a function may change."""
+    def copy(name, change):
+        path = tmp_path / pathlib.Path(name).name
+        shutil.copy(name if pathlib.Path(name).is_absolute() else RECORDINGS / name, path)
+        path.chmod(0o644)
+        with h5py.File(path, "r+", libver=("earliest", "v110")) as file:
+            change(file)
+        return path
+    return copy

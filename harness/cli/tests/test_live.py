@@ -1,0 +1,49 @@
+"""The shipped recordings made again, now, from the real libraries; each pair in its own environment (build/envs)."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+ROWS = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
+PAIRS = sorted({(row["transformers"], row["peft"]) for row in ROWS})
+
+
+def record(*arguments):
+    """record.py by the system's Python (the pairs' environments are made from it); its lines by what stands before the colon."""
+    done = subprocess.run(["python3", str(ROOT / "fixtures" / "record.py"), *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                          stderr=sys.stderr)
+    return dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    return record("--check")
+
+
+@pytest.fixture(scope="session")
+def recorder_tests():
+    return record("--test")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["file"])
+def test_recorded_again(recorded, row):
+    assert recorded.get(row["file"], "NOT MADE").startswith("agrees")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["file"])
+def test_judged_again(recorded, qconform, row):
+    folders = ["--model", "fixtures/models/" + row["model"], "--adapter", f"fixtures/adapters/{row['adapter']}"] if row["weights"] == "folder" else []
+    case = qconform("diagnose", "--json", "build/live/" + row["file"], *folders).case
+    assert case["status"] == row["expected"]["status"]
+    assert (case["cause"] or {}).get("id") == row["expected"]["cause"]
+
+
+@pytest.mark.parametrize("transformers, peft", PAIRS)
+def test_recorder_in_pair(recorder_tests, transformers, peft):
+    summary = recorder_tests.get(f"transformers {transformers} x peft {peft}", "did not run")
+    assert re.match(r"\d+ passed", summary) and "failed" not in summary and "error" not in summary, summary

@@ -1,0 +1,168 @@
+/* The comparison against the noise floor, on numbers that can be checked by hand. */
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "harness/compare/noise.h"
+
+#define U 0x1p-24 /* unit roundoff of float32 */
+
+static void near(double value, double expected) { cr_expect(fabs(value - expected) <= 1e-12 * fabs(expected), "%.17g, not %.17g", value, expected); }
+
+Test(noise, equal_is_zero)
+{
+    const double values[4] = {1, -2, 0, 1e300}, played[4] = {1, -2.5, 0, 1e300};
+    struct qc_difference copied = qc_difference_of(values, values, NULL, 4, 0, U);
+    struct qc_difference summed = qc_difference_of(values, values, played, 4, 64, U);
+    cr_expect_eq(copied.ratio, 0);
+    cr_expect_eq(summed.ratio, 0);
+    cr_expect(summed.max_abs == 0 && summed.rms == 0 && summed.ulp == 0 && summed.energy == 0 && !summed.nonfinite);
+}
+
+Test(noise, nothing_to_compare_is_equal)
+{
+    struct qc_difference found = qc_difference_of(NULL, NULL, NULL, 0, 0, U);
+    cr_expect_eq(found.ratio, 0);
+    cr_expect_eq(found.energy, 0);
+}
+
+/* Copied data: the smallest change there is has no floor to hide under. */
+Test(noise, without_a_floor_any_error_is_infinite)
+{
+    const double truth[2] = {1, 1}, recorded[2] = {1, 1 + 0x1p-52};
+    struct qc_difference found = qc_difference_of(recorded, truth, NULL, 2, 0, U);
+    cr_expect(isinf(found.ratio) && found.ratio > 0);
+    cr_expect_eq(found.index, 1);
+    cr_expect_gt(found.energy, 0);
+    cr_expect_not(qc_conforms(found.ratio));
+}
+
+/* The floor is 0 when the play made no error and the truth is nothing but zeros. */
+Test(noise, zeros_have_no_floor)
+{
+    const double zeros[3] = {0, 0, 0}, recorded[3] = {0, 1e-30, 0};
+    struct qc_difference found = qc_difference_of(recorded, zeros, zeros, 3, 16, U);
+    cr_expect(isinf(found.ratio));
+    cr_expect_eq(found.energy, 1, "without power in the truth the energy is that of a structural difference");
+}
+
+/* truth 3, 4: rms sqrt(12.5).  played off by 0.5 at most.  n = 9, u = 1/8: floor = 0.5 + 3/8 sqrt(12.5). */
+Test(noise, the_floor_by_hand)
+{
+    const double truth[2] = {3, 4}, played[2] = {3.25, 3.5}, recorded[2] = {3, 7};
+    double floor = 0.5 + 3.0 / 8 * sqrt(12.5);
+    struct qc_difference found = qc_difference_of(recorded, truth, played, 2, 9, 0.125);
+    near(found.ratio, 3 / floor);
+    cr_expect_eq(found.max_abs, 3);
+    near(found.rms, sqrt(4.5));
+    cr_expect_eq(found.index, 1);
+    cr_expect(found.expected == 4 && found.observed == 7);
+    cr_expect_eq(found.ulp, 3, "one unit in the last place of 4 is 2 * 1/8 * 4 = 1");
+}
+
+/* Without summed products there is only copying, whatever the play made. */
+Test(noise, copied_data_ignore_the_play)
+{
+    const double truth[1] = {1}, played[1] = {2}, recorded[1] = {1.5};
+    cr_expect(isinf(qc_difference_of(recorded, truth, played, 1, 0, U).ratio));
+}
+
+Test(noise, the_ratio_scales_with_the_error)
+{
+    const double truth[2] = {1, -1}, played[2] = {1 + 1e-7, -1};
+    double once[2] = {1, -1 - 1e-5}, twice[2] = {1, -1 - 2e-5};
+    double first = qc_difference_of(once, truth, played, 2, 4, U).ratio, second = qc_difference_of(twice, truth, played, 2, 4, U).ratio;
+    cr_expect(fabs(second / first - 2) < 1e-9);
+}
+
+/* Scaling everything changes nothing: the floor is no absolute tolerance. */
+Test(noise, the_ratio_does_not_depend_on_the_scale)
+{
+    const double truth[3] = {1, 0.25, -0.5}, played[3] = {1 + 0x1p-23, 0.25, -0.5}, recorded[3] = {1, 0.25 + 0x1p-21, -0.5};
+    double large[3][3];
+    for (int i = 0; i < 3; i++) {
+        large[0][i] = truth[i] * 0x1p40;
+        large[1][i] = played[i] * 0x1p40;
+        large[2][i] = recorded[i] * 0x1p40;
+    }
+    cr_expect_eq(qc_difference_of(recorded, truth, played, 3, 48, U).ratio, qc_difference_of(large[2], large[0], large[1], 3, 48, U).ratio);
+}
+
+Test(noise, the_worst_element_is_named)
+{
+    const double truth[5] = {0, 0, 0, 0, 0}, recorded[5] = {1, -3, 2, 3, 0};
+    struct qc_difference found = qc_difference_of(recorded, truth, NULL, 5, 0, U);
+    cr_expect_eq(found.index, 1, "the first of the largest errors, whatever its sign");
+    cr_expect_eq(found.max_abs, 3);
+    cr_expect_eq(found.observed, -3);
+}
+
+Test(noise, a_nan_is_not_finite_whatever_else)
+{
+    const double truth[3] = {1, 2, 3}, played[3] = {1, 2, 3.5}, recorded[3] = {1e9, (double)NAN, 3};
+    struct qc_difference found = qc_difference_of(recorded, truth, played, 3, 8, U);
+    cr_expect(found.nonfinite);
+    cr_expect_eq(found.index, 1, "not the larger error in front of it");
+    cr_expect(isinf(found.ratio));
+    cr_expect_eq(found.expected, 2);
+    cr_expect(isnan(found.observed));
+    cr_expect_eq(found.energy, 1);
+}
+
+Test(noise, infinities_are_not_finite)
+{
+    const double truth[2] = {1, 2};
+    for (int sign = -1; sign <= 1; sign += 2) {
+        const double recorded[2] = {1, sign * (double)INFINITY};
+        struct qc_difference found = qc_difference_of(recorded, truth, truth, 2, 8, U);
+        cr_expect(found.nonfinite && found.index == 1);
+        cr_expect_not(qc_conforms(found.ratio));
+    }
+}
+
+/* A truth that is not finite, held against a record that is: no agreement. */
+Test(noise, a_finite_record_of_a_truth_that_is_not)
+{
+    const double recorded[3] = {1, 2, 3}, truth[3] = {1, (double)NAN, 3}, beyond[3] = {1, 2, (double)INFINITY};
+    cr_expect_not(qc_conforms(qc_difference_of(recorded, truth, truth, 3, 8, U).ratio), "truth NaN");
+    cr_expect_not(qc_conforms(qc_difference_of(recorded, beyond, beyond, 3, 8, U).ratio), "truth infinite");
+    cr_expect_not(qc_conforms(qc_difference_of(recorded, truth, NULL, 3, 0, U).ratio), "copied");
+}
+
+/* An infinity in the truth must not make the floor infinite for its neighbours. */
+Test(noise, an_infinity_hides_nothing)
+{
+    const double truth[3] = {(double)INFINITY, 1, (double)INFINITY}, recorded[3] = {(double)INFINITY, 2, (double)INFINITY};
+    cr_expect_not(qc_conforms(qc_difference_of(recorded, truth, truth, 2, 8, U).ratio), "in front");
+    cr_expect_not(qc_conforms(qc_difference_of(recorded + 1, truth + 1, truth + 1, 2, 8, U).ratio), "behind");
+}
+
+Test(noise, conforming)
+{
+    cr_expect(qc_conforms(0));
+    cr_expect(qc_conforms(QC_NOISE_MULTIPLE));
+    cr_expect_not(qc_conforms(QC_NOISE_MULTIPLE * 1.0000001));
+    cr_expect_not(qc_conforms((double)INFINITY));
+    cr_expect_not(qc_conforms((double)NAN), "a comparison with NaN must not pass");
+}
+
+/* 10 elements of 1, one of them recorded as 1 + e: energy e^2 / 10 beyond the floor, 0 below. */
+Test(noise, energy_is_zero_when_it_conforms)
+{
+    double truth[10], recorded[10];
+    for (int i = 0; i < 10; i++)
+        truth[i] = recorded[i] = 1;
+    double floor = U * sqrt(16);
+    recorded[6] = 1 + 7.9 * floor;
+    cr_expect_eq(qc_difference_of(recorded, truth, truth, 10, 16, U).energy, 0);
+    recorded[6] = 1 + 1e-3;
+    struct qc_difference found = qc_difference_of(recorded, truth, truth, 10, 16, U);
+    cr_expect(fabs(found.energy / 1e-7 - 1) < 1e-9, "%g", found.energy);
+}
+
+Test(noise, integers_have_no_ulp)
+{
+    const double truth[1] = {10}, recorded[1] = {11};
+    struct qc_difference found = qc_difference_of(recorded, truth, NULL, 1, 0, 0);
+    cr_expect_eq(found.ulp, 0);
+    cr_expect(isinf(found.ratio));
+}

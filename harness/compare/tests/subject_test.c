@@ -1,0 +1,359 @@
+/* What is judged at all: what is outside the coverage, what is bad input, and the rules that follow from the versions. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/compare/tests/shipped.h"
+#include "reference/base/memory.h"
+
+/* The subject of a changed recording must be refused. */
+static void refused(struct shipped *run, enum qw_error_kind kind, const char *place, const char *words)
+{
+    cr_assert_not(shipped_subject(run), "must be refused: %s", words);
+    cr_expect_eq(run->error.kind, kind, "kind is %d", (int)run->error.kind);
+    cr_expect_str_eq(run->error.place, place);
+    cr_expect(strstr(run->error.message, words) != NULL, "the reason is \"%s\", it should say \"%s\"", run->error.message, words);
+    shipped_clear(run);
+}
+
+static struct shipped run_of(const char *name)
+{
+    struct shipped run;
+    shipped_read(&run, name);
+    return run;
+}
+
+/* ---- outside the coverage ---- */
+
+#define SKIPPED QW_ERROR_UNSUPPORTED
+
+Test(subject, another_class_is_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.model_class, "Qwen2MoeForCausalLM");
+    refused(&run, SKIPPED, "/model@class", "Qwen2MoeForCausalLM");
+}
+
+Test(subject, another_arithmetic_is_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.model_dtype, "bfloat16");
+    refused(&run, SKIPPED, "/model@dtype", "bfloat16");
+}
+
+Test(subject, lora_is_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.peft_type, "LORA");
+    refused(&run, SKIPPED, "/adapter@config", "LORA");
+}
+
+Test(subject, a_loop_is_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.call_kind, "loop");
+    refused(&run, SKIPPED, "/call@kind", "loop");
+}
+
+Test(subject, padding_is_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_integers(run.recording.attention_mask)[0] = 0;
+    refused(&run, SKIPPED, "/call/attention_mask", "padding");
+}
+
+Test(subject, static_caches_are_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.step[1].before.type, "StaticCache");
+    refused(&run, SKIPPED, "/steps", "StaticCache");
+}
+
+Test(subject, a_call_without_ids_is_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    qw_tensor_free(run.recording.input_ids);
+    run.recording.input_ids = NULL;
+    refused(&run, SKIPPED, "/call/input_ids", "token ids");
+}
+
+static void skipped_with(const char *kwargs, const char *words)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    qw_json_free(run.recording.call_kwargs);
+    run.recording.call_kwargs = qw_json_parse(kwargs, strlen(kwargs), "", &run.error);
+    refused(&run, SKIPPED, "/call@kwargs", words);
+}
+
+Test(subject, beams_are_skipped) { skipped_with("{\"num_beams\": 2}", "beam search"); }
+Test(subject, assisted_decoding_is_skipped) { skipped_with("{\"assistant_model\": \"small\"}", "assistant_model"); }
+Test(subject, lookup_decoding_is_skipped) { skipped_with("{\"prompt_lookup_num_tokens\": 3}", "prompt_lookup_num_tokens"); }
+Test(subject, several_sequences_are_skipped) { skipped_with("{\"num_return_sequences\": 3}", "num_return_sequences"); }
+Test(subject, a_static_cache_by_name_is_skipped) { skipped_with("{\"cache_implementation\": \"static\"}", "cache_implementation"); }
+
+/* Arguments that ask for what happens anyway, or for nothing. */
+Test(subject, harmless_arguments_are_covered)
+{
+    const char *kwargs = "{\"num_beams\": 1, \"num_return_sequences\": 1, \"assistant_model\": null, \"temperature\": 0.5}";
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    qw_json_free(run.recording.call_kwargs);
+    run.recording.call_kwargs = qw_json_parse(kwargs, strlen(kwargs), "", &run.error);
+    cr_expect(shipped_subject(&run), "%s", run.error.message);
+    shipped_clear(&run);
+}
+
+static void change_config(struct shipped *run, const char *extra)
+{
+    char *text = qw_json_print(run->recording.model_config, false), changed[8192];
+    snprintf(changed, sizeof changed, "{%s, %s", extra, text + 1);
+    qw_json_free(run->recording.model_config);
+    run->recording.model_config = qw_json_parse(changed, strlen(changed), "", &run->error);
+    cr_assert_not_null(run->recording.model_config, "%s", run->error.message);
+    free(text);
+}
+
+Test(subject, quantised_models_are_skipped)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    change_config(&run, "\"quantization_config\": {\"bits\": 4}");
+    cr_assert_not(shipped_subject(&run));
+    cr_expect_eq(run.error.kind, SKIPPED);
+    shipped_clear(&run);
+}
+
+/* ---- bad input ---- */
+
+#define BAD QW_ERROR_INPUT
+
+Test(subject, a_dtype_of_no_name_is_bad_input)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.model_dtype, "float31");
+    refused(&run, BAD, "/model@dtype", "float31");
+}
+
+/* Takes one embedded tensor away, wherever it stands. */
+static void lose(struct qw_tensors *weights, const char *name)
+{
+    for (int i = 0; i < weights->count; i++)
+        if (!strcmp(weights->item[i].name, name)) {
+            free(weights->item[i].name);
+            qw_tensor_free(weights->item[i].tensor);
+            weights->item[i] = weights->item[--weights->count];
+            return;
+        }
+    cr_assert(false, "%s is not there to be lost", name);
+}
+
+Test(subject, a_missing_weight_is_named)
+{
+    static const char *const names[] = {"model.embed_tokens.weight", "model.norm.weight", "model.layers.2.self_attn.k_proj.bias",
+                                        "model.layers.0.mlp.down_proj.weight"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct shipped run = run_of(SHIPPED_PROMPT);
+        lose(&run.recording.model_weights.embedded, names[i]);
+        refused(&run, BAD, names[i], "requires");
+    }
+}
+
+Test(subject, a_weight_of_another_shape_is_named)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    struct qw_tensors *weights = &run.recording.model_weights.embedded;
+    for (int i = 0; i < weights->count; i++)
+        if (!strcmp(weights->item[i].name, "model.layers.1.self_attn.q_proj.bias"))
+            weights->item[i].tensor->shape.dim[0] = 16;
+    refused(&run, BAD, "model.layers.1.self_attn.q_proj.bias", "[48]");
+}
+
+Test(subject, an_adapter_without_its_table_is_bad_input)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    run.recording.adapter_weights.embedded.item[0].name[0] = 'x';
+    refused(&run, BAD, "prompt_embeddings", "required");
+}
+
+Test(subject, an_adapter_without_virtual_tokens_is_bad_input)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    qw_json_free(run.recording.adapter_config);
+    run.recording.adapter_config = qw_json_object();
+    refused(&run, BAD, "/adapter@config", "num_virtual_tokens");
+}
+
+/* A table of the wrong extents is evidence for a verdict, not bad input. */
+Test(subject, an_adapter_of_another_size_is_covered)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    struct qw_tensor *table = run.recording.adapter_weights.embedded.item[0].tensor;
+    table->shape.dim[0] = 3;
+    cr_expect(shipped_subject(&run), "%s", run.error.message);
+    shipped_clear(&run);
+}
+
+static void id_out_of_vocabulary(struct qw_tensor *ids, struct shipped *run, const char *place, int64_t id)
+{
+    char words[64];
+    shipped_integers(ids)[0] = id;
+    snprintf(words, sizeof words, "token id %lld lies outside the vocabulary of 101", (long long)id);
+    refused(run, BAD, place, words);
+}
+
+Test(subject, prompt_ids_lie_in_the_vocabulary)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    id_out_of_vocabulary(run.recording.input_ids, &run, "/call/input_ids", 101);
+}
+
+Test(subject, ids_are_not_negative)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    id_out_of_vocabulary(run.recording.input_ids, &run, "/call/input_ids", -1);
+}
+
+Test(subject, output_ids_lie_in_the_vocabulary)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    id_out_of_vocabulary(run.recording.output_ids, &run, "/call/output_ids", 1 << 20);
+}
+
+Test(subject, received_ids_lie_in_the_vocabulary)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    id_out_of_vocabulary(run.recording.step[3].input[QC_INPUT_IDS], &run, "/steps/*/received/input_ids", 101);
+}
+
+Test(subject, the_largest_id_is_covered)
+{
+    struct shipped run = run_of(SHIPPED_BASE);
+    shipped_integers(run.recording.output_ids)[11] = 100;
+    cr_expect(shipped_subject(&run), "%s", run.error.message);
+    shipped_clear(&run);
+}
+
+/* ---- weights in folders ---- */
+
+Test(subject, folders_that_the_recording_names)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    cr_assert(shipped_subject(&run), "%s: %s", run.error.file, run.error.message);
+    cr_expect(run.subject.model.has_weights);
+    cr_expect_not_null(run.subject.adapter.table);
+    shipped_clear(&run);
+}
+
+Test(subject, a_folder_that_is_not_there)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    shipped_text(&run.recording.model_weights.folder, "../models/no-such-model");
+    refused(&run, BAD, "", "");
+}
+
+Test(subject, a_folder_of_another_model)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    shipped_text(&run.recording.model_weights.folder, "../models/qwen1.5-tiny");
+    refused(&run, BAD, "config.json", "3 in the recording");
+}
+
+Test(subject, an_adapter_folder_that_is_not_there)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    shipped_text(&run.recording.adapter_weights.folder, "nowhere");
+    refused(&run, BAD, "", "");
+}
+
+static void spoil_digest(char *digest) { digest[63] = digest[63] == '0' ? '1' : '0'; }
+
+Test(subject, the_digest_of_the_model_must_match)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    spoil_digest(run.recording.model_weights.digest);
+    cr_expect_not(shipped_subject(&run));
+    cr_expect_eq(run.error.kind, BAD);
+    cr_expect(strstr(run.error.message, "sha256") != NULL, "%s", run.error.message);
+    cr_expect(strstr(run.error.file, "model.safetensors") != NULL, "%s", run.error.file);
+    shipped_clear(&run);
+}
+
+Test(subject, the_digest_of_the_adapter_must_match)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    spoil_digest(run.recording.adapter_weights.digest);
+    refused(&run, BAD, "", "sha256");
+}
+
+/* What the caller names wins over what the recording says, and its digest is not asked. */
+Test(subject, a_folder_may_be_given)
+{
+    struct shipped run = run_of(SHIPPED_FOLDER);
+    struct qc_places places = {"fixtures/models/qwen2-tiny", "fixtures/adapters/qwen2-tiny-prompt"};
+    shipped_text(&run.recording.model_weights.folder, "nowhere");
+    shipped_text(&run.recording.adapter_weights.folder, "nowhere");
+    cr_expect(qc_subject_make(&run.subject, &run.recording, &places, &run.error), "%s", run.error.message);
+    shipped_clear(&run);
+}
+
+Test(subject, embedded_weights_win)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    shipped_text(&run.recording.model_weights.folder, "nowhere");
+    cr_expect(shipped_subject(&run), "%s", run.error.message);
+    cr_expect(run.subject.model.has_weights);
+    shipped_clear(&run);
+}
+
+Test(subject, weights_that_were_not_kept)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    qw_tensors_clear(&run.recording.model_weights.embedded);
+    cr_expect(shipped_subject(&run), "%s", run.error.message);
+    cr_expect_not(run.subject.model.has_weights);
+    shipped_clear(&run);
+}
+
+/* ---- what follows ---- */
+
+Test(subject, the_call_is_taken_over)
+{
+    struct shipped run = run_of(SHIPPED_PREFIX);
+    cr_assert(shipped_subject(&run));
+    const struct qw_call *call = &run.subject.call;
+    cr_expect(call->generate && call->use_cache && call->batch == 1 && call->tokens == 7 && call->generated == 5);
+    cr_expect_eq(call->output_ids[6], call->input_ids[6]);
+    cr_expect_eq(run.subject.adapter.virtual_tokens, 4);
+    cr_expect_eq(run.subject.dtype, QW_F32);
+    cr_expect_eq(run.subject.model.config.kv_heads, 2);
+    shipped_clear(&run);
+}
+
+/* A run that raised has no output: the tokens that were fed stand in. */
+Test(subject, tokens_of_a_run_that_raised)
+{
+    struct shipped run = run_of(SHIPPED_BASE);
+    int64_t fed = shipped_integers(run.recording.step[2].input[QC_INPUT_IDS])[0];
+    qw_tensor_free(run.recording.output_ids);
+    run.recording.output_ids = NULL;
+    run.recording.raised = true;
+    cr_assert(shipped_subject(&run), "%s", run.error.message);
+    cr_assert_not_null(run.subject.call.output_ids);
+    cr_expect_eq(run.subject.call.output_ids[7 + 1], fed, "the second generated token is what step 2 was fed");
+    shipped_clear(&run);
+}
+
+Test(subject, versions_make_the_rules)
+{
+    static const struct {
+        const char *transformers, *peft;
+        bool newer;
+    } rows[] = {{"4.44.2", "0.13.2", false}, {"5.23.0", "0.21.2", false}, {"5.24.0", "0.21.2", true},
+                {"5.23.0", "0.22.0", true},  {"5.23.1", "0.1.0", true},   {"", "", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct shipped run = run_of(SHIPPED_BASE);
+        shipped_versions(&run, rows[i].transformers, rows[i].peft);
+        cr_assert(shipped_subject(&run), "%s", run.error.message);
+        cr_expect_eq(run.subject.newer, rows[i].newer, "%s with %s", rows[i].transformers, rows[i].peft);
+        shipped_clear(&run);
+    }
+}

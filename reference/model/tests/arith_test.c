@@ -1,0 +1,147 @@
+/* Arithmetics: OpenBLAS against the loops that define it, over many sizes and element types. */
+#include "reference/model/arith.h"
+
+#include "reference/model/tests/small.h"
+
+static struct qw_tensor wrapped(const double *values, int64_t rows, int64_t cols)
+{
+    return (struct qw_tensor){QW_F64, qw_shape_of(2, rows, cols), (void *)(uintptr_t)values};
+}
+
+Test(arith, products_by_hand)
+{
+    const double x[] = {1, 2, 3, -1, 0, 4}, w[] = {1, 0, 2, 0, 1, -1};
+    const struct qw_tensor linear = wrapped(w, 2, 3), values = wrapped(w, 3, 2);
+    const double nt[] = {7, -1, 7, -4}, nn[] = {8, -3, 3, -4};
+    const struct qw_arith *ariths[] = {&qw_f64, &qw_f32};
+    for (int a = 0; a < 2; a++) {
+        double y[4];
+        ariths[a]->matmul_nt(y, x, &linear, 2, 3, 2);
+        for (int i = 0; i < 4; i++)
+            cr_expect_eq(y[i], nt[i], "%s, nt %d", ariths[a]->name, i);
+        ariths[a]->matmul_nn(y, x, &values, 2, 3, 2);
+        for (int i = 0; i < 4; i++)
+            cr_expect_eq(y[i], nn[i], "%s, nn %d", ariths[a]->name, i);
+    }
+}
+
+/* Rounding a sum of n products of independent sign costs about 0.4 u sqrt(n) times the root of the sum of their squares,
+ * whatever the order; ten times that is more than the largest of a million sums needs. */
+static double rounding_bound(const double *x, const struct qw_tensor *w, int64_t first, int64_t stride, int64_t n)
+{
+    double squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        squares += pow(x[i] * qw_tensor_at(w, first + i * stride), 2);
+    return 4 * 0x1p-24 * sqrt((double)n) * sqrt(squares);
+}
+
+static void hold_against_definition(int64_t rows, int64_t inner, int64_t cols, bool transposed)
+{
+    uint64_t state = (uint64_t)(rows * 1000003 + inner * 1009 + cols);
+    double *x = draw_many(&state, rows * inner), *truth = QW_NEW_ARRAY(double, rows * cols), *fast = QW_NEW_ARRAY(double, rows * cols);
+    struct qw_tensor *w = drawn_tensor(&state, 1, 0, transposed ? qw_shape_of(2, cols, inner) : qw_shape_of(2, inner, cols));
+    (transposed ? qw_f64.matmul_nt : qw_f64.matmul_nn)(truth, x, w, rows, inner, cols);
+    (transposed ? qw_f32.matmul_nt : qw_f32.matmul_nn)(fast, x, w, rows, inner, cols);
+    for (int64_t i = 0; i < rows * cols; i++) {
+        int64_t r = i / cols, c = i % cols;
+        double bound = rounding_bound(x + r * inner, w, transposed ? c * inner : c, transposed ? 1 : cols, inner);
+        if (!(fabs(fast[i] - truth[i]) <= bound) || fast[i] != (double)(float)fast[i])
+            cr_assert_fail("%lld x %lld x %lld %s, element %lld: %a for %a", (long long)rows, (long long)inner, (long long)cols,
+                     transposed ? "nt" : "nn", (long long)i, fast[i], truth[i]);
+    }
+    free(x);
+    free(truth);
+    free(fast);
+    qw_tensor_free(w);
+}
+
+static const int64_t extents[] = {1, 2, 3, 5, 8, 13, 16, 17, 31, 48, 64, 65, 101};
+
+Test(arith, blas_follows_the_definition_for_linear_layers)
+{
+    for (size_t r = 0; r < COUNT(extents); r++)
+        for (size_t i = 0; i < COUNT(extents); i++)
+            for (size_t c = 0; c < COUNT(extents); c++)
+                hold_against_definition(extents[r], extents[i], extents[c], true);
+}
+
+Test(arith, blas_follows_the_definition_for_values)
+{
+    for (size_t r = 0; r < COUNT(extents); r++)
+        for (size_t i = 0; i < COUNT(extents); i++)
+            for (size_t c = 0; c < COUNT(extents); c++)
+                hold_against_definition(extents[r], extents[i], extents[c], false);
+}
+
+Test(arith, blas_follows_the_definition_for_long_sums)
+{
+    static const int64_t inner[] = {896, 1536, 4096, 4864, 18944};
+    for (size_t i = 0; i < COUNT(inner); i++) {
+        hold_against_definition(3, inner[i], 29, true);
+        hold_against_definition(3, inner[i], 29, false);
+    }
+}
+
+/* x w through matmul_nn is x (w^T)^T through matmul_nt. */
+Test(arith, both_products_agree_over_a_transposition)
+{
+    enum { ROWS = 7, INNER = 11, COLS = 5 };
+    uint64_t state = 5;
+    double *x = draw_many(&state, ROWS * INNER), *w = draw_many(&state, INNER * COLS), turned[INNER * COLS];
+    for (int i = 0; i < INNER; i++)
+        for (int c = 0; c < COLS; c++)
+            turned[c * INNER + i] = w[i * COLS + c];
+    struct qw_tensor as_values = wrapped(w, INNER, COLS), as_weights = wrapped(turned, COLS, INNER);
+    double nn[ROWS * COLS], nt[ROWS * COLS];
+    qw_f64.matmul_nn(nn, x, &as_values, ROWS, INNER, COLS);
+    qw_f64.matmul_nt(nt, x, &as_weights, ROWS, INNER, COLS);
+    cr_assert_leq(distance(nn, nt, ROWS * COLS), INNER * 0x1p-53);
+    free(x);
+    free(w);
+}
+
+Test(arith, definition_keeps_what_float32_loses)
+{
+    const double x[] = {0x1p30, 1, -0x1p30}, ones[] = {1, 1, 1};
+    struct qw_tensor w = wrapped(ones, 1, 3);
+    double exact;
+    qw_f64.matmul_nt(&exact, x, &w, 1, 3, 1);
+    cr_assert_eq(exact, 1);
+    const double fine[] = {1 + 0x1p-40};
+    struct qw_tensor one = wrapped(ones, 1, 1);
+    double coarse;
+    qw_f32.matmul_nt(&coarse, fine, &one, 1, 1, 1);
+    cr_assert_eq(coarse, 1, "a float32 play rounds its operands");
+}
+
+Test(arith, halves_are_widened_by_both)
+{
+    uint16_t brain[] = {0x3f80, 0xc000, 0x3fc0, 0x0000}, half[] = {0x3c00, 0xc000, 0x3e00, 0x0001};
+    const struct qw_tensor w[] = {{QW_BF16, qw_shape_of(2, (int64_t)2, (int64_t)2), brain},
+                                  {QW_F16, qw_shape_of(2, (int64_t)2, (int64_t)2), half}};
+    const double x[] = {1, 1}, wanted[2][2] = {{-1, 1.5}, {-1, 1.5 + 0x1p-24}};
+    for (int t = 0; t < 2; t++) {
+        double truth[2], fast[2];
+        qw_f64.matmul_nt(truth, x, &w[t], 1, 2, 2);
+        qw_f32.matmul_nt(fast, x, &w[t], 1, 2, 2);
+        for (int i = 0; i < 2; i++) {
+            cr_expect_eq(truth[i], wanted[t][i]);
+            cr_expect_eq(fast[i], (double)(float)wanted[t][i]);
+        }
+    }
+}
+
+Test(arith, is_ieee_and_says_what_it_rounds_to)
+{
+    cr_assert(qw_arith_is_ieee());
+    cr_assert(qw_f64.dtype == QW_F64 && qw_f32.dtype == QW_F32);
+}
+
+Test(arith, blas_is_named)
+{
+    cr_assert_eq(strncmp(qw_blas_version(), "OpenBLAS ", 9), 0, "%s", qw_blas_version());
+    cr_assert(qw_blas_version()[9] >= '0' && qw_blas_version()[9] <= '9', "%s", qw_blas_version());
+    cr_assert(qw_blas_core()[0]);
+    if (strcmp(qw_blas_core(), "Prescott"))
+        cr_assert_null(qw_blas_core_wanted());
+}

@@ -1,0 +1,202 @@
+/* Configurations: read from what the library writes, refused where they are malformed, skipped where not covered. */
+#include "reference/model/config.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/file.h"
+#include "reference/base/text.h"
+
+/* Qwen2-0.5B, without what the tests put in. */
+#define EXTENTS \
+    "\"num_hidden_layers\":24,\"hidden_size\":896,\"num_attention_heads\":14,\"intermediate_size\":4864,\"vocab_size\":151936"
+#define QWEN2 "\"model_type\":\"qwen2\","
+
+static struct qw_json *parse(const char *text)
+{
+    struct qw_error error = {0};
+    struct qw_json *json = qw_json_parse(text, strlen(text), "", &error);
+    cr_assert(json, "%s: %s", text, error.message);
+    return json;
+}
+
+static struct qw_config accept_text(const char *text)
+{
+    struct qw_error error = {0};
+    struct qw_config config;
+    struct qw_json *json = parse(text);
+    cr_assert(qw_config_read(&config, json, "config.json", &error), "%s: %s", text, error.message);
+    cr_assert_eq(error.kind, QW_ERROR_NONE);
+    qw_json_free(json);
+    return config;
+}
+
+static struct qw_error refuse_text(const char *text)
+{
+    struct qw_error error = {0};
+    struct qw_config config;
+    struct qw_json *json = parse(text);
+    cr_expect_not(qw_config_read(&config, json, "config.json", &error), "accepted: %s", text);
+    cr_expect_str_eq(error.place, "config.json");
+    qw_json_free(json);
+    return error;
+}
+
+Test(config, reads_every_field)
+{
+    struct qw_config c = accept_text("{" QWEN2 EXTENTS ",\"num_key_value_heads\":2,\"rope_theta\":1000000.0,\"rms_norm_eps\":1e-05,"
+                                     "\"tie_word_embeddings\":true}");
+    cr_assert_str_eq(c.model_type, "qwen2");
+    cr_assert(c.layers == 24 && c.hidden == 896 && c.heads == 14 && c.kv_heads == 2 && c.head_size == 64 && c.ffn == 4864);
+    cr_assert(c.vocab == 151936 && c.rope_theta == 1e6 && c.norm_eps == 1e-5 && c.tied);
+}
+
+Test(config, what_is_not_said_is_as_the_library_has_it)
+{
+    struct qw_config c = accept_text("{" QWEN2 EXTENTS "}");
+    cr_assert_eq(c.kv_heads, 14, "without grouping");
+    cr_assert_eq(c.head_size, 64, "d / H");
+    cr_assert(c.rope_theta == 10000 && c.norm_eps == 1e-6 && !c.tied);
+    c = accept_text("{" QWEN2 EXTENTS ",\"num_key_value_heads\":null,\"head_dim\":null,\"rope_scaling\":null,"
+                    "\"quantization_config\":null,\"sliding_window\":4096,\"use_sliding_window\":false}");
+    cr_assert(c.kv_heads == 14 && c.head_size == 64);
+}
+
+Test(config, head_size_of_its_own)
+{
+    struct qw_config c = accept_text("{" QWEN2 EXTENTS ",\"num_key_value_heads\":2,\"head_dim\":128}");
+    cr_assert_eq(c.head_size, 128);
+}
+
+Test(config, rotary_base_of_both_eras)
+{
+    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_theta\":5000000.0}").rope_theta, 5e6);
+    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_theta\":1000000.0,\"rope_type\":\"default\"}}").rope_theta, 1e6);
+    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_theta\":1000000.0},\"rope_theta\":10000.0}").rope_theta, 1e6,
+                 "the newer place counts");
+    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_type\":\"default\"},\"rope_theta\":20000}").rope_theta, 2e4);
+    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_scaling\":{\"type\":\"default\"},\"rope_theta\":20000}").rope_theta, 2e4);
+}
+
+Test(config, shipped_models)
+{
+    static const struct {
+        const char *path;
+        int64_t layers, hidden, heads, kv_heads, head_size, ffn, vocab;
+        bool tied;
+    } models[] = {{"fixtures/models/qwen2-tiny/config.json", 3, 48, 6, 2, 8, 80, 101, true},
+                  {"fixtures/models/qwen1.5-tiny/config.json", 2, 40, 5, 5, 8, 72, 97, false}};
+    for (int i = 0; i < 2; i++) {
+        struct qw_error error = {0};
+        char *bytes = NULL;
+        size_t size = 0;
+        cr_assert(qw_file_read(&bytes, &size, models[i].path, 1 << 20, &error), "%s", error.message);
+        struct qw_config c = accept_text(bytes);
+        cr_expect(c.layers == models[i].layers && c.hidden == models[i].hidden && c.heads == models[i].heads &&
+                  c.kv_heads == models[i].kv_heads && c.head_size == models[i].head_size && c.ffn == models[i].ffn &&
+                  c.vocab == models[i].vocab && c.tied == models[i].tied && c.rope_theta == 1e6 && c.norm_eps == 1e-6);
+        free(bytes);
+    }
+}
+
+Test(config, what_is_not_covered_is_not_an_error_of_input)
+{
+    static const char *const uncovered[] = {
+        "{\"model_type\":\"qwen3\"," EXTENTS "}",
+        "{\"model_type\":\"qwen\"," EXTENTS "}",
+        "{\"model_type\":\"qwen2_moe\"," EXTENTS "}",
+        "{" EXTENTS "}",
+        "{" QWEN2 EXTENTS ",\"quantization_config\":{\"quant_method\":\"gptq\"}}",
+        "{" QWEN2 EXTENTS ",\"use_sliding_window\":true}",
+        "{" QWEN2 EXTENTS ",\"hidden_act\":\"gelu\"}",
+        "{" QWEN2 EXTENTS ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0}}",
+        "{" QWEN2 EXTENTS ",\"rope_scaling\":{\"rope_type\":\"dynamic\",\"factor\":2.0}}",
+        "{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":1000000.0}}",
+    };
+    for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
+        cr_expect_eq(refuse_text(uncovered[i]).kind, QW_ERROR_UNSUPPORTED, "%s", uncovered[i]);
+}
+
+static const char *const required[] = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"};
+#define REQUIRED (sizeof required / sizeof *required)
+
+/* The five extents, of which one has `value` (left out where it is NULL). */
+static char *with_extent(const char *key, const char *value)
+{
+    struct qw_text text = {0};
+    qw_text_add(&text, "{" QWEN2 "\"rms_norm_eps\":1e-6");
+    for (size_t i = 0; i < REQUIRED; i++) {
+        const char *given = strcmp(required[i], key) ? "64" : value;
+        if (given)
+            qw_text_addf(&text, ",\"%s\":%s", required[i], given);
+    }
+    qw_text_add(&text, "}");
+    return qw_text_take(&text);
+}
+
+Test(config, extents_must_be_there_and_in_range)
+{
+    static const char *const bad[] = {NULL, "0", "-1", "1.5", "\"24\"", "4194305", "1e30", "[24]", "true", "null"};
+    for (size_t k = 0; k < REQUIRED; k++)
+        for (size_t v = 0; v < sizeof bad / sizeof *bad; v++) {
+            char *text = with_extent(required[k], bad[v]);
+            struct qw_error error = refuse_text(text);
+            cr_expect_eq(error.kind, QW_ERROR_INPUT, "%s", text);
+            cr_expect(strstr(error.message, required[k]), "%s: %s", text, error.message);
+            free(text);
+        }
+}
+
+Test(config, heads_must_divide_and_pair)
+{
+    static const char *const bad[] = {
+        "{" QWEN2 EXTENTS ",\"num_key_value_heads\":3}",  /* 14 / 3 */
+        "{" QWEN2 EXTENTS ",\"num_key_value_heads\":28}", /* more than query heads */
+        "{" QWEN2 EXTENTS ",\"head_dim\":63}",            /* no halves to rotate */
+        "{" QWEN2 EXTENTS ",\"num_key_value_heads\":0}",
+        "{" QWEN2 EXTENTS ",\"head_dim\":\"64\"}",
+        "{" QWEN2 "\"num_hidden_layers\":2,\"hidden_size\":4,\"num_attention_heads\":8,\"intermediate_size\":8,\"vocab_size\":8}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_eq(refuse_text(bad[i]).kind, QW_ERROR_INPUT, "%s", bad[i]);
+}
+
+Test(config, rotary_base_must_be_positive_and_finite)
+{
+    static const char *const bad[] = {"0", "-10000.0", "\"nan\"", "\"inf\"", "1e301"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *text = qw_format("{" QWEN2 EXTENTS ",\"rope_theta\":%s}", bad[i]);
+        struct qw_error error = refuse_text(text);
+        cr_expect_eq(error.kind, QW_ERROR_INPUT, "%s", text);
+        cr_expect(strstr(error.message, "rope_theta"), "%s", error.message);
+        free(text);
+    }
+}
+
+Test(config, norm_epsilon_must_be_small_and_not_negative)
+{
+    static const char *const bad[] = {"-1e-6", "\"nan\"", "\"inf\"", "-1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *text = qw_format("{" QWEN2 EXTENTS ",\"rms_norm_eps\":%s}", bad[i]);
+        struct qw_error error = refuse_text(text);
+        cr_expect_eq(error.kind, QW_ERROR_INPUT, "%s", text);
+        free(text);
+    }
+}
+
+/* Extents that are fine one by one must not multiply beyond what an index can hold. */
+Test(config, products_of_extents_stay_within_48_bits)
+{
+    cr_expect_eq(refuse_text("{" QWEN2 "\"num_hidden_layers\":4194304,\"hidden_size\":64,\"num_attention_heads\":4194304,"
+                             "\"head_dim\":4194304,\"intermediate_size\":64,\"vocab_size\":64}")
+                     .kind,
+                 QW_ERROR_INPUT);
+}
+
+Test(config, what_is_no_object_is_refused)
+{
+    refuse_text("[]");
+    refuse_text("null");
+    refuse_text("\"qwen2\"");
+}

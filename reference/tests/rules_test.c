@@ -1,0 +1,136 @@
+/* Rules: versions are read and ordered, healthy rules follow from the pair, deviations depart from them. */
+#include <criterion/criterion.h>
+
+#include "reference/rules.h"
+
+static struct qw_version version(const char *text)
+{
+    struct qw_version v;
+    cr_assert(qw_version_read(&v, text), "%s", text);
+    return v;
+}
+
+Test(rules, versions_are_read)
+{
+    static const struct {
+        const char *text;
+        int number[3];
+    } rows[] = {{"4.44.2", {4, 44, 2}}, {"5.0.0.dev0", {5, 0, 0}}, {"0.12", {0, 12, 0}},
+                {"4", {4, 0, 0}},       {"4.41.2+cpu", {4, 41, 2}}, {"5.23.0rc1", {5, 23, 0}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct qw_version v = version(rows[i].text);
+        cr_expect_arr_eq(v.number, rows[i].number, sizeof v.number, "%s", rows[i].text);
+    }
+    struct qw_version none = {{9, 9, 9}};
+    cr_assert_not(qw_version_read(&none, "main"));
+    cr_assert_not(qw_version_read(&none, ""));
+    cr_assert_not(qw_version_read(&none, ".4.1"));
+}
+
+Test(rules, versions_are_ordered_as_numbers)
+{
+    static const char *const rising[] = {"0.9.0", "0.12.0", "0.13.2", "4.9.2", "4.37.0", "4.45.1", "4.45.2", "4.57.3", "5.0.0", "5.23.0"};
+    int count = sizeof rising / sizeof *rising;
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++) {
+            int order = qw_version_compare(version(rising[i]), version(rising[j]));
+            cr_expect_eq((order > 0) - (order < 0), (i > j) - (i < j), "%s and %s", rising[i], rising[j]);
+        }
+}
+
+static bool same(const struct qw_rules *a, const struct qw_rules *b)
+{
+    return a->inject_first == b->inject_first && a->inject_again == b->inject_again && a->extend_mask == b->extend_mask &&
+           a->unpadded_mask == b->unpadded_mask && a->prefix_heads == b->prefix_heads && a->empty_caches == b->empty_caches &&
+           a->filled_caches == b->filled_caches && a->rotary_in_attention == b->rotary_in_attention;
+}
+
+/* Pairs that were measured, with what they were seen to do. */
+static const struct {
+    const char *transformers, *peft;
+    bool tables, tuples, mask_always;
+} pairs[] = {
+    {"4.38.2", "0.9.0", true, true, true},    {"4.41.2", "0.12.0", true, true, true},   {"4.44.2", "0.13.2", true, true, true},
+    {"4.45.2", "0.14.0", true, true, true},   {"4.46.3", "0.14.0", false, true, true},  {"4.47.1", "0.14.0", false, true, true},
+    {"4.48.3", "0.14.0", false, false, true}, {"4.57.3", "0.18.1", false, false, true}, {"5.15.0", "0.20.0", false, false, true},
+    {"5.23.0", "0.21.2", false, false, false}, {"6.0.0", "1.0.0", false, false, false},
+};
+
+Test(rules, healthy_rules_of_each_pair)
+{
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct qw_rules rules = qw_rules_healthy(version(pairs[i].transformers), version(pairs[i].peft));
+        const char *name = pairs[i].transformers;
+        cr_expect_eq(rules.rotary_in_attention, pairs[i].tables, "%s", name);
+        cr_expect_eq(!!(rules.filled_caches & 1u << QW_CACHE_TUPLE), pairs[i].tuples, "%s", name);
+        cr_expect(rules.filled_caches & 1u << QW_CACHE_DYNAMIC, "%s", name);
+        cr_expect_not(rules.filled_caches & 1u << QW_CACHE_NONE, "%s: nothing holds rows", name);
+        cr_expect_eq(rules.unpadded_mask, pairs[i].mask_always ? QW_MASK_ALWAYS : QW_MASK_OPTIONAL, "%s", name);
+    }
+}
+
+Test(rules, what_is_healthy_in_every_pair)
+{
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct qw_rules rules = qw_rules_healthy(version(pairs[i].transformers), version(pairs[i].peft));
+        cr_expect(rules.inject_first && rules.inject_again && rules.extend_mask, "%s", pairs[i].transformers);
+        cr_expect_eq(rules.prefix_heads, QW_PREFIX_KEY_VALUE_HEADS);
+        cr_expect(rules.empty_caches & 1u << QW_CACHE_NONE && rules.empty_caches & 1u << QW_CACHE_DYNAMIC);
+        cr_expect_not(rules.empty_caches & 1u << QW_CACHE_TUPLE);
+    }
+}
+
+Test(rules, newest_versions_know_the_newest_rules)
+{
+    struct qw_version transformers = qw_newest_transformers(), peft = qw_newest_peft();
+    struct qw_rules newest = qw_rules_healthy(transformers, peft);
+    struct qw_rules beyond = qw_rules_healthy(version("99.0.0"), version("99.0.0"));
+    cr_assert(same(&newest, &beyond), "an era begins after the newest measured versions");
+}
+
+/* ---- deviations ---- */
+
+Test(rules, each_deviation_changes_the_healthy_rules)
+{
+    struct qw_rules healthy = qw_rules_healthy(qw_newest_transformers(), qw_newest_peft());
+    for (int i = 0; i < QW_DEVIATIONS; i++) {
+        struct qw_rules deviating = healthy;
+        qw_deviation_apply(&deviating, (enum qw_deviation)i);
+        cr_expect_not(same(&healthy, &deviating), "%s", qw_deviation_id((enum qw_deviation)i));
+    }
+}
+
+Test(rules, no_two_deviations_are_the_same)
+{
+    struct qw_rules healthy = qw_rules_healthy(qw_newest_transformers(), qw_newest_peft());
+    for (int i = 0; i < QW_DEVIATIONS; i++)
+        for (int j = 0; j < i; j++) {
+            struct qw_rules a = healthy, b = healthy;
+            qw_deviation_apply(&a, (enum qw_deviation)i);
+            qw_deviation_apply(&b, (enum qw_deviation)j);
+            cr_expect_not(same(&a, &b));
+            cr_expect_str_neq(qw_deviation_id((enum qw_deviation)i), qw_deviation_id((enum qw_deviation)j));
+        }
+}
+
+Test(rules, deviations_touch_only_their_rule)
+{
+    struct qw_rules rules = qw_rules_healthy(version("4.44.2"), version("0.13.2")), wanted = rules;
+    wanted.inject_first = false;
+    qw_deviation_apply(&rules, QW_DEVIATION_PROMPT_NOT_INJECTED);
+    cr_assert(same(&rules, &wanted));
+    wanted.prefix_heads = QW_PREFIX_QUERY_HEADS;
+    qw_deviation_apply(&rules, QW_DEVIATION_PREFIX_QUERY_HEADS);
+    cr_assert(same(&rules, &wanted));
+}
+
+Test(rules, deviations_have_an_id_and_a_party)
+{
+    for (int i = 0; i < QW_DEVIATIONS; i++) {
+        enum qw_deviation deviation = (enum qw_deviation)i;
+        cr_expect(qw_deviation_id(deviation)[0]);
+        cr_expect(qw_deviation_party(deviation) >= QW_PROTOCOL && qw_deviation_party(deviation) < QW_PARTIES);
+    }
+    cr_assert_str_eq(qw_deviation_id(QW_DEVIATION_PROMPT_NOT_INJECTED), "prompt-not-injected");
+    cr_assert_eq(qw_deviation_party(QW_DEVIATION_PREFIX_QUERY_HEADS), QW_PROTOCOL);
+}

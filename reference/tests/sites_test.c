@@ -1,0 +1,117 @@
+/* Sites: the table is complete, and paths are those of the modules. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "reference/letters.h"
+#include "reference/sites.h"
+
+Test(sites, every_row_is_whole)
+{
+    for (int i = 0; i < QW_SITES; i++) {
+        const struct qw_site_row *row = &qw_site_rows[i];
+        cr_expect(row->name && row->name[0], "site %d", i);
+        cr_expect(row->place >= QW_CALL && row->place <= QW_AFTER, "%s", row->name);
+        cr_expect(row->party >= QW_PROTOCOL && row->party < QW_PARTIES, "%s", row->name);
+        cr_expect(row->shape && row->sum && row->sum[0], "%s", row->name);
+    }
+}
+
+Test(sites, names_are_unique)
+{
+    for (int i = 0; i < QW_SITES; i++)
+        for (int j = 0; j < i; j++)
+            cr_expect_str_neq(qw_site_rows[i].name, qw_site_rows[j].name);
+}
+
+Test(sites, places_come_in_the_order_of_the_data)
+{
+    for (int i = 1; i < QW_SITES; i++)
+        cr_expect_geq(qw_site_rows[i].place, qw_site_rows[i - 1].place, "%s", qw_site_rows[i].name);
+}
+
+Test(sites, parties_own_their_places)
+{
+    static const enum qw_party owner[] = {
+        [QW_CALL] = QW_PROTOCOL, [QW_ADAPTER] = QW_PROTOCOL, [QW_RECEIVED] = QW_PROTOCOL, [QW_BEFORE] = QW_PROTOCOL,
+        [QW_HEAD] = QW_MODEL,    [QW_BLOCK] = QW_MODEL,      [QW_TAIL] = QW_MODEL,        [QW_AFTER] = QW_CACHE};
+    for (int i = 0; i < QW_SITES; i++)
+        cr_expect_eq(qw_site_rows[i].party, owner[qw_site_rows[i].place], "%s", qw_site_rows[i].name);
+    cr_assert_str_eq(qw_party_name(QW_PROTOCOL), "protocol");
+    cr_assert_str_eq(qw_party_name(QW_MODEL), "model");
+    cr_assert_str_eq(qw_party_name(QW_CACHE), "cache");
+}
+
+/* What is handed over is looked at in the order that the contract on judging lays down. */
+Test(sites, handover_is_looked_at_in_its_order)
+{
+    static const char *const wanted[] = {"received.input_ids", "received.inputs_embeds", "received.attention_mask",
+                                         "received.position_ids", "received.cache_position", "cache_before.type",
+                                         "cache_before.length", "cache_before.key", "cache_before.value"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        cr_expect_str_eq(qw_site_rows[QW_SITE_INPUT_IDS + i].name, wanted[i]);
+}
+
+/* In the order in which the statements of Qwen2DecoderLayer.forward reach the modules. */
+Test(sites, block_is_in_execution_order)
+{
+    static const char *const wanted[] = {
+        "input_layernorm",           "self_attn.q_proj", "self_attn.k_proj",         "self_attn.v_proj", "self_attn.rotary_emb",
+        "self_attn.rotary_emb@1",    "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj",    "mlp.act_fn",
+        "mlp.up_proj",               "mlp.down_proj",    "output"};
+    int at = 0;
+    for (int i = 0; i < QW_SITES; i++)
+        if (qw_site_rows[i].place == QW_BLOCK)
+            cr_expect_str_eq(qw_site_rows[i].name, wanted[at++]);
+    cr_assert_eq(at, sizeof wanted / sizeof *wanted);
+}
+
+static void expect_path(enum qw_site site, int layer, const char *wanted)
+{
+    char path[160];
+    qw_site_path(path, sizeof path, site, layer);
+    cr_expect_str_eq(path, wanted);
+}
+
+Test(sites, paths_are_module_paths)
+{
+    expect_path(QW_SITE_EMBED, -1, "model.embed_tokens");
+    expect_path(QW_SITE_ROTARY_SIN, -1, "model.rotary_emb@1");
+    expect_path(QW_SITE_INPUT_NORM, 0, "model.layers.0.input_layernorm");
+    expect_path(QW_SITE_Q_PROJ, 23, "model.layers.23.self_attn.q_proj");
+    expect_path(QW_SITE_DOWN_PROJ, 7, "model.layers.7.mlp.down_proj");
+    expect_path(QW_SITE_OUTPUT, 7, "model.layers.7");
+    expect_path(QW_SITE_NORM, -1, "model.norm");
+    expect_path(QW_SITE_LM_HEAD, -1, "lm_head");
+}
+
+Test(sites, path_stays_within_its_buffer)
+{
+    char path[12];
+    memset(path, '#', sizeof path);
+    qw_site_path(path, 8, QW_SITE_Q_PROJ, 100000);
+    cr_assert_str_eq(path, "model.l");
+    cr_assert_eq(path[8], '#');
+}
+
+/* A letter without a meaning would make an extent of 0. */
+Test(sites, shapes_and_sums_use_known_letters)
+{
+    struct qw_config ones = {.layers = 1, .hidden = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .ffn = 1, .vocab = 1};
+    struct qw_letters letters = qw_letters_of(&ones);
+    for (const char *c = "BqTPSr"; *c; c++)
+        letters.value[(unsigned char)*c] = 1;
+    for (int i = 0; i < QW_SITES; i++) {
+        struct qw_shape shape = qw_shape_from_letters(qw_site_rows[i].shape, &letters);
+        cr_expect_eq(qw_shape_count(&shape), 1, "%s: %s", qw_site_rows[i].name, qw_site_rows[i].shape);
+        cr_expect_eq(qw_extent_from_letters(qw_site_rows[i].sum, &letters), qw_site_rows[i].sum[0] != '0', "%s", qw_site_rows[i].name);
+    }
+}
+
+/* Copied data must be equal to the bit, so nothing that is computed may claim to be copied. */
+Test(sites, only_copies_sum_nothing)
+{
+    for (int i = 0; i < QW_SITES; i++) {
+        bool copied = qw_site_rows[i].place <= QW_BEFORE || i == QW_SITE_EMBED || i == QW_SITE_AFTER_TYPE || i == QW_SITE_AFTER_LENGTH;
+        cr_expect_eq(!strcmp(qw_site_rows[i].sum, "0"), copied, "%s", qw_site_rows[i].name);
+    }
+}
