@@ -38,12 +38,21 @@ static const char *duplicate_key(const cJSON *node)
     return found;
 }
 
+/* An escaped NUL would cut its string short: two different keys could become one. */
+static bool has_escaped_nul(const char *bytes)
+{
+    for (const char *at = strchr(bytes, '\\'); at && at[1]; at = strchr(at + 2, '\\'))
+        if (!strncmp(at + 1, "u0000", 5))
+            return true;
+    return false;
+}
+
 struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place, struct qw_error *error)
 {
     char *copy = qw_calloc(size + 1, 1);
     memcpy(copy, bytes, size);
     const char *end = NULL;
-    cJSON *root = strlen(copy) == size ? cJSON_ParseWithOpts(copy, &end, 1) : NULL;
+    cJSON *root = strlen(copy) == size && !has_escaped_nul(copy) ? cJSON_ParseWithOpts(copy, &end, 1) : NULL;
     if (!root)
         qw_fail(error, QW_ERROR_INPUT, place, "it must be one JSON document", "not valid JSON near byte %zu",
                 end ? (size_t)(end - copy) : strlen(copy));

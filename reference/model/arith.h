@@ -17,6 +17,7 @@
 struct qw_arith {
     const char *name;
     enum qw_dtype dtype;
+    uint64_t *dither; /* state of a random sequence that shakes every rounding (qw_f32_dithered); NULL: none */
     /* y[rows,cols] = x[rows,inner] w[cols,inner]^T   (a Linear's weight, or keys) */
     void (*matmul_nt)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
     /* y[rows,cols] = x[rows,inner] w[inner,cols]     (values) */
@@ -24,6 +25,13 @@ struct qw_arith {
 };
 
 extern const struct qw_arith qw_f64, qw_f32;
+
+/* qw_f32 with every result moved by at most one unit roundoff before it is rounded (Monte Carlo arithmetic): another
+ * sample of what rounding alone may do.  `*state` seeds the sequence and is advanced; equal seeds give equal plays. */
+struct qw_arith qw_f32_dithered(uint64_t *state);
+
+/* `value` rounded to the arithmetic's dtype. */
+double qw_arith_round(const struct qw_arith *arith, double value);
 
 /* Proof that comparisons, NaN, infinities and subnormals work as IEEE 754 says (no fast-math, no flush to zero). */
 bool qw_arith_is_ieee(void);

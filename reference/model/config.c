@@ -57,6 +57,24 @@ static bool check_heads(const struct qw_config *config, const char *place, struc
     return true;
 }
 
+/* The largest products that are formed of extents: the columns of a prefix, the elements of a weight. */
+static bool check_products(const struct qw_config *config, const char *place, struct qw_error *error)
+{
+    double width = (double)config->heads * (double)config->head_size;
+    if (2 * (double)config->layers * width <= 0x1p48 && width * (double)config->hidden <= 0x1p48)
+        return true;
+    return qw_fail(error, QW_ERROR_INPUT, place, "give the model's config.json as the library writes it",
+                   "heads, head size, hidden size and layers multiply to more than any model has");
+}
+
+static bool read_epsilon(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error)
+{
+    config->norm_eps = qw_json_get_real(json, "rms_norm_eps", 1e-6);
+    if (config->norm_eps >= 0 && config->norm_eps < 1)
+        return true;
+    return qw_fail(error, QW_ERROR_INPUT, place, "", "\"rms_norm_eps\" must be a number from 0 up to 1");
+}
+
 bool qw_config_read(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error)
 {
     *config = (struct qw_config){0};
@@ -67,9 +85,9 @@ bool qw_config_read(struct qw_config *config, const struct qw_json *json, const 
               read_extent(&config->head_size, json, "head_dim", config->hidden / config->heads, place, error) &&
               read_extent(&config->ffn, json, "intermediate_size", -1, place, error) &&
               read_extent(&config->vocab, json, "vocab_size", -1, place, error) && check_heads(config, place, error) &&
-              read_rotary(config, json, place, error);
+              check_products(config, place, error) && read_rotary(config, json, place, error) &&
+              read_epsilon(config, json, place, error);
     snprintf(config->model_type, sizeof config->model_type, "%s", qw_json_get_text(json, "model_type", ""));
-    config->norm_eps = qw_json_get_real(json, "rms_norm_eps", 1e-6);
     config->tied = qw_json_get_bool(json, "tie_word_embeddings", false);
     return ok;
 }

@@ -153,7 +153,8 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     if (pass->rules->rotary_in_attention)
         look_up_rotary(pass, layer);
     double *o = NULL;
-    bool known = !pass->cache->layer[layer].length || pass->cache->layer[layer].key;
+    const struct qw_cache_layer *held = &pass->cache->layer[layer];
+    bool known = held->length == pass->past && (!held->length || held->key);
     if (known && qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size)) {
         qw_rotate(pass->arith, q, pass->cos, pass->sin, tokens_of(pass), config->heads, config->head_size);
         qw_rotate(pass->arith, k, pass->cos, pass->sin, tokens_of(pass), config->kv_heads, config->head_size);

@@ -39,8 +39,8 @@ struct qw_pass {
 struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
                              const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap);
 
-/* False when the block's keys cannot be joined to the cache (other heads or head size, or values not known):
- * the real model raises there, in self_attn of this layer. */
+/* False when the block's keys cannot be joined to the cache (other heads or head size, another length than layer 0's,
+ * or values not known): the real model raises there, in self_attn of this layer. */
 bool qw_pass_block(struct qw_pass *pass, int layer);
 
 /* Logits of the last `rows` positions. */

@@ -6,9 +6,13 @@
 
 #include "reference/base/memory.h"
 
-static double rounded(const struct qw_arith *arith, double value)
+static double rounded(const struct qw_arith *arith, double value) { return qw_arith_round(arith, value); }
+
+/* A product's sums are rounded inside the BLAS: dithering shakes its results. */
+static void shake(const struct qw_arith *arith, double *y, int64_t n)
 {
-    return arith->dtype == QW_F64 ? value : qw_round_to(arith->dtype, value);
+    for (int64_t i = 0; arith->dither && i < n; i++)
+        y[i] = rounded(arith, y[i]);
 }
 
 void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int64_t n, int64_t d)
@@ -21,6 +25,7 @@ void qw_linear(const struct qw_arith *arith, double *y, const double *x, const s
                const struct qw_tensor *b, int64_t n, int64_t in, int64_t out)
 {
     arith->matmul_nt(y, x, w, n, in, out);
+    shake(arith, y, n * out);
     for (int64_t r = 0; b && r < n; r++)
         for (int64_t c = 0; c < out; c++)
             y[r * out + c] = rounded(arith, y[r * out + c] + qw_tensor_at(b, c));
@@ -101,11 +106,13 @@ void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const d
     struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K};
     struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V};
     arith->matmul_nt(scores, Q, &keys, q, D, S);
+    shake(arith, scores, q * S);
     for (int64_t i = 0; i < q * S; i++)
         scores[i] = rounded(arith, scores[i] * scale);
     for (int64_t i = 0; i < q; i++)
         softmax(arith, scores + i * S, visible + i * S, S);
     arith->matmul_nn(y, scores, &values, q, S, D);
+    shake(arith, y, q * D);
     free(scores);
 }
 

@@ -33,17 +33,21 @@ static bool read_shape(struct qw_shape *shape, const struct qw_json *json)
     return true;
 }
 
+struct range {
+    int64_t begin, end;
+};
+
 static bool read_range(int64_t *begin, int64_t *end, const struct qw_json *json)
 {
     const struct qw_json *first = qw_json_first(json);
     *begin = qw_json_int(first, -1);
     *end = qw_json_int(qw_json_next(first), -1);
-    return qw_json_size(json) == 2 && *begin >= 0 && *end >= *begin;
+    return qw_json_is_array(json) && qw_json_size(json) == 2 && *begin >= 0 && *end >= *begin;
 }
 
-/* One entry of the header; `*next` is where the tensor before it ended. */
+/* One entry of the header; `*range` is the part of the data that it names. */
 static bool read_entry(struct qw_tensors *set, const struct qw_json *entry, const char *data, size_t data_size,
-                       size_t *covered, struct qw_error *error)
+                       struct range *range, struct qw_error *error)
 {
     const char *name = qw_json_key(entry);
     enum qw_dtype dtype;
@@ -60,8 +64,25 @@ static bool read_entry(struct qw_tensors *set, const struct qw_json *entry, cons
     struct qw_tensor *tensor = qw_tensor_make(dtype, &shape);
     memcpy(tensor->data, data + begin, (size_t)(end - begin));
     qw_tensors_add(set, name, tensor);
-    *covered += (size_t)(end - begin);
+    *range = (struct range){begin, end};
     return true;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+    const struct range *x = a, *y = b;
+    return x->begin != y->begin ? (x->begin > y->begin) - (x->begin < y->begin) : (x->end > y->end) - (x->end < y->end);
+}
+
+/* Whether the ranges, put in order, follow one another from the first byte to the last. */
+static bool cover_exactly(struct range *range, int count, size_t data_size)
+{
+    int64_t next = 0;
+    qsort(range, (size_t)count, sizeof *range, by_begin);
+    for (int i = 0; i < count; next = range[i++].end)
+        if (range[i].begin != next)
+            return false;
+    return (size_t)next == data_size;
 }
 
 bool qw_safetensors_parse(struct qw_tensors *set, const char *bytes, size_t size, struct qw_error *error)
@@ -74,13 +95,16 @@ bool qw_safetensors_parse(struct qw_tensors *set, const char *bytes, size_t size
     struct qw_json *json = qw_json_parse(bytes + 8, (size_t)header, "header", error);
     if (!json)
         return false;
-    size_t covered = 0, data_size = size - 8 - (size_t)header;
+    struct range *range = QW_NEW_ARRAY(struct range, qw_json_size(json));
+    int count = 0;
+    size_t data_size = size - 8 - (size_t)header;
     bool ok = qw_json_is_object(json) || refuse(error, "header", "not an object");
     for (const struct qw_json *entry = qw_json_first(json); ok && entry; entry = qw_json_next(entry))
         if (strcmp(qw_json_key(entry), "__metadata__"))
-            ok = read_entry(set, entry, bytes + 8 + header, data_size, &covered, error);
-    if (ok && covered != data_size)
+            ok = read_entry(set, entry, bytes + 8 + header, data_size, &range[count++], error);
+    if (ok && !cover_exactly(range, count, data_size))
         ok = refuse(error, "header", "the tensors do not cover the file exactly");
+    free(range);
     qw_json_free(json);
     return ok;
 }

@@ -29,7 +29,8 @@ Test(rules, versions_are_read)
 
 Test(rules, versions_are_ordered_as_numbers)
 {
-    static const char *const rising[] = {"0.9.0", "0.12.0", "0.13.2", "4.9.2", "4.37.0", "4.45.1", "4.45.2", "4.57.3", "5.0.0", "5.23.0"};
+    static const char *const rising[] = {"0.9.0",  "0.12.0", "0.13.2", "4.9.2", "4.37.0",
+                                         "4.45.1", "4.45.2", "4.57.3", "5.0.0", "5.23.0"};
     int count = sizeof rising / sizeof *rising;
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++) {

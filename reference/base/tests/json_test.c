@@ -45,6 +45,15 @@ Test(json, refuses_a_nul_byte_anywhere)
     refuse_bytes("\0", 1);
 }
 
+/* It would cut the string that holds it: two different keys could read as one. */
+Test(json, refuses_an_escaped_nul)
+{
+    refuse_bytes("\"\\u0000\"", 8);
+    refuse_bytes("{\"a\\u0000b\":1}", 14);
+    refuse_bytes("[\"\\\\\\u0000\"]", 12);
+    qw_json_free(parse("[\"\\\\u0000\",\"u0000\",\"\\u0001\"]"));
+}
+
 Test(json, refuses_duplicate_keys_at_any_depth)
 {
     static const char *const twice[] = {

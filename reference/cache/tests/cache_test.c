@@ -163,7 +163,8 @@ Test(cache, marks_are_kept_in_order)
     qw_cache_mark(&cache, QW_FROM_PROMPT, 0);
     qw_cache_mark(&cache, QW_FROM_PROMPT, 3);
     qw_cache_mark(&cache, QW_FROM_GENERATED, 1);
-    const enum qw_origin wanted[] = {QW_FROM_VIRTUAL, QW_FROM_VIRTUAL, QW_FROM_PROMPT, QW_FROM_PROMPT, QW_FROM_PROMPT, QW_FROM_GENERATED};
+    const enum qw_origin wanted[] = {QW_FROM_VIRTUAL, QW_FROM_VIRTUAL, QW_FROM_PROMPT,
+                                     QW_FROM_PROMPT,  QW_FROM_PROMPT,  QW_FROM_GENERATED};
     cr_assert_eq(cache.origins, 6);
     cr_assert_arr_eq(cache.origin, wanted, sizeof wanted);
     qw_cache_clear(&cache);

@@ -131,6 +131,48 @@ Test(arith, halves_are_widened_by_both)
     }
 }
 
+/* ---- dithering: other samples of what rounding may do ---- */
+
+Test(arith, rounding_without_dither_is_that_of_the_dtype)
+{
+    cr_assert(qw_f64.dither == NULL && qw_f32.dither == NULL);
+    cr_assert_eq(qw_arith_round(&qw_f64, 0.1), 0.1);
+    cr_assert_eq(qw_arith_round(&qw_f32, 0.1), (double)0.1f);
+}
+
+Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
+{
+    enum { DRAWS = 20000 };
+    uint64_t state = 9;
+    struct qw_arith shaken = qw_f32_dithered(&state);
+    double sum = 0;
+    int moved = 0;
+    for (int i = 0; i < DRAWS; i++) {
+        double value = 1 + 0.5 * (double)i / DRAWS, got = qw_arith_round(&shaken, value);
+        cr_assert_eq(got, (double)(float)got);
+        cr_assert_leq(fabs(got - value), value * 0x1p-24 + 0x1p-24, "half a unit in the last place more than the shake");
+        moved += got != (double)(float)value;
+        sum += (got - value) * 0x1p24;
+    }
+    cr_assert_gt(moved, DRAWS / 10);
+    cr_assert_leq(fabs(sum / DRAWS), 5 / sqrt(DRAWS), "to both sides alike");
+    cr_assert(qw_arith_round(&shaken, 0) == 0 && isnan(qw_arith_round(&shaken, (double)NAN)));
+}
+
+Test(arith, equal_seeds_give_equal_dither)
+{
+    uint64_t states[] = {5, 5, 6};
+    struct qw_arith first = qw_f32_dithered(&states[0]), same = qw_f32_dithered(&states[1]), other = qw_f32_dithered(&states[2]);
+    int differences = 0;
+    for (int i = 1; i < 1000; i++) {
+        double value = 1 / (double)i, a = qw_arith_round(&first, value);
+        cr_assert_eq(a, qw_arith_round(&same, value));
+        differences += a != qw_arith_round(&other, value);
+    }
+    cr_assert_gt(differences, 100);
+    cr_assert(states[0] == states[1] && states[0] != 5 && first.dtype == QW_F32);
+}
+
 Test(arith, is_ieee_and_says_what_it_rounds_to)
 {
     cr_assert(qw_arith_is_ieee());

@@ -69,14 +69,21 @@ Test(config, head_size_of_its_own)
     cr_assert_eq(c.head_size, 128);
 }
 
+static double theta_of(const char *more)
+{
+    char *text = qw_format("{" QWEN2 EXTENTS ",%s}", more);
+    double theta = accept_text(text).rope_theta;
+    free(text);
+    return theta;
+}
+
 Test(config, rotary_base_of_both_eras)
 {
-    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_theta\":5000000.0}").rope_theta, 5e6);
-    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_theta\":1000000.0,\"rope_type\":\"default\"}}").rope_theta, 1e6);
-    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_theta\":1000000.0},\"rope_theta\":10000.0}").rope_theta, 1e6,
-                 "the newer place counts");
-    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_parameters\":{\"rope_type\":\"default\"},\"rope_theta\":20000}").rope_theta, 2e4);
-    cr_assert_eq(accept_text("{" QWEN2 EXTENTS ",\"rope_scaling\":{\"type\":\"default\"},\"rope_theta\":20000}").rope_theta, 2e4);
+    cr_expect_eq(theta_of("\"rope_theta\":5000000.0"), 5e6);
+    cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_theta\":1000000.0,\"rope_type\":\"default\"}"), 1e6);
+    cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_theta\":1000000.0},\"rope_theta\":10000.0"), 1e6, "the newer place counts");
+    cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_type\":\"default\"},\"rope_theta\":20000"), 2e4);
+    cr_expect_eq(theta_of("\"rope_scaling\":{\"type\":\"default\"},\"rope_theta\":20000"), 2e4);
 }
 
 Test(config, shipped_models)

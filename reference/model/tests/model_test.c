@@ -245,7 +245,7 @@ Test(model, sets_find_by_exact_name)
     struct qw_shape shape = qw_shape_of(1, (int64_t)1);
     cr_assert_null(qw_tensors_find(&set, "a"));
     for (int i = 0; i < 100; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "t%d", i);
         struct qw_tensor *tensor = qw_tensor_make(QW_I64, &shape);
         *(int64_t *)tensor->data = i;

@@ -82,7 +82,8 @@ Test(safetensors, every_covered_element_type)
     } rows[] = {{"F64", QW_F64, 8}, {"F32", QW_F32, 4}, {"F16", QW_F16, 2}, {"BF16", QW_BF16, 2}, {"I64", QW_I64, 8}};
     for (int i = 0; i < 5; i++) {
         char header[96];
-        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%d]}}", rows[i].name, 3 * rows[i].bytes);
+        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%d]}}", rows[i].name,
+                 3 * rows[i].bytes);
         struct qw_tensors set = accept_header(header, (size_t)(3 * rows[i].bytes));
         cr_expect_eq(qw_tensors_find(&set, "x")->dtype, rows[i].dtype);
         qw_tensors_clear(&set);
@@ -118,7 +119,9 @@ static const struct {
     {"header is an array", "[1]", 0},
     {"header is a text", "\"header\"", 0},
     {"bytes after the header's document", "{} {}", 0},
-    {"one name twice", "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}", 4},
+    {"one name twice",
+     "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+     "\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}", 4},
     {"entry is a number", "{\"x\":5}", 0},
     {"entry is null", "{\"x\":null}", 0},
     {"no element type", "{\"x\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4},
@@ -147,8 +150,12 @@ static const struct {
     {"range of another element type", "{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8},
     {"bytes behind the last tensor", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 5},
     {"bytes before the first tensor", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]}}", 5},
-    {"a hole between tensors", "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},\"y\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}", 6},
-    {"tensors that share bytes", "{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}", 6},
+    {"a hole between tensors",
+     "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+     "\"y\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}", 6},
+    {"tensors that share bytes",
+     "{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},"
+     "\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}", 6},
     {"data where nothing is named", "{}", 1},
 };
 
@@ -188,12 +195,21 @@ Test(safetensors, header_lengths_that_lie_are_refused)
     }
 }
 
+/* … and for its own reason, found before anything beyond the end is touched. */
 Test(safetensors, every_truncation_is_refused)
 {
-    struct bytes file = file_of("{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-                                "\"y\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[8,10]}}", 10);
-    for (size_t size = 0; size < file.size; size++)
+    const char *header = "{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                         "\"y\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[8,10]}}";
+    struct bytes file = file_of(header, 10);
+    for (size_t size = 0; size < file.size; size++) {
+        struct qw_tensors set = {0};
+        struct qw_error error = {0};
+        const char *reason = size < 8 + strlen(header) ? "the header does not fit" : "lie outside the file";
         refuse_bytes("truncated", file.data, size);
+        cr_expect_not(qw_safetensors_parse(&set, file.data, size, &error));
+        cr_expect(strstr(error.message, reason), "%zu bytes: %s", size, error.message);
+        qw_tensors_clear(&set);
+    }
     free(file.data);
 }
 

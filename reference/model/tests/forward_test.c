@@ -1,0 +1,708 @@
+/* The forward pass, by what must hold of it whatever the weights: plays that must be equal, and values that must follow
+ * from others. */
+#include "reference/model/forward.h"
+
+#include "reference/model/tests/small.h"
+
+/* Float64 plays of the same arithmetic in another order may differ by this much, relative to the tensor's rms. */
+#define SAME 1e-12
+
+static const int64_t prompt[] = {46, 40, 25, 69, 64, 14, 92, 3, 77, 51};
+enum { N = sizeof prompt / sizeof *prompt };
+
+static void expect_same(const double *got, const double *wanted, int64_t count, const char *what)
+{
+    double far = distance(got, wanted, count);
+    cr_expect_leq(far, SAME, "%s: apart by %g of the rms", what, far);
+}
+
+static void expect_apart(const double *a, const double *b, int64_t count, const char *what)
+{
+    cr_expect_gt(distance(a, b, count), 1e-3, "%s: nothing changed", what);
+}
+
+/* ---- the same tokens in several ways ---- */
+
+Test(forward, prefill_equals_decoding_step_by_step)
+{
+    struct qw_model model = read_model(TINY);
+    int64_t V = model.config.vocab;
+    struct play whole = play_make(&model, &qw_f64, 1), steps = play_make(&model, &qw_f64, 1);
+    play_ids(&whole, prompt, 1, N);
+    for (int64_t t = 0; t < N; t++) {
+        play_ids(&steps, prompt + t, 1, 1);
+        expect_same(logits_of(&steps), logits_of(&whole) + t * V, V, "logits");
+    }
+    for (int64_t layer = 0; layer < model.config.layers; layer++) {
+        int64_t count = N * model.config.kv_heads * model.config.head_size;
+        cr_assert_eq(steps.cache.layer[layer].length, N);
+        expect_same(steps.cache.layer[layer].key, whole.cache.layer[layer].key, count, "keys");
+        expect_same(steps.cache.layer[layer].value, whole.cache.layer[layer].value, count, "values");
+    }
+    play_clear(&whole);
+    play_clear(&steps);
+    qw_model_clear(&model);
+}
+
+Test(forward, prefill_may_be_cut_anywhere)
+{
+    struct qw_model model = read_model(TINY);
+    int64_t V = model.config.vocab;
+    struct play whole = play_make(&model, &qw_f64, 1);
+    play_ids(&whole, prompt, 1, N);
+    for (int64_t cut = 1; cut < N; cut++) {
+        struct play parts = play_make(&model, &qw_f64, 1);
+        play_ids(&parts, prompt, 1, cut);
+        play_ids(&parts, prompt + cut, 1, N - cut);
+        expect_same(logits_of(&parts), logits_of(&whole) + cut * V, (N - cut) * V, "logits");
+        play_clear(&parts);
+    }
+    play_clear(&whole);
+    qw_model_clear(&model);
+}
+
+Test(forward, batch_row_alone_equals_the_row_in_its_batch)
+{
+    enum { B = 3, Q = 4 };
+    struct qw_model model = read_model(TINY);
+    int64_t V = model.config.vocab;
+    const int64_t ids[B * Q] = {5, 9, 2, 100, 0, 1, 2, 3, 77, 77, 4, 50};
+    struct play all = play_make(&model, &qw_f64, B);
+    play_ids(&all, ids, B, Q);
+    for (int64_t b = 0; b < B; b++) {
+        struct play alone = play_make(&model, &qw_f64, 1);
+        play_ids(&alone, ids + b * Q, 1, Q);
+        expect_same(logits_of(&all) + b * Q * V, logits_of(&alone), Q * V, "logits");
+        play_clear(&alone);
+    }
+    play_clear(&all);
+    qw_model_clear(&model);
+}
+
+Test(forward, decoding_in_a_batch_equals_decoding_alone)
+{
+    struct qw_model model = small_model(3);
+    int64_t V = model.config.vocab;
+    const int64_t first[] = {1, 2, 3, 9, 8, 7}, next[] = {4, 6};
+    struct play both = play_make(&model, &qw_f64, 2);
+    play_ids(&both, first, 2, 3);
+    play_ids(&both, next, 2, 1);
+    for (int64_t b = 0; b < 2; b++) {
+        struct play alone = play_make(&model, &qw_f64, 1);
+        play_ids(&alone, first + 3 * b, 1, 3);
+        play_ids(&alone, next + b, 1, 1);
+        expect_same(logits_of(&both) + b * V, logits_of(&alone), V, "logits");
+        play_clear(&alone);
+    }
+    play_clear(&both);
+    qw_model_clear(&model);
+}
+
+/* ---- who sees what ---- */
+
+Test(forward, later_tokens_do_not_reach_earlier_logits)
+{
+    struct qw_model model = read_model(TINY);
+    int64_t V = model.config.vocab, other[N];
+    memcpy(other, prompt, sizeof other);
+    other[N - 3] = 8;
+    struct play a = play_make(&model, &qw_f64, 1), b = play_make(&model, &qw_f64, 1);
+    play_ids(&a, prompt, 1, N);
+    play_ids(&b, other, 1, N);
+    cr_assert_arr_eq(logits_of(&a), logits_of(&b), sizeof(double) * (size_t)((N - 3) * V));
+    expect_apart(logits_of(&a) + (N - 3) * V, logits_of(&b) + (N - 3) * V, V, "the token's own logits");
+    expect_apart(logits_of(&a) + (N - 1) * V, logits_of(&b) + (N - 1) * V, V, "the logits behind it");
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&model);
+}
+
+/* Plays the prompt behind `pads` other tokens that the mask hides. */
+static void play_padded(struct play *play, int64_t pads)
+{
+    int64_t ids[N + 8];
+    double mask[N + 8];
+    for (int64_t i = 0; i < pads + N; i++) {
+        ids[i] = i < pads ? 7 + i : prompt[i - pads];
+        mask[i] = i >= pads;
+    }
+    struct qw_handover handover = hand_over_ids(ids, 1, pads + N, 0);
+    handover.mask = qw_memdup(mask, (size_t)(pads + N), sizeof *mask);
+    handover.mask_length = pads + N;
+    play_call(play, &handover, N);
+    qw_handover_clear(&handover);
+}
+
+/* Scores depend on distances alone, so tokens that nobody sees only shift the others. */
+Test(forward, hidden_tokens_in_front_only_shift_positions)
+{
+    struct qw_model model = read_model(TINY);
+    struct play bare = play_make(&model, &qw_f64, 1);
+    play_ids(&bare, prompt, 1, N);
+    for (int64_t pads = 1; pads <= 8; pads++) {
+        struct play padded = play_make(&model, &qw_f64, 1);
+        play_padded(&padded, pads);
+        expect_same(logits_of(&padded), logits_of(&bare), N * model.config.vocab, "logits");
+        play_clear(&padded);
+    }
+    play_clear(&bare);
+    qw_model_clear(&model);
+}
+
+Test(forward, positions_matter_by_distance)
+{
+    struct qw_model model = read_model(TINY);
+    struct play near = play_make(&model, &qw_f64, 1), far = play_make(&model, &qw_f64, 1), torn = play_make(&model, &qw_f64, 1);
+    struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+    play_call(&near, &handover, 1);
+    for (int i = 0; i < N; i++)
+        handover.position[i] += 20;
+    play_call(&far, &handover, 1);
+    handover.position[0] -= 5;
+    play_call(&torn, &handover, 1);
+    expect_same(logits_of(&far), logits_of(&near), model.config.vocab, "all shifted alike");
+    expect_apart(logits_of(&torn), logits_of(&near), model.config.vocab, "one shifted alone");
+    qw_handover_clear(&handover);
+    play_clear(&near);
+    play_clear(&far);
+    play_clear(&torn);
+    qw_model_clear(&model);
+}
+
+static void play_masked(struct play *play, int64_t length, double value)
+{
+    struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+    handover.mask = QW_NEW_ARRAY(double, length);
+    handover.mask_length = length;
+    for (int64_t i = 0; i < length; i++)
+        handover.mask[i] = value;
+    play_call(play, &handover, N);
+    qw_handover_clear(&handover);
+}
+
+Test(forward, mask_of_ones_is_no_mask_whatever_its_length)
+{
+    struct qw_model model = read_model(TINY);
+    size_t bytes = sizeof(double) * (size_t)(N * model.config.vocab);
+    struct play bare = play_make(&model, &qw_f64, 1);
+    play_ids(&bare, prompt, 1, N);
+    for (int64_t length = 1; length <= N + 4; length++) {
+        struct play masked = play_make(&model, &qw_f64, 1);
+        play_masked(&masked, length, 1);
+        cr_expect_arr_eq(logits_of(&masked), logits_of(&bare), bytes, "length %lld", (long long)length);
+        play_clear(&masked);
+    }
+    play_clear(&bare);
+    qw_model_clear(&model);
+}
+
+/* With everything hidden every row averages all values, the later ones included: o_proj is the same for all rows. */
+Test(forward, rows_that_see_nothing_all_see_the_same)
+{
+    struct qw_model model = read_model(TINY);
+    struct play play = play_make(&model, &qw_f64, 1);
+    int64_t d = model.config.hidden;
+    play_masked(&play, N, 0);
+    const double *o = seen(&play, QW_SITE_O_PROJ, 0);
+    for (int64_t t = 1; t < N; t++)
+        cr_expect_arr_eq(o + t * d, o, sizeof *o * (size_t)d, "row %lld", (long long)t);
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+/* ---- what follows from what ---- */
+
+Test(forward, block_adds_attention_and_then_the_feed_forward)
+{
+    struct qw_model model = read_model(TINY);
+    struct play play = play_make(&model, &qw_f64, 1);
+    play_ids(&play, prompt, 1, N);
+    const double *before = seen(&play, QW_SITE_EMBED, -1);
+    for (int layer = 0; layer < model.config.layers; layer++) {
+        const double *o = seen(&play, QW_SITE_O_PROJ, layer), *down = seen(&play, QW_SITE_DOWN_PROJ, layer);
+        const double *after = seen(&play, QW_SITE_OUTPUT, layer);
+        for (int64_t i = 0; i < N * model.config.hidden; i++)
+            cr_assert_eq(after[i], before[i] + o[i] + down[i], "layer %d", layer);
+        before = after;
+    }
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+/* y = x w^T + b, summed in long double */
+static void product(double *y, const double *x, const struct qw_tensor *w, const struct qw_tensor *b, int64_t n)
+{
+    int64_t out = w->shape.dim[0], in = w->shape.dim[1];
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t c = 0; c < out; c++) {
+            long double sum = b ? (long double)qw_tensor_at(b, c) : 0;
+            for (int64_t i = 0; i < in; i++)
+                sum += (long double)x[r * in + i] * (long double)qw_tensor_at(w, c * in + i);
+            y[r * out + c] = (double)sum;
+        }
+}
+
+Test(forward, projections_take_their_norm_and_their_bias)
+{
+    struct qw_model model = small_model(5);
+    const struct qw_layer_weights *w = &model.layer[1];
+    const int64_t ids[] = {3, 1, 16};
+    double y[3 * 24];
+    struct play play = play_make(&model, &qw_f64, 1);
+    play_ids(&play, ids, 1, 3);
+    const double *x = seen(&play, QW_SITE_INPUT_NORM, 1), *z = seen(&play, QW_SITE_POST_NORM, 1);
+    product(y, x, w->q_weight, w->q_bias, 3);
+    expect_same(seen(&play, QW_SITE_Q_PROJ, 1), y, 3 * 24, "q");
+    product(y, x, w->k_weight, w->k_bias, 3);
+    expect_same(seen(&play, QW_SITE_K_PROJ, 1), y, 3 * 8, "k");
+    product(y, x, w->v_weight, w->v_bias, 3);
+    expect_same(seen(&play, QW_SITE_V_PROJ, 1), y, 3 * 8, "v");
+    product(y, z, w->gate_weight, NULL, 3);
+    const double *activated = seen(&play, QW_SITE_ACT_FN, 1), *up = seen(&play, QW_SITE_UP_PROJ, 1);
+    double gated[3 * 10];
+    for (int i = 0; i < 3 * 10; i++) {
+        gated[i] = activated[i] * up[i];
+        y[i] = y[i] * (0.5 + 0.5 * tanh(y[i] / 2)); /* the logistic function in another form */
+    }
+    expect_same(activated, y, 3 * 10, "silu of the gate");
+    product(y, gated, w->down_weight, NULL, 3);
+    expect_same(seen(&play, QW_SITE_DOWN_PROJ, 1), y, 3 * 12, "down");
+    product(y, seen(&play, QW_SITE_NORM, -1), model.head, NULL, 3);
+    expect_same(logits_of(&play), y, 3 * 17, "logits");
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+Test(forward, norms_are_applied_before_what_they_serve)
+{
+    struct qw_model model = small_model(6);
+    const int64_t ids[] = {3, 1, 16};
+    struct play play = play_make(&model, &qw_f64, 1);
+    play_ids(&play, ids, 1, 3);
+    const double *x = seen(&play, QW_SITE_EMBED, -1), *y = seen(&play, QW_SITE_INPUT_NORM, 0);
+    const double *last = seen(&play, QW_SITE_OUTPUT, 1), *normed = seen(&play, QW_SITE_NORM, -1);
+    for (int64_t i = 0; i < 3 * 12; i++) {
+        double first = rms_of(x + i / 12 * 12, 12), end = rms_of(last + i / 12 * 12, 12);
+        double wanted = qw_tensor_at(model.layer[0].input_norm, i % 12) * x[i] / sqrt(first * first + 1e-6);
+        cr_expect_leq(fabs(y[i] - wanted), 1e-14 * fabs(wanted));
+        wanted = qw_tensor_at(model.norm, i % 12) * last[i] / sqrt(end * end + 1e-6);
+        cr_expect_leq(fabs(normed[i] - wanted), 1e-14 * fabs(wanted));
+    }
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+Test(forward, cache_holds_turned_keys_and_values_as_they_are)
+{
+    struct qw_model model = small_model(7);
+    const int64_t ids[] = {3, 1, 16, 5};
+    struct play play = play_make(&model, &qw_f64, 1);
+    play_ids(&play, ids, 1, 4);
+    const double *k = seen(&play, QW_SITE_K_PROJ, 1), *v = seen(&play, QW_SITE_V_PROJ, 1);
+    const struct qw_cache_layer *held = &play.cache.layer[1];
+    for (int64_t h = 0; h < 2; h++)
+        for (int64_t t = 0; t < 4; t++)
+            for (int64_t i = 0; i < 4; i++) {
+                double angle = (double)t * pow(100, -2.0 * (double)(i % 2) / 4);
+                const double *token = k + (t * 2 + h) * 4;
+                double turned = i < 2 ? token[i] * cos(angle) - token[i + 2] * sin(angle)
+                                      : token[i] * cos(angle) + token[i - 2] * sin(angle);
+                cr_expect_leq(fabs(held->key[(h * 4 + t) * 4 + i] - turned), 1e-14);
+                cr_expect_eq(held->value[(h * 4 + t) * 4 + i], v[(t * 2 + h) * 4 + i]);
+            }
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+/* Rows of a key or value weight (or bias), each head's repeated for every query head that shares it. */
+static void repeat_heads(struct qw_model *model, const char *name)
+{
+    int64_t D = model->config.head_size, group = model->config.heads / model->config.kv_heads;
+    for (int i = 0; i < model->tensors.count; i++) {
+        struct qw_tensor *old = model->tensors.item[i].tensor;
+        if (!strstr(model->tensors.item[i].name, name))
+            continue;
+        struct qw_shape shape = old->shape;
+        int64_t width = shape.rank == 2 ? shape.dim[1] : 1;
+        shape.dim[0] *= group;
+        struct qw_tensor *wide = qw_tensor_make(QW_F32, &shape);
+        for (int64_t row = 0; row < shape.dim[0]; row++) {
+            int64_t from = row / D / group * D + row % D;
+            memcpy((float *)wide->data + row * width, (const float *)old->data + from * width, sizeof(float) * (size_t)width);
+        }
+        model->tensors.item[i].tensor = wide;
+        qw_tensor_free(old);
+    }
+}
+
+/* Query head h attends over key/value head h / (H/K): the same as a model in which that head is written out. */
+Test(forward, grouped_heads_equal_heads_written_out)
+{
+    struct qw_model grouped = small_model(8), plain = small_tensors_of(&small_config, 8);
+    static const char *const names[] = {"k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias"};
+    for (int i = 0; i < 4; i++)
+        repeat_heads(&plain, names[i]);
+    plain.config.kv_heads = plain.config.heads;
+    bind_model(&plain);
+    const int64_t ids[] = {3, 1, 16, 5, 5};
+    struct play a = play_make(&grouped, &qw_f64, 1), b = play_make(&plain, &qw_f64, 1);
+    play_ids(&a, ids, 1, 5);
+    play_ids(&b, ids, 1, 5);
+    expect_same(logits_of(&a), logits_of(&b), 5 * 17, "logits");
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&grouped);
+    qw_model_clear(&plain);
+}
+
+Test(forward, tied_head_multiplies_by_the_embedding)
+{
+    struct qw_model model = read_model(TINY);
+    double y[101];
+    struct play play = play_make(&model, &qw_f64, 1);
+    play_ids(&play, prompt, 1, N);
+    product(y, seen(&play, QW_SITE_NORM, -1), qw_tensors_find(&model.tensors, "model.embed_tokens.weight"), NULL, 1);
+    expect_same(logits_of(&play), y, 101, "logits");
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+Test(forward, logits_rows_are_the_last_ones)
+{
+    struct qw_model model = read_model(TINY);
+    int64_t V = model.config.vocab;
+    struct play all = play_make(&model, &qw_f64, 1);
+    play_ids(&all, prompt, 1, N);
+    for (int64_t rows = 1; rows <= N; rows += 3) {
+        struct play some = play_make(&model, &qw_f64, 1);
+        struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+        play_call(&some, &handover, rows);
+        const struct sight *sight = find_sight(&some, QW_SITE_LM_HEAD, -1);
+        struct qw_shape wanted = qw_shape_of(3, (int64_t)1, rows, V);
+        cr_assert(qw_shape_equal(&sight->shape, &wanted));
+        expect_same(sight->value, logits_of(&all) + (N - rows) * V, rows * V, "rows");
+        qw_handover_clear(&handover);
+        play_clear(&some);
+    }
+    play_clear(&all);
+    qw_model_clear(&model);
+}
+
+/* ---- embeddings and prefixes ---- */
+
+Test(forward, embeddings_handed_over_equal_their_ids)
+{
+    struct qw_model model = read_model(TINY);
+    int64_t d = model.config.hidden;
+    struct play by_ids = play_make(&model, &qw_f64, 1), by_values = play_make(&model, &qw_f64, 1);
+    play_ids(&by_ids, prompt, 1, N);
+    struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+    free(handover.input_ids);
+    handover.input_ids = NULL;
+    handover.embeds = true;
+    handover.inputs_embeds = qw_memdup(seen(&by_ids, QW_SITE_EMBED, -1), (size_t)(N * d), sizeof(double));
+    play_call(&by_values, &handover, N);
+    cr_assert_arr_eq(logits_of(&by_values), logits_of(&by_ids), sizeof(double) * (size_t)(N * model.config.vocab));
+    cr_assert_null(find_sight(&by_values, QW_SITE_EMBED, -1), "the embedding module is not called");
+    qw_handover_clear(&handover);
+    play_clear(&by_ids);
+    play_clear(&by_values);
+    qw_model_clear(&model);
+}
+
+Test(forward, prefix_captured_from_tokens_equals_those_tokens)
+{
+    enum { P = 4 };
+    struct qw_model model = read_model(TINY);
+    const struct qw_config *c = &model.config;
+    struct play whole = play_make(&model, &qw_f64, 1), first = play_make(&model, &qw_f64, 1), prefixed = play_make(&model, &qw_f64, 1);
+    play_ids(&whole, prompt, 1, N);
+    play_ids(&first, prompt, 1, P);
+    for (int64_t layer = 0; layer < c->layers; layer++)
+        qw_cache_fill(&prefixed.cache, layer, first.cache.layer[layer].key, first.cache.layer[layer].value, c->kv_heads, P, c->head_size);
+    play_ids(&prefixed, prompt + P, 1, N - P);
+    expect_same(logits_of(&prefixed), logits_of(&whole) + P * c->vocab, (N - P) * c->vocab, "logits");
+    play_clear(&whole);
+    play_clear(&first);
+    play_clear(&prefixed);
+    qw_model_clear(&model);
+}
+
+static void fill_with_zeros(const struct qw_tensor *weight)
+{
+    memset(((struct qw_tensor *)(uintptr_t)weight)->data, 0, sizeof(float) * (size_t)qw_shape_count(&weight->shape));
+}
+
+/* Queries of zero see all keys alike: attention is the mean of the prefix's values and the token's own. */
+Test(forward, prefix_takes_part_in_attention_and_stays_as_it_is)
+{
+    enum { K = 2, P = 3, D = 4, H = 6 };
+    struct qw_model model = small_model(9);
+    const int64_t id[] = {4};
+    uint64_t state = 12;
+    double *keys = draw_many(&state, K * P * D), *values = draw_many(&state, K * P * D), mean[H * D] = {0}, y[12];
+    struct play play = play_make(&model, &qw_f64, 1);
+    for (int64_t layer = 0; layer < 2; layer++) {
+        fill_with_zeros(model.layer[layer].q_weight);
+        fill_with_zeros(model.layer[layer].q_bias);
+        qw_cache_fill(&play.cache, layer, keys, values, K, P, D);
+    }
+    play_ids(&play, id, 1, 1);
+    const double *v = seen(&play, QW_SITE_V_PROJ, 0);
+    for (int h = 0; h < H; h++)
+        for (int i = 0; i < D; i++) {
+            const double *column = values + h / 3 * P * D + i;
+            mean[h * D + i] = (column[0] + column[D] + column[2 * D] + v[h / 3 * D + i]) / 4;
+        }
+    product(y, mean, model.layer[0].o_weight, NULL, 1);
+    expect_same(seen(&play, QW_SITE_O_PROJ, 0), y, 12, "o of the mean");
+    const struct qw_cache_layer *held = &play.cache.layer[1];
+    for (int h = 0; h < K; h++) {
+        cr_expect_arr_eq(held->key + h * (P + 1) * D, keys + h * P * D, P * D * sizeof *keys, "keys of a prefix are not turned");
+        cr_expect_arr_eq(held->value + h * (P + 1) * D, values + h * P * D, P * D * sizeof *values);
+    }
+    free(keys);
+    free(values);
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+Test(forward, cache_of_other_heads_stops_in_the_first_layer)
+{
+    struct qw_model model = small_model(10);
+    const int64_t ids[] = {3, 1};
+    double rows[6 * 3 * 4] = {0};
+    struct play play = play_make(&model, &qw_f64, 1);
+    for (int64_t layer = 0; layer < 2; layer++)
+        qw_cache_fill(&play.cache, layer, rows, rows, 6, 3, 4);
+    play_ids(&play, ids, 1, 2);
+    cr_assert_eq(play.stopped, 0);
+    cr_assert(find_sight(&play, QW_SITE_V_PROJ, 0) != NULL, "the projections were computed before the join");
+    cr_assert_null(find_sight(&play, QW_SITE_O_PROJ, 0));
+    cr_assert_null(find_sight(&play, QW_SITE_LM_HEAD, -1));
+    cr_assert(play.cache.layer[0].length == 3 && play.cache.layer[0].heads == 6, "the cache is as it was");
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+Test(forward, cache_without_values_stops_too)
+{
+    struct qw_model model = small_model(11);
+    const int64_t ids[] = {3, 1};
+    struct play play = play_make(&model, &qw_f64, 1);
+    for (int64_t layer = 0; layer < 2; layer++)
+        qw_cache_fill(&play.cache, layer, NULL, NULL, 2, 3, 4);
+    play_ids(&play, ids, 1, 2);
+    cr_assert_eq(play.stopped, 0);
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+/* A recording may hold such a cache; the mask is made for the length of layer 0. */
+Test(forward, layer_of_another_length_stops_there)
+{
+    struct qw_model model = small_model(12);
+    const int64_t ids[] = {3, 1};
+    double *rows = QW_NEW_ARRAY(double, 2 * 5000 * 4);
+    struct play play = play_make(&model, &qw_f64, 1);
+    qw_cache_fill(&play.cache, 0, rows, rows, 2, 3, 4);
+    qw_cache_fill(&play.cache, 1, rows, rows, 2, 5000, 4);
+    play_ids(&play, ids, 1, 2);
+    cr_assert_eq(play.stopped, 1);
+    free(rows);
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+/* ---- taps ---- */
+
+Test(forward, sites_are_seen_once_and_in_the_order_of_the_table)
+{
+    struct qw_model model = small_model(13);
+    const int64_t ids[] = {3, 1, 16, 5, 5, 2};
+    for (int tables = 0; tables < 2; tables++) {
+        struct play play = play_make(&model, &qw_f64, 2);
+        play.rules.rotary_in_attention = tables;
+        play_ids(&play, ids, 2, 3);
+        int at = 0;
+        for (int layer = -1; layer <= 2; layer++)
+            for (int site = 0; site < QW_SITES; site++) {
+                enum qw_place place = layer < 0 ? QW_HEAD : layer < 2 ? QW_BLOCK : QW_TAIL;
+                bool is_table = site == QW_SITE_TABLE_COS || site == QW_SITE_TABLE_SIN;
+                bool is_rotary = site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN;
+                if (qw_site_rows[site].place != place || (tables ? is_rotary : is_table))
+                    continue;
+                cr_assert_lt(at, play.count);
+                cr_expect_eq((int)play.sight[at].site, site, "%s instead of %s", qw_site_rows[play.sight[at].site].name,
+                             qw_site_rows[site].name);
+                cr_expect_eq(play.sight[at].layer, place == QW_BLOCK ? layer : -1);
+                at++;
+            }
+        cr_expect_eq(at, play.count);
+        play_clear(&play);
+    }
+    qw_model_clear(&model);
+}
+
+Test(forward, sites_have_the_shapes_of_the_table)
+{
+    struct qw_model model = small_model(14);
+    const int64_t ids[] = {3, 1, 16, 5, 5, 2};
+    struct qw_letters letters = qw_letters_of(&model.config);
+    letters.value['B'] = 2;
+    letters.value['q'] = letters.value['r'] = 3;
+    letters.value['S'] = 3;
+    for (int tables = 0; tables < 2; tables++) {
+        struct play play = play_make(&model, &qw_f64, 2);
+        play.rules.rotary_in_attention = tables;
+        play_ids(&play, ids, 2, 3);
+        for (int i = 0; i < play.count; i++) {
+            struct qw_shape wanted = qw_shape_from_letters(qw_site_rows[play.sight[i].site].shape, &letters);
+            cr_expect(qw_shape_equal(&play.sight[i].shape, &wanted), "%s", qw_site_rows[play.sight[i].site].name);
+        }
+        play_clear(&play);
+    }
+    qw_model_clear(&model);
+}
+
+Test(forward, rotary_tables_of_both_eras_give_the_same_play)
+{
+    struct qw_model model = read_model(TINY);
+    const struct qw_arith *const ariths[] = {&qw_f64, &qw_f32};
+    for (int a = 0; a < 2; a++) {
+        struct play once = play_make(&model, ariths[a], 1), each = play_make(&model, ariths[a], 1);
+        each.rules.rotary_in_attention = true;
+        for (int step = 0; step < 2; step++) {
+            play_ids(&once, prompt + step * 6, 1, step ? 1 : 6);
+            play_ids(&each, prompt + step * 6, 1, step ? 1 : 6);
+        }
+        cr_expect_arr_eq(logits_of(&each), logits_of(&once), sizeof(double) * (size_t)model.config.vocab);
+        const struct sight *table = find_sight(&each, QW_SITE_TABLE_COS, 0);
+        cr_assert(table->shape.dim[0] == 7 && table->shape.dim[1] == 8, "rows for the whole cache, not for this call");
+        cr_expect_arr_eq(table->value + 6 * 8, seen(&once, QW_SITE_ROTARY_COS, -1), 8 * sizeof(double));
+        play_clear(&once);
+        play_clear(&each);
+    }
+    qw_model_clear(&model);
+}
+
+/* Behind a block only its output and the cache of the later layers count: a play whose first output is replaced by that
+ * of another play goes on as the other did. */
+Test(forward, tap_replaces_a_value)
+{
+    struct qw_model model = read_model(TINY);
+    const int64_t other[N] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    int64_t count = N * model.config.vocab;
+    struct play a = play_make(&model, &qw_f64, 1), b = play_make(&model, &qw_f64, 1), mixed = play_make(&model, &qw_f64, 1);
+    play_ids(&a, prompt, 1, N);
+    play_ids(&b, other, 1, N);
+    mixed.replaced_site = QW_SITE_OUTPUT;
+    mixed.replaced_layer = 0;
+    mixed.replacement = seen(&a, QW_SITE_OUTPUT, 0);
+    play_ids(&mixed, other, 1, N);
+    cr_assert_arr_eq(seen(&mixed, QW_SITE_DOWN_PROJ, 0), seen(&b, QW_SITE_DOWN_PROJ, 0), sizeof(double) * N * 48);
+    cr_assert_arr_eq(logits_of(&mixed), logits_of(&a), sizeof(double) * (size_t)count);
+    expect_apart(logits_of(&mixed), logits_of(&b), count, "logits");
+    play_clear(&a);
+    play_clear(&b);
+    play_clear(&mixed);
+    qw_model_clear(&model);
+}
+
+/* Each site of a block that is replaced must be read by what follows: none is a copy for show. */
+Test(forward, every_tap_of_a_block_reaches_the_logits)
+{
+    struct qw_model model = small_model(15);
+    const int64_t ids[] = {3, 1, 16};
+    struct play plain = play_make(&model, &qw_f64, 1);
+    uint64_t state = 77;
+    double *other = draw_many(&state, 1000);
+    play_ids(&plain, ids, 1, 3);
+    for (int site = 0; site < QW_SITES; site++) {
+        if (!find_sight(&plain, (enum qw_site)site, qw_site_rows[site].place == QW_BLOCK ? 0 : -1) || site == QW_SITE_LM_HEAD)
+            continue;
+        struct play changed = play_make(&model, &qw_f64, 1);
+        changed.replaced_site = (enum qw_site)site;
+        changed.replaced_layer = qw_site_rows[site].place == QW_BLOCK ? 0 : -1;
+        changed.replacement = other;
+        play_ids(&changed, ids, 1, 3);
+        expect_apart(logits_of(&changed), logits_of(&plain), 3 * 17, qw_site_rows[site].name);
+        play_clear(&changed);
+    }
+    free(other);
+    play_clear(&plain);
+    qw_model_clear(&model);
+}
+
+/* ---- arithmetics ---- */
+
+/* Each block adds the rounding of its five kinds of sums; twice that for what passes through the norms. */
+static double rounding_bound(const struct qw_config *c)
+{
+    return 2 * 0x1p-24 * (double)c->layers * (3 * sqrt((double)c->hidden) + sqrt((double)c->ffn) + sqrt((double)N));
+}
+
+Test(forward, float32_play_is_float32_and_differs_by_rounding_alone)
+{
+    struct qw_model model = read_model(TINY);
+    struct play t = play_make(&model, &qw_f64, 1), s = play_make(&model, &qw_f32, 1);
+    play_ids(&t, prompt, 1, N);
+    play_ids(&s, prompt, 1, N);
+    double bound = rounding_bound(&model.config);
+    cr_assert_eq(s.count, t.count);
+    for (int i = 0; i < s.count; i++) {
+        int64_t count = qw_shape_count(&s.sight[i].shape);
+        double far = distance(s.sight[i].value, t.sight[i].value, count);
+        cr_expect_leq(far, bound, "%s of layer %d", qw_site_rows[s.sight[i].site].name, s.sight[i].layer);
+        cr_expect_eq(far > 0, s.sight[i].site != QW_SITE_EMBED, "%s", qw_site_rows[s.sight[i].site].name);
+        for (int64_t k = 0; k < count; k++)
+            cr_assert_eq(s.sight[i].value[k], (double)(float)s.sight[i].value[k]);
+    }
+    play_clear(&t);
+    play_clear(&s);
+    qw_model_clear(&model);
+}
+
+/* Each seed is one more sample of the same noise: another play, at most twice as far from the truth as rounding
+ * alone may be (the shake doubles it). */
+Test(forward, dithered_plays_differ_by_rounding_alone)
+{
+    struct qw_model model = read_model(TINY);
+    int64_t count = N * model.config.vocab;
+    struct play t = play_make(&model, &qw_f64, 1), s = play_make(&model, &qw_f32, 1);
+    play_ids(&t, prompt, 1, N);
+    play_ids(&s, prompt, 1, N);
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        uint64_t state = seed, twin = seed;
+        struct qw_arith shaken = qw_f32_dithered(&state), again = qw_f32_dithered(&twin);
+        struct play a = play_make(&model, &shaken, 1), b = play_make(&model, &again, 1);
+        play_ids(&a, prompt, 1, N);
+        play_ids(&b, prompt, 1, N);
+        cr_assert_arr_eq(logits_of(&a), logits_of(&b), sizeof(double) * (size_t)count);
+        double far = distance(logits_of(&a), logits_of(&t), count);
+        cr_expect(far > 0 && far <= 2 * rounding_bound(&model.config), "seed %llu: %g", (unsigned long long)seed, far);
+        cr_expect_gt(distance(logits_of(&a), logits_of(&s), count), 0);
+        cr_expect_arr_eq(seen(&a, QW_SITE_EMBED, -1), seen(&t, QW_SITE_EMBED, -1), sizeof(double) * N * 48, "copies are not shaken");
+        play_clear(&a);
+        play_clear(&b);
+    }
+    play_clear(&t);
+    play_clear(&s);
+    qw_model_clear(&model);
+}
+
+Test(forward, plays_are_repeatable_to_the_bit)
+{
+    struct qw_model model = read_model("fixtures/models/qwen1.5-tiny");
+    const struct qw_arith *const ariths[] = {&qw_f64, &qw_f32};
+    for (int a = 0; a < 2; a++) {
+        struct play first = play_make(&model, ariths[a], 1), again = play_make(&model, ariths[a], 1);
+        play_ids(&first, prompt, 1, N);
+        play_ids(&again, prompt, 1, N);
+        for (int i = 0; i < first.count; i++)
+            cr_assert_arr_eq(first.sight[i].value, again.sight[i].value, sizeof(double) * (size_t)qw_shape_count(&first.sight[i].shape));
+        play_clear(&first);
+        play_clear(&again);
+    }
+    qw_model_clear(&model);
+}
