@@ -17,11 +17,11 @@ say   = @$(if $(V),:,echo " ")
 
 SOURCES := $(shell find reference reports harness -name '*.c' -not -path '*/tests/*' | LC_ALL=C sort)
 OBJECTS := $(SOURCES:%.c=build/%.o)
-LIBRARY := $(filter-out build/harness/cli/main.o,$(OBJECTS))
+LIBRARY := $(filter-out build/harness/cli/%,$(OBJECTS))
 TESTS   := $(shell find reference reports harness -path '*/tests/*.c' | LC_ALL=C sort)
 UNITS   := $(TESTS:%.c=build/%.o)
 
-RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5 fixtures/foreign/*.h5))
+RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
 
 .PHONY: all help packages demo test test-fast layers record noise clean
 all: build/qconform

@@ -9,12 +9,6 @@
 #include "harness/invariants/structure.h"
 #include "reference/base/memory.h"
 
-/* A play from the call on: the same step in both arithmetics. */
-struct play {
-    struct qw_cache truth, played;
-    bool alive; /* values are still known */
-};
-
 static const struct qc_step *recorded_step(const struct qc_judgement *judgement, int step)
 {
     const struct qc_recording *recording = judgement->subject->recording;
@@ -53,11 +47,11 @@ static struct qc_difference compare_old_rows(const double *recorded, const doubl
     return found;
 }
 
-static void compare_half(struct qc_judgement *judgement, int step, int layer, bool value, const struct play *play,
+static void compare_half(struct qc_judgement *judgement, int step, int layer, bool value, const struct qc_play *play,
                          int64_t old, bool isolated)
 {
     const struct qc_cache *after = &recorded_step(judgement, step)->after;
-    const struct qw_cache_layer *t = &play->truth.layer[layer], *s = &play->played.layer[layer];
+    const struct qw_cache_layer *t = &play->truth.layer[layer];
     struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
     struct qc_view *view = isolated ? &item->isolated : &item->free;
     const struct qw_tensor *tensor = layer < after->layers ? (value ? after->layer[layer].value : after->layer[layer].key) : NULL;
@@ -66,8 +60,10 @@ static void compare_half(struct qc_judgement *judgement, int step, int layer, bo
         return;
     double roundoff = qw_dtype_roundoff(judgement->subject->dtype);
     const double *truth = value ? t->value : t->key;
-    view->difference = qc_difference_of(recorded, truth, value ? s->value : s->key,
-                                        play->truth.batch * t->heads * t->length * t->head_size, 1, roundoff);
+    double *envelope = qc_play_envelope(play, layer, value);
+    view->difference = qc_difference_of(recorded, truth, envelope, play->truth.batch * t->heads * t->length * t->head_size, 1,
+                                        roundoff);
+    free(envelope);
     if (old > 0) {
         struct qc_difference kept = compare_old_rows(recorded, truth, t, play->truth.batch, old, roundoff);
         if (!qc_conforms(kept.ratio))
@@ -80,7 +76,7 @@ static void compare_half(struct qc_judgement *judgement, int step, int layer, bo
 }
 
 /* `old`: rows that are copies in this view, so that they must be equal to the bit. */
-static void compare_after(struct qc_judgement *judgement, int step, const struct play *play, int64_t old, bool isolated)
+static void compare_after(struct qc_judgement *judgement, int step, const struct qc_play *play, int64_t old, bool isolated)
 {
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++)
@@ -88,18 +84,6 @@ static void compare_after(struct qc_judgement *judgement, int step, const struct
 }
 
 /* ---- the free view ---- */
-
-static struct play play_make(const struct qc_judgement *judgement)
-{
-    int64_t L = judgement->subject->model.config.layers, B = judgement->subject->call.batch;
-    return (struct play){qw_cache_make(L, B), qw_cache_make(L, B), judgement->subject->model.has_weights};
-}
-
-static void play_clear(struct play *play)
-{
-    qw_cache_clear(&play->truth);
-    qw_cache_clear(&play->played);
-}
 
 static bool cache_is_known(const struct qw_cache *cache)
 {
@@ -144,20 +128,22 @@ static int first_misfit(const struct qw_cache *cache, const struct qw_config *co
     return -1;
 }
 
-static void judge_cache_values(struct qc_judgement *judgement, int step, const struct play *play)
+static void judge_cache_values(struct qc_judgement *judgement, int step, const struct qc_play *play)
 {
     const struct qc_cache *before = &recorded_step(judgement, step)->before;
     double roundoff = qw_dtype_roundoff(judgement->subject->dtype);
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++) {
-            const struct qw_cache_layer *t = &play->truth.layer[layer], *s = &play->played.layer[layer];
+            const struct qw_cache_layer *t = &play->truth.layer[layer];
             struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
             const struct qw_tensor *tensor = layer < before->layers ? (value ? before->layer[layer].value : before->layer[layer].key) : NULL;
             double *recorded = item->free.looked && item->free.kind == QC_KIND_NONE ? recorded_half(tensor, t, play->truth.batch) : NULL;
             if (!recorded)
                 continue;
-            item->free.difference = qc_difference_of(recorded, value ? t->value : t->key, value ? s->value : s->key,
+            double *envelope = qc_play_envelope(play, layer, value);
+            item->free.difference = qc_difference_of(recorded, value ? t->value : t->key, envelope,
                                                      play->truth.batch * t->heads * t->length * t->head_size, 1, roundoff);
+            free(envelope);
             item->free.valued = true;
             if (!qc_conforms(item->free.difference.ratio))
                 item->free.kind = item->free.difference.nonfinite ? QC_NONFINITE : QC_VALUE;
@@ -166,14 +152,14 @@ static void judge_cache_values(struct qc_judgement *judgement, int step, const s
 }
 
 /* Plays one step by value, or lets only the lengths go on where values are not known. */
-static void play_step(struct qc_judgement *judgement, int step, struct play *play, const struct qw_handover *handover,
+static void play_step(struct qc_judgement *judgement, int step, struct qc_play *play, const struct qw_handover *handover,
                       int64_t rows)
 {
     const struct qw_config *config = &judgement->subject->model.config;
     int stopped = first_misfit(&play->truth, config);
     play->alive = play->alive && cache_is_known(&play->truth) && (handover->input_ids || handover->inputs_embeds);
     if (play->alive && recorded_step(judgement, step)) {
-        struct qc_replay replay = {judgement, step, false, handover, &play->truth, &play->played, rows};
+        struct qc_replay replay = {judgement, step, false, handover, play, rows};
         int layer = qc_replay_run(&replay);
         stopped = layer >= 0 ? layer : stopped;
     } else {
@@ -184,14 +170,24 @@ static void play_step(struct qc_judgement *judgement, int step, struct play *pla
         judgement->stop = (struct qc_stop){true, step, stopped};
 }
 
-static void judge_freely(struct qc_judgement *judgement, int step, struct play *play)
+/* Brings the caches of the other plays into the state in which this step hands them over. */
+static void hand_over_to_plays(const struct qc_judgement *judgement, int step, struct qc_play *play)
+{
+    const struct qc_subject *subject = judgement->subject;
+    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+        struct qw_handover twin = qw_protocol_hand_over(&play->played[i], &subject->call, &subject->adapter, &subject->model,
+                                                        &judgement->rules, step);
+        qw_handover_clear(&twin);
+    }
+}
+
+static void judge_freely(struct qc_judgement *judgement, int step, struct qc_play *play)
 {
     const struct qc_subject *subject = judgement->subject;
     const struct qc_step *recorded = recorded_step(judgement, step);
     struct qw_handover handover = qw_protocol_hand_over(&play->truth, &subject->call, &subject->adapter, &subject->model,
                                                         &judgement->rules, step);
-    struct qw_handover twin = qw_protocol_hand_over(&play->played, &subject->call, &subject->adapter, &subject->model,
-                                                    &judgement->rules, step);
+    hand_over_to_plays(judgement, step, play);
     int64_t past = qw_cache_length(&play->truth), own = recorded_queries(recorded);
     int64_t rows = logits_rows(recorded, own, handover.queries);
     struct qc_extents extents = {handover.queries, past, rows, handover.embeds};
@@ -206,7 +202,6 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct play *
     if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
         compare_after(judgement, step, play, 0, false);
     qw_handover_clear(&handover);
-    qw_handover_clear(&twin);
 }
 
 /* ---- the isolated view ---- */
@@ -229,6 +224,14 @@ static bool fill_from_record(struct qw_cache *cache, const struct qc_cache *reco
         free(values);
     }
     return true;
+}
+
+static bool fill_play_from_record(struct qc_play *play, const struct qc_cache *recorded)
+{
+    bool filled = fill_from_record(&play->truth, recorded);
+    for (int i = 0; filled && i < QC_NOISE_PLAYS; i++)
+        filled = fill_from_record(&play->played[i], recorded);
+    return filled;
 }
 
 /* The positions that the model derives from what it was given: stated ones, or past + index. */
@@ -269,7 +272,7 @@ static void judge_isolated(struct qc_judgement *judgement, int step)
 {
     const struct qc_subject *subject = judgement->subject;
     const struct qc_step *recorded = recorded_step(judgement, step);
-    struct play play = play_make(judgement);
+    struct qc_play play = qc_play_make(judgement->subject);
     struct qw_handover handover;
     int64_t past = qc_cache_rows(&recorded->before), queries = recorded_queries(recorded);
     struct qc_extents extents = {queries, past, logits_rows(recorded, queries, queries), recorded->input[QC_INPUTS_EMBEDS] != NULL};
@@ -279,15 +282,13 @@ static void judge_isolated(struct qc_judgement *judgement, int step)
         qc_judge_taps(judgement, step, &extents, true);
         qc_judge_after(judgement, step, subject->call.use_cache ? past + queries : -1, true);
     }
-    bool playable = given_handover(&handover, subject, recorded) && play.alive &&
-                    fill_from_record(&play.truth, &recorded->before) && fill_from_record(&play.played, &recorded->before);
-    if (playable) {
-        struct qc_replay replay = {judgement, step, true, &handover, &play.truth, &play.played, extents.rows};
+    if (given_handover(&handover, subject, recorded) && play.alive && fill_play_from_record(&play, &recorded->before)) {
+        struct qc_replay replay = {judgement, step, true, &handover, &play, extents.rows};
         if (qc_replay_run(&replay) < 0 && subject->call.use_cache)
             compare_after(judgement, step, &play, past, true);
     }
     qw_handover_clear(&handover);
-    play_clear(&play);
+    qc_play_clear(&play);
 }
 
 /* ---- the whole ---- */
@@ -331,7 +332,7 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     *judgement = (struct qc_judgement){.subject = subject, .rules = *rules, .steps = steps, .consequence.first_flip = -1};
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
-    struct play play = play_make(judgement);
+    struct qc_play play = qc_play_make(judgement->subject);
     qc_judge_prompt(judgement);
     for (int step = 0; step < played; step++) {
         if (!judgement->stop.stopped)
@@ -345,7 +346,7 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     if (subject->recording->raised && !judgement->raise_predicted)
         note_raise(judgement);
     qc_items_order(&judgement->items);
-    play_clear(&play);
+    qc_play_clear(&play);
 }
 
 void qc_judgement_clear(struct qc_judgement *judgement)

@@ -5,12 +5,21 @@
 
 bool qc_conforms(double ratio) { return ratio <= QC_NOISE_MULTIPLE; }
 
+void qc_envelope_widen(double *envelope, const double *truth, const double *played, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (fabs(played[i] - truth[i]) > fabs(envelope[i] - truth[i]))
+            envelope[i] = played[i];
+}
+
 static double floor_of(const double *truth, const double *played, int64_t count, int64_t sum, double roundoff)
 {
     double largest = 0, squares = 0;
     if (!played || sum == 0)
         return 0;
     for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(truth[i]) || !isfinite(played[i]))
+            continue;
         largest = fmax(largest, fabs(played[i] - truth[i]));
         squares += truth[i] * truth[i];
     }
@@ -20,7 +29,7 @@ static double floor_of(const double *truth, const double *played, int64_t count,
 static int64_t first_nonfinite(const double *recorded, const double *truth, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        if (!isfinite(recorded[i]) && isfinite(truth[i]))
+        if (isfinite(recorded[i]) != isfinite(truth[i]))
             return i;
     return -1;
 }
@@ -56,7 +65,8 @@ struct qc_difference qc_difference_of(const double *recorded, const double *trut
     struct qc_difference found = {0};
     double squares = 0;
     for (int64_t i = 0; i < count; i++) {
-        double error = fabs(recorded[i] - truth[i]);
+        bool same = recorded[i] == truth[i] || (isnan(recorded[i]) && isnan(truth[i]));
+        double error = same ? 0 : fabs(recorded[i] - truth[i]);
         squares += error * error;
         if (error > found.max_abs || i == 0) {
             found.max_abs = error;

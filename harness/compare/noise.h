@@ -1,16 +1,19 @@
 /* The noise floor, and the one comparison against a bound.
  *
  * For a site with recorded value r, truth t (the reference in float64) and the
- * reference's own play in the record's arithmetic s:
+ * reference's own plays in the record's arithmetic s_1 … s_k:
  *
- *   floor = max |s - t|  +  u sqrt(n) rms(t)        u unit roundoff of the record's dtype,
+ *   floor = max |s_i - t|  +  u sqrt(n) rms(t)      u unit roundoff of the record's dtype,
  *                                                   n products that one element sums
  *   ratio = max |r - t| / floor
  *
- * The first term is what this very computation loses to rounding; the second is
- * what a sum of n products of that size loses on average whatever the order of
- * its terms, for tensors so small that one play's rounding is no sample.
- * Copied data (n = 0) has floor 0: equal bits conform, anything else does not. */
+ * The first term is what this very computation loses to rounding, amplified as
+ * this model amplifies it.  One play is one draw of that loss and may be small
+ * by luck where a single direction dominates, so several are made that differ
+ * in their roundings alone.  The second term is what a sum of n products of that
+ * size loses on average whatever the order of its terms, for tensors so small
+ * that no play's rounding is a sample.  Copied data (n = 0) has floor 0: equal
+ * bits conform, anything else does not. */
 #ifndef QC_COMPARE_NOISE_H
 #define QC_COMPARE_NOISE_H
 
@@ -19,6 +22,13 @@
 
 /* The multiple of the floor up to which a site conforms; README shows the distribution that it was chosen from. */
 #define QC_NOISE_MULTIPLE 8.0
+
+/* Plays in the record's arithmetic: one as the BLAS rounds, the others dithered. */
+#define QC_NOISE_PLAYS 4
+
+/* Widens `envelope` so that |envelope - truth| is at least |played - truth|, element by element: the envelope of several
+ * plays stands for s in qc_difference_of. */
+void qc_envelope_widen(double *envelope, const double *truth, const double *played, int64_t count);
 
 /* The only place where a verdict is taken from a number: accepts, so that NaN fails. */
 bool qc_conforms(double ratio);
@@ -35,7 +45,7 @@ struct qc_difference {
     bool nonfinite;  /* r has a NaN or an infinity where t has none */
 };
 
-/* Compares `count` elements.  `played` is s; NULL for copied data. */
+/* Compares `count` elements.  `played` is s, or the envelope of several plays; NULL for copied data. */
 struct qc_difference qc_difference_of(const double *recorded, const double *truth, const double *played, int64_t count,
                                       int64_t sum, double roundoff);
 

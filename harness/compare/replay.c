@@ -78,7 +78,17 @@ static void note_value(struct qc_view *view, const struct qc_difference *differe
         view->kind = difference->nonfinite ? QC_NONFINITE : QC_VALUE;
 }
 
-static void compare_seen(const struct qc_replay *replay, const struct seen *truth, const struct seen *played)
+/* The envelope of what the plays saw at one tap; free with free(). */
+static double *envelope_of(const struct seen *truth, const struct collector *played, int index)
+{
+    int64_t count = qw_shape_count(&truth->shape);
+    double *envelope = qw_memdup(truth->value, (size_t)count, sizeof *envelope);
+    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        qc_envelope_widen(envelope, truth->value, played[i].seen[index].value, count);
+    return envelope;
+}
+
+static void compare_seen(const struct qc_replay *replay, const struct seen *truth, const struct collector *played, int index)
 {
     struct qc_item *item = qc_items_at(&replay->judgement->items, truth->site, replay->step, truth->layer);
     struct qc_view *view = replay->isolated ? &item->isolated : &item->free;
@@ -88,10 +98,11 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     if (!recorded)
         return;
     double roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
-    bool copied = truth->site == QW_SITE_EMBED;
-    struct qc_difference difference = qc_difference_of(recorded, truth->value, copied ? NULL : played->value,
-                                                       qw_shape_count(&truth->shape), sum_of(replay, truth->site), roundoff);
+    double *envelope = truth->site == QW_SITE_EMBED ? NULL : envelope_of(truth, played, index);
+    struct qc_difference difference = qc_difference_of(recorded, truth->value, envelope, qw_shape_count(&truth->shape),
+                                                       sum_of(replay, truth->site), roundoff);
     note_value(view, &difference);
+    free(envelope);
     free(recorded);
 }
 
@@ -144,41 +155,96 @@ static void weigh_logits(const struct qc_replay *replay, const struct seen *trut
         consequence->first_flip = replay->step;
 }
 
-/* Compares what both plays saw in this stage, and forgets it. */
+/* Compares what the plays saw in this stage, and forgets it. */
 static void compare_stage(const struct qc_replay *replay, struct collector *truth, struct collector *played)
 {
     for (int i = 0; i < truth->count; i++) {
-        compare_seen(replay, &truth->seen[i], &played->seen[i]);
+        compare_seen(replay, &truth->seen[i], played, i);
         if (truth->seen[i].site == QW_SITE_LM_HEAD && !replay->isolated)
             weigh_logits(replay, &truth->seen[i]);
         free(truth->seen[i].value);
-        free(played->seen[i].value);
+        for (int k = 0; k < QC_NOISE_PLAYS; k++)
+            free(played[k].seen[i].value);
     }
-    truth->count = played->count = 0;
+    truth->count = 0;
+    for (int k = 0; k < QC_NOISE_PLAYS; k++)
+        played[k].count = 0;
+}
+
+/* ---- plays ---- */
+
+struct qc_play qc_play_make(const struct qc_subject *subject)
+{
+    int64_t L = subject->model.config.layers, B = subject->call.batch;
+    struct qc_play play = {.truth = qw_cache_make(L, B), .alive = subject->model.has_weights};
+    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+        play.played[i] = qw_cache_make(L, B);
+        play.dither[i] = (uint64_t)i;
+    }
+    return play;
+}
+
+void qc_play_clear(struct qc_play *play)
+{
+    qw_cache_clear(&play->truth);
+    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        qw_cache_clear(&play->played[i]);
+}
+
+double *qc_play_envelope(const struct qc_play *play, int layer, bool value)
+{
+    const struct qw_cache_layer *t = &play->truth.layer[layer];
+    int64_t count = play->truth.batch * t->heads * t->length * t->head_size;
+    const double *truth = value ? t->value : t->key;
+    double *envelope = qw_memdup(truth, (size_t)count, sizeof *envelope);
+    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+        const struct qw_cache_layer *s = &play->played[i].layer[layer];
+        qc_envelope_widen(envelope, truth, value ? s->value : s->key, count);
+    }
+    return envelope;
+}
+
+/* The float64 play and those in the record's arithmetic, all at the same stage. */
+struct passes {
+    struct qw_arith arith[QC_NOISE_PLAYS];
+    struct collector truth, played[QC_NOISE_PLAYS];
+    struct qw_pass t, s[QC_NOISE_PLAYS];
+};
+
+static void begin(struct passes *passes, struct qc_replay *replay)
+{
+    const struct qw_model *model = &replay->judgement->subject->model;
+    const struct qw_rules *rules = &replay->judgement->rules;
+    passes->truth = (struct collector){.replay = replay};
+    passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth, (struct qw_tap){collect, &passes->truth});
+    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+        passes->played[i] = (struct collector){.replay = replay};
+        passes->arith[i] = i ? qw_f32_dithered(&replay->play->dither[i]) : qw_f32;
+        passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
+                                     (struct qw_tap){collect, &passes->played[i]});
+    }
 }
 
 int qc_replay_run(struct qc_replay *replay)
 {
-    const struct qw_model *model = &replay->judgement->subject->model;
-    const struct qw_rules *rules = &replay->judgement->rules;
-    struct collector truth = {.replay = replay}, played = {.replay = replay};
-    struct qw_pass t = qw_pass_begin(model, &qw_f64, rules, replay->handover, replay->truth, (struct qw_tap){collect, &truth});
-    struct qw_pass s = qw_pass_begin(model, &qw_f32, rules, replay->handover, replay->played, (struct qw_tap){collect, &played});
-    compare_stage(replay, &truth, &played);
-    int stopped = -1;
-    for (int layer = 0; layer < model->config.layers && stopped < 0; layer++) {
-        bool joined = qw_pass_block(&t, layer);
-        qw_pass_block(&s, layer);
-        compare_stage(replay, &truth, &played);
-        if (!joined)
-            stopped = layer;
+    struct passes passes;
+    int stopped = -1, layers = (int)replay->judgement->subject->model.config.layers;
+    begin(&passes, replay);
+    compare_stage(replay, &passes.truth, passes.played);
+    for (int layer = 0; layer < layers && stopped < 0; layer++) {
+        stopped = qw_pass_block(&passes.t, layer) ? -1 : layer;
+        for (int i = 0; i < QC_NOISE_PLAYS; i++)
+            qw_pass_block(&passes.s[i], layer);
+        compare_stage(replay, &passes.truth, passes.played);
     }
     if (stopped < 0) {
-        qw_pass_end(&t, replay->rows);
-        qw_pass_end(&s, replay->rows);
-        compare_stage(replay, &truth, &played);
+        qw_pass_end(&passes.t, replay->rows);
+        for (int i = 0; i < QC_NOISE_PLAYS; i++)
+            qw_pass_end(&passes.s[i], replay->rows);
+        compare_stage(replay, &passes.truth, passes.played);
     }
-    qw_pass_clear(&t);
-    qw_pass_clear(&s);
+    qw_pass_clear(&passes.t);
+    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        qw_pass_clear(&passes.s[i]);
     return stopped;
 }

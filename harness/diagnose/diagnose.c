@@ -11,6 +11,19 @@
 #define MEDIUM_FROM 0.9
 #define HIGH_LEAD 0.2    /* lead over the runner-up */
 
+static const struct qc_item *twin_of(const struct qc_item *item, const struct qc_judgement *deviated)
+{
+    return qc_items_at((struct qc_items *)(uintptr_t)&deviated->items, item->site, item->step, item->layer);
+}
+
+/* Recorded and judged in the healthy play, but the deviated play stops before it, where the run itself went on. */
+static bool unreached(const struct qc_item *item, const struct qc_judgement *deviated)
+{
+    const struct qc_item *twin = twin_of(item, deviated);
+    bool silent = !twin->free.looked || (item->free.valued && !twin->free.valued && twin->free.kind == QC_KIND_NONE);
+    return deviated->stop.stopped && !deviated->raise_predicted && item->recorded && item->free.looked && silent;
+}
+
 /* How many of the sites that differ from the healthy play agree with the deviated one. */
 static void count_reproduced(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy,
                              const struct qc_judgement *deviated)
@@ -19,10 +32,19 @@ static void count_reproduced(struct qc_hypothesis *hypothesis, const struct qc_j
         const struct qc_item *item = healthy->items.ordered[i];
         if (qc_item_energy(item) == 0)
             continue;
-        const struct qc_item *twin = qc_items_at((struct qc_items *)(uintptr_t)&deviated->items, item->site, item->step, item->layer);
+        const struct qc_item *twin = twin_of(item, deviated);
         hypothesis->sites++;
-        hypothesis->reproduced += qc_item_energy(twin) == 0;
+        hypothesis->reproduced += qc_item_energy(twin) == 0 && !unreached(item, deviated);
     }
+}
+
+/* What was recorded beyond the place where the deviated play stops is a difference, each of one unit. */
+static double unreached_energy(const struct qc_judgement *healthy, const struct qc_judgement *deviated)
+{
+    double energy = 0;
+    for (int i = 0; i < healthy->items.count; i++)
+        energy += unreached(healthy->items.ordered[i], deviated);
+    return energy;
 }
 
 static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
@@ -31,7 +53,7 @@ static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judg
     struct qc_judgement deviated;
     qw_deviation_apply(&rules, deviation);
     qc_judge(&deviated, healthy->subject, &rules, false);
-    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated);
+    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
     hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
     qc_judgement_clear(&deviated);

@@ -15,6 +15,13 @@ static const struct qc_step *step_of(const struct qc_judgement *judgement, int s
     return step < recording->steps ? &recording->step[step] : &nothing;
 }
 
+/* A tensor without the data that the recording's level promises is as good as absent. */
+static const struct qw_tensor *kept(const struct qc_judgement *judgement, const struct qw_tensor *tensor)
+{
+    bool promised = judgement->subject->recording->level >= QC_LEVEL_BLOCKS;
+    return tensor && !tensor->data && promised ? NULL : tensor;
+}
+
 static struct qc_item *item_at(struct qc_judgement *judgement, enum qw_site site, int step, int layer)
 {
     return qc_items_at(&judgement->items, site, step, layer);
@@ -44,6 +51,13 @@ static void look(struct qc_item *item, struct qc_view *view, const struct qw_ten
     view->expected_shape = *expected;
     observe(item, tensor);
     view->kind = tensor ? shape_kind(tensor, expected) : QC_MISSING;
+}
+
+/* Floating data that the model takes over must have the model's dtype, whatever the values. */
+static void look_at_dtype(struct qc_view *view, const struct qw_tensor *tensor, const struct qc_judgement *judgement)
+{
+    if (view->looked && view->kind == QC_KIND_NONE && tensor && tensor->dtype != judgement->subject->dtype)
+        view->kind = QC_DTYPE;
 }
 
 /* Compares copied data: any element that differs is a difference without a floor. */
@@ -97,7 +111,7 @@ void qc_judge_prompt(struct qc_judgement *judgement)
 static void judge_tokens(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
     enum qw_site site = handover->embeds ? QW_SITE_INPUTS_EMBEDS : QW_SITE_INPUT_IDS;
-    const struct qw_tensor *tensor = step_of(judgement, step)->input[handover->embeds ? QC_INPUTS_EMBEDS : QC_INPUT_IDS];
+    const struct qw_tensor *tensor = kept(judgement, step_of(judgement, step)->input[handover->embeds ? QC_INPUTS_EMBEDS : QC_INPUT_IDS]);
     struct qc_item *item = item_at(judgement, site, step, -1);
     struct qw_shape expected = handover->embeds ? qw_shape_of(3, handover->batch, handover->queries,
                                                               judgement->subject->model.config.hidden)
@@ -105,6 +119,7 @@ static void judge_tokens(struct qc_judgement *judgement, int step, const struct 
     item->expected = true;
     look(item, &item->free, tensor, &expected);
     if (handover->embeds) {
+        look_at_dtype(&item->free, tensor, judgement);
         look_at_copy(&item->free, tensor, handover->inputs_embeds, QC_VALUE);
         return;
     }
@@ -125,7 +140,7 @@ static bool all_ones(const struct qw_tensor *mask)
 
 static void judge_mask(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
-    const struct qw_tensor *mask = step_of(judgement, step)->input[QC_ATTENTION_MASK];
+    const struct qw_tensor *mask = kept(judgement, step_of(judgement, step)->input[QC_ATTENTION_MASK]);
     bool may_stay_away = !handover->mask || judgement->rules.unpadded_mask == QW_MASK_OPTIONAL;
     if (!mask && may_stay_away)
         return;
@@ -178,11 +193,12 @@ int64_t qc_cache_rows(const struct qc_cache *cache)
     return key && key->shape.rank == 4 ? key->shape.dim[2] : 0;
 }
 
-static const struct qw_tensor *half(const struct qc_cache *cache, int layer, bool value)
+/* Keys or values of a layer as they were recorded; NULL where nothing is held. */
+static const struct qw_tensor *half(const struct qc_judgement *judgement, const struct qc_cache *cache, int layer, bool value)
 {
     if (layer >= cache->layers)
         return NULL;
-    const struct qw_tensor *tensor = value ? cache->layer[layer].value : cache->layer[layer].key;
+    const struct qw_tensor *tensor = kept(judgement, value ? cache->layer[layer].value : cache->layer[layer].key);
     return tensor && qw_shape_count(&tensor->shape) == 0 ? NULL : tensor;
 }
 
@@ -240,21 +256,23 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
             struct qc_item *item = item_at(judgement, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
             struct qw_shape shape = qw_shape_of(4, cache->batch, held->heads, held->length, held->head_size);
             item->expected = held->length > 0;
-            look_at_half(item, &item->free, half(recorded, layer, value), &shape);
+            look_at_half(item, &item->free, half(judgement, recorded, layer, value), &shape);
+            look_at_dtype(&item->free, half(judgement, recorded, layer, value), judgement);
             if (step == 0 || !judgement->subject->call.use_cache)
-                look_at_copy(&item->free, half(recorded, layer, value), value ? held->value : held->key, QC_VALUE);
+                look_at_copy(&item->free, half(judgement, recorded, layer, value), value ? held->value : held->key, QC_VALUE);
         }
 }
 
 static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
 {
-    const struct qw_tensor *after = half(&step_of(judgement, step - 1)->after, layer, value);
-    const struct qw_tensor *before = half(&step_of(judgement, step)->before, layer, value);
+    const struct qw_tensor *after = half(judgement, &step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *before = half(judgement, &step_of(judgement, step)->before, layer, value);
     struct qc_item *item = item_at(judgement, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
     if (!after && !before)
         return;
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
+    look_at_dtype(&item->isolated, before, judgement);
     if (!after || !after->data)
         return;
     double *expected = qw_tensor_doubles(after);
@@ -292,7 +310,8 @@ void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bo
         for (int value = 0; value < 2; value++) {
             struct qc_item *item = item_at(judgement, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
             item->expected = true;
-            look_at_half(item, isolated ? &item->isolated : &item->free, half(&recorded->after, layer, value), &shape);
+            look_at_half(item, isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value), &shape);
+            look_at_dtype(isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value), judgement);
         }
 }
 
@@ -355,7 +374,7 @@ static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site 
 static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
                       bool isolated)
 {
-    const struct qw_tensor *tap = tap_of(step_of(judgement, step), site, layer);
+    const struct qw_tensor *tap = kept(judgement, tap_of(step_of(judgement, step), site, layer));
     bool wanted = has_site(judgement, site, extents);
     if (!wanted && (!tap || site != QW_SITE_EMBED))
         return;

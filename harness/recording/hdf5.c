@@ -254,6 +254,20 @@ int64_t qc_hdf5_int(const struct qc_hdf5 *hdf5, const char *object, const char *
 
 /* ---- datasets ---- */
 
+/* A chunk is taken into memory whole, whatever part of it the dataset fills. */
+static bool chunk_fits(const struct qc_hdf5 *hdf5, hid_t dataset, hid_t list)
+{
+    hsize_t dims[H5S_MAX_RANK];
+    hid_t type = H5Dget_type(dataset);
+    int64_t bytes = (int64_t)H5Tget_size(type);
+    int rank = H5Pget_chunk(list, H5S_MAX_RANK, dims);
+    bool fits = rank > 0;
+    H5Tclose(type);
+    for (int i = 0; fits && i < rank; i++)
+        fits = dims[i] <= (hsize_t)1 << 40 && !__builtin_mul_overflow(bytes, (int64_t)dims[i], &bytes);
+    return fits && bytes <= hdf5->budget;
+}
+
 /* Looks at the creation properties before anything else: asking a virtual dataset for its extent opens other files. */
 static bool check_storage(const struct qc_hdf5 *hdf5, hid_t dataset, const char *path)
 {
@@ -272,6 +286,8 @@ static bool check_storage(const struct qc_hdf5 *hdf5, hid_t dataset, const char 
         if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
             ok = refuse(hdf5, path, "use deflate, shuffle and fletcher32 only", "stored with a filter that is not read");
     }
+    if (ok && layout == H5D_CHUNKED && !chunk_fits(hdf5, dataset, list))
+        ok = refuse(hdf5, path, "store it in smaller chunks", "a chunk is larger than the budget of this file");
     H5Pclose(list);
     return ok;
 }
@@ -333,6 +349,10 @@ static bool read_declared_shape(struct qw_shape *shape, const struct qc_hdf5 *hd
     bool ok = shape->rank >= 0;
     for (int i = 0; ok && i < shape->rank; i++)
         ok = shape->dim[i] >= 0 && shape->dim[i] < (int64_t)1 << 40;
+    int64_t bytes = 8;
+    for (int i = 0; ok && i < shape->rank; i++)
+        if (__builtin_mul_overflow(bytes, shape->dim[i], &bytes))
+            return refuse(hdf5, path, "", "extents beyond what can be read");
     return ok || refuse(hdf5, path, "", "attribute \"shape\" is not a list of at most eight extents");
 }
 

@@ -217,6 +217,13 @@ static bool check_cache_tensor(const struct qc_hdf5 *file, const struct qw_tenso
     return refuse(file, path, "keys and values are floating tensors");
 }
 
+/* "002" -> 2; -1 for a name that is no number. */
+static int layer_number(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    return digits == 3 && !name[digits] ? atoi(name) : -1;
+}
+
 static void read_cache(struct qc_cache *cache, struct qc_hdf5 *file, const char *group)
 {
     cache->present = qc_hdf5_has(file, group);
@@ -227,8 +234,9 @@ static void read_cache(struct qc_cache *cache, struct qc_hdf5 *file, const char 
     cache->slots = qc_hdf5_int(file, group, "layers", false, 0);
     cache->layout = qc_hdf5_text(file, group, "layout", "");
     struct qc_names names = qc_hdf5_names(file, group);
-    cache->layer = QW_NEW_ARRAY(struct qc_cache_layer, names.count);
-    for (int i = 0; i < names.count && good(file); i++) {
+    int layers = names.count ? layer_number(names.item[names.count - 1]) + 1 : 0;
+    cache->layer = QW_NEW_ARRAY(struct qc_cache_layer, layers);
+    for (int i = 0; i < layers && good(file); i++) {
         char *key = qw_format("%s/%03d/key", group, i), *value = qw_format("%s/%03d/value", group, i);
         cache->layers = i + 1;
         cache->layer[i].key = read_optional(file, key);

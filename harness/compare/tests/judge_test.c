@@ -224,6 +224,16 @@ Test(judge, an_injected_embedding_is_copied)
     shipped_clear(&run);
 }
 
+Test(judge, an_embedded_token_is_copied)
+{
+    struct shipped run = run_of(SHIPPED_PROMPT);
+    nudge(&shipped_floats(shipped_tap(&run, 3, "model.embed_tokens"))[47]);
+    shipped_judge(&run);
+    const struct qc_item *first = shipped_expect_first(&run, 3, -1, QW_SITE_EMBED, QC_VALUE);
+    cr_expect(isinf(first->isolated.difference.ratio));
+    shipped_clear(&run);
+}
+
 Test(judge, what_the_adapter_hands_over_is_copied)
 {
     struct shipped run = run_of(SHIPPED_PROMPT);

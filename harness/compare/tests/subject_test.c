@@ -349,11 +349,12 @@ Test(subject, versions_make_the_rules)
         bool newer;
     } rows[] = {{"4.44.2", "0.13.2", false}, {"5.23.0", "0.21.2", false}, {"5.24.0", "0.21.2", true},
                 {"5.23.0", "0.22.0", true},  {"5.23.1", "0.1.0", true},   {"", "", false}};
+    struct shipped run = run_of(SHIPPED_BASE);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct shipped run = run_of(SHIPPED_BASE);
         shipped_versions(&run, rows[i].transformers, rows[i].peft);
         cr_assert(shipped_subject(&run), "%s", run.error.message);
         cr_expect_eq(run.subject.newer, rows[i].newer, "%s with %s", rows[i].transformers, rows[i].peft);
-        shipped_clear(&run);
+        shipped_forget(&run);
     }
+    shipped_clear(&run);
 }

@@ -1,0 +1,205 @@
+/* The catalogue: every row complete, every text without a hole, and the releases that cure a pair of versions. */
+#include <criterion/criterion.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/compare/tests/shipped.h"
+#include "harness/diagnose/causes.h"
+
+static const char *const runs[] = {SHIPPED_PROMPT, SHIPPED_BASE, SHIPPED_PREFIX, SHIPPED_QUERY_HEADS, SHIPPED_EMPTY_CACHE};
+
+/* ---- rows ---- */
+
+Test(causes, every_row_is_complete)
+{
+    cr_assert_geq(qc_cause_count(), 3);
+    for (int i = 0; i < qc_cause_count(); i++) {
+        const struct qc_cause_row *cause = qc_cause_at(i);
+        cr_expect(cause->title[0] && cause->mechanism[0] && cause->why[0] && cause->remedy[0], "%s", cause->id);
+        cr_expect_gt(strlen(cause->mechanism), 80, "%s: a mechanism is more than a title", cause->id);
+        cr_expect_null(strchr(cause->title, '{'), "%s: titles are the same for every recording", cause->id);
+        for (const char *c = cause->id; *c; c++)
+            cr_expect(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '-', "%s", cause->id);
+        cr_expect_eq(qc_cause_find(cause->id), cause, "%s stands twice", cause->id);
+    }
+    cr_expect_null(qc_cause_find("no-such-cause"));
+    cr_expect_null(qc_cause_find(""));
+}
+
+Test(causes, upstream_addresses_are_https)
+{
+    for (int i = 0; i < qc_cause_count(); i++) {
+        const char *rest = qc_cause_at(i)->upstream;
+        cr_expect(rest[0], "%s: the causes so far are all known upstream", qc_cause_at(i)->id);
+        while (*rest) {
+            cr_expect_eq(strncmp(rest, "https://github.com/", 19), 0, "%s: %s", qc_cause_at(i)->id, rest);
+            rest += strcspn(rest, " ");
+            rest += *rest == ' ';
+        }
+    }
+}
+
+Test(causes, every_deviation_is_a_cause)
+{
+    for (int i = 0; i < QW_DEVIATIONS; i++) {
+        enum qw_deviation found;
+        const struct qc_cause_row *cause = qc_cause_find(qw_deviation_id((enum qw_deviation)i));
+        cr_assert_not_null(cause, "%s", qw_deviation_id((enum qw_deviation)i));
+        cr_expect(qc_cause_deviation(&found, cause) && found == (enum qw_deviation)i);
+    }
+}
+
+/* Ids that reports quote. */
+Test(causes, ids_do_not_change)
+{
+    cr_expect_not_null(qc_cause_find("prompt-not-injected"));
+    cr_expect_not_null(qc_cause_find("prefix-query-heads"));
+    cr_expect_not_null(qc_cause_find("empty-cache-indexed"));
+}
+
+/* ---- texts ---- */
+
+/* The names that a text may ask for; a misspelt one would leave a hole. */
+static void expect_known_names(const char *text, const char *id)
+{
+    static const char *const known[] = {"transformers", "peft", "adapter", "cache", "virtual", "tokens", "heads", "kv_heads", "fixed_in"};
+    for (const char *brace = strchr(text, '{'); brace; brace = strchr(brace + 1, '{')) {
+        size_t length = strcspn(brace + 1, "{}");
+        bool found = false;
+        cr_assert_eq(brace[1 + length], '}', "%s: a brace that is not closed", id);
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            found = found || (strlen(known[i]) == length && !strncmp(known[i], brace + 1, length));
+        cr_expect(found, "%s: {%.*s}", id, (int)length, brace + 1);
+    }
+}
+
+static void expect_filled(const char *text, const struct qc_cause_row *cause, const struct qc_subject *subject)
+{
+    char *filled = qc_cause_text(text, cause, subject);
+    cr_expect(!strpbrk(filled, "{}"), "%s: %s", cause->id, filled);
+    cr_expect(!strstr(filled, "  ") && !strstr(filled, " ."), "%s: a hole in: %s", cause->id, filled);
+    cr_expect(!strstr(filled, "(null)"), "%s", filled);
+    free(filled);
+}
+
+Test(causes, texts_leave_no_hole)
+{
+    for (size_t r = 0; r < sizeof runs / sizeof *runs; r++) {
+        struct shipped run;
+        shipped_read(&run, runs[r]);
+        cr_assert(shipped_subject(&run));
+        for (int i = 0; i < qc_cause_count(); i++) {
+            const struct qc_cause_row *cause = qc_cause_at(i);
+            const char *const texts[] = {cause->title, cause->mechanism, cause->why, cause->remedy};
+            for (int t = 0; t < 4; t++) {
+                expect_known_names(texts[t], cause->id);
+                expect_filled(texts[t], cause, &run.subject);
+            }
+        }
+        shipped_clear(&run);
+    }
+}
+
+Test(causes, names_are_replaced_by_facts)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_BARE_PREFIX);
+    cr_assert(shipped_subject(&run));
+    char *text = qc_cause_text("{transformers} {peft} {adapter} {cache} {virtual} {tokens} {heads} {kv_heads} {fixed_in}.",
+                               qc_cause_find("prompt-not-injected"), &run.subject);
+    cr_expect_str_eq(text, "4.44.2 0.12.0 PREFIX_TUNING DynamicCache 4 7 6 2 0.13.0.");
+    free(text);
+    text = qc_cause_text("no names", qc_cause_at(0), &run.subject);
+    cr_expect_str_eq(text, "no names");
+    free(text);
+    shipped_clear(&run);
+}
+
+/* Versions that were not recorded are said to be unknown. */
+Test(causes, unknown_versions_are_said_to_be_unknown)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PROMPT);
+    qw_json_free(run.recording.environment);
+    run.recording.environment = qw_json_object();
+    cr_assert(shipped_subject(&run));
+    char *text = qc_cause_text("{transformers}, {peft}", qc_cause_at(0), &run.subject);
+    cr_expect_str_eq(text, "(version unknown), (version unknown)");
+    free(text);
+    shipped_clear(&run);
+}
+
+/* ---- first good releases ---- */
+
+struct pair {
+    const char *transformers, *peft, *fixed_in; /* NULL: the pair is not known to be bad */
+};
+
+static void expect_releases(const char *name, const char *id, const struct pair *pairs, size_t count)
+{
+    struct shipped run;
+    shipped_read(&run, name);
+    for (size_t i = 0; i < count; i++) {
+        shipped_versions(&run, pairs[i].transformers, pairs[i].peft);
+        cr_assert(shipped_subject(&run));
+        const char *fixed = qc_cause_fixed_in(qc_cause_find(id), &run.subject);
+        const char *wanted = pairs[i].fixed_in ? pairs[i].fixed_in : "not known";
+        cr_expect_str_eq(fixed ? fixed : "not known", wanted, "%s: transformers %s with peft %s gives %s, not %s", id,
+                         pairs[i].transformers, pairs[i].peft, fixed ? fixed : "not known", wanted);
+        shipped_forget(&run);
+    }
+    shipped_clear(&run);
+}
+
+#define COUNT(list) (sizeof list / sizeof *list)
+
+Test(causes, releases_that_inject_a_prompt)
+{
+    static const struct pair pairs[] = {{"4.44.2", "0.12.0", "peft 0.13.0"}, {"4.42.0", "0.12.0", "peft 0.13.0"},
+                                        {"4.43.4", "0.12.0", "peft 0.13.0"}, {"4.45.0", "0.12.0", "peft 0.14.0"},
+                                        {"4.45.1", "0.12.0", "peft 0.14.0"}, {"4.45.2", "0.12.0", "peft 0.13.0"},
+                                        {"4.55.4", "0.12.0", "peft 0.13.0"}, {"4.56.0", "0.12.0", "peft 0.14.0"},
+                                        {"4.45.1", "0.13.0", "peft 0.14.0"}, {"4.45.1", "0.13.2", "peft 0.14.0"},
+                                        {"4.57.3", "0.13.2", "peft 0.14.0"}, {"4.56.2", "0.13.1", "peft 0.14.0"},
+                                        {"4.44.2", "0.13.2", NULL},          {"4.45.2", "0.13.2", NULL},
+                                        {"4.46.3", "0.13.0", NULL},          {"4.45.1", "0.14.0", NULL},
+                                        {"4.57.3", "0.14.0", NULL},          {"5.23.0", "0.21.2", NULL},
+                                        {"4.41.2", "0.12.0", NULL},          {"4.44.2", "0.11.1", NULL}};
+    expect_releases(SHIPPED_PROMPT, "prompt-not-injected", pairs, COUNT(pairs));
+}
+
+/* A prefix needs 0.14.0 wherever 0.13 hands it over as a tuple that the model cannot take. */
+Test(causes, releases_that_inject_a_prefix)
+{
+    static const struct pair pairs[] = {{"4.44.2", "0.12.0", "peft 0.13.0"}, {"4.43.4", "0.12.0", "peft 0.13.0"},
+                                        {"4.47.1", "0.12.0", "peft 0.13.0"}, {"4.42.4", "0.12.0", "peft 0.14.0"},
+                                        {"4.45.1", "0.12.0", "peft 0.14.0"}, {"4.48.0", "0.12.0", "peft 0.14.0"},
+                                        {"4.51.3", "0.12.0", "peft 0.14.0"}, {"4.45.1", "0.13.2", "peft 0.14.0"},
+                                        {"4.44.2", "0.13.2", NULL},          {"4.46.3", "0.14.0", NULL}};
+    expect_releases(SHIPPED_PREFIX, "prompt-not-injected", pairs, COUNT(pairs));
+}
+
+Test(causes, releases_that_ask_an_empty_cache_for_its_length)
+{
+    static const struct pair pairs[] = {{"4.42.4", "0.11.1", "peft 0.13.0"}, {"4.44.2", "0.8.0", "peft 0.13.0"},
+                                        {"4.45.1", "0.11.1", "peft 0.14.0"}, {"4.45.2", "0.10.0", "peft 0.13.0"},
+                                        {"4.57.3", "0.11.1", "peft 0.14.0"}, {"4.41.2", "0.11.1", NULL},
+                                        {"4.42.4", "0.12.0", NULL},          {"4.42.4", "0.7.1", NULL}};
+    expect_releases(SHIPPED_PROMPT, "empty-cache-indexed", pairs, COUNT(pairs));
+    static const struct pair prefixes[] = {{"4.42.4", "0.11.1", "peft 0.14.0"}, {"4.44.2", "0.11.1", "peft 0.13.0"},
+                                           {"4.48.3", "0.11.1", "peft 0.14.0"}};
+    expect_releases(SHIPPED_PREFIX, "empty-cache-indexed", prefixes, COUNT(prefixes));
+}
+
+/* 0.12.0 cuts the right heads, but leaves the prefix out of generate() from 4.42 on; 0.13 does so with 4.45.0 and 4.45.1. */
+Test(causes, releases_that_cut_a_prefix_for_the_key_value_heads)
+{
+    static const struct pair pairs[] = {{"4.41.2", "0.11.1", "peft 0.12.0"}, {"4.37.2", "0.7.1", "peft 0.12.0"},
+                                        {"4.42.4", "0.11.1", "peft 0.14.0"}, {"4.44.2", "0.11.1", "peft 0.13.0"},
+                                        {"4.45.1", "0.11.1", "peft 0.14.0"}, {"4.48.3", "0.11.1", "peft 0.14.0"},
+                                        {"4.41.2", "0.12.0", NULL},          {"4.44.2", "0.13.2", NULL}};
+    expect_releases(SHIPPED_PREFIX, "prefix-query-heads", pairs, COUNT(pairs));
+    static const struct pair prompts[] = {{"4.41.2", "0.11.1", NULL}};
+    expect_releases(SHIPPED_PROMPT, "prefix-query-heads", prompts, COUNT(prompts));
+}

@@ -1,0 +1,254 @@
+/* Which cause is named, how sure, and that nothing is named which the record does not show. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/compare/tests/shipped.h"
+#include "harness/diagnose/diagnose.h"
+#include "reference/base/file.h"
+
+static const struct qc_hypothesis *hypothesis(const struct qc_diagnosis *diagnosis, const char *id)
+{
+    for (int i = 0; i < diagnosis->count; i++)
+        if (!strcmp(diagnosis->ranked[i].cause->id, id))
+            return &diagnosis->ranked[i];
+    cr_assert(false, "%s is not among the hypotheses", id);
+    return NULL;
+}
+
+/* ---- the shipped recordings ---- */
+
+/* What judging asks for: high needs nearly everything and a lead of 0.2, a signature is never better than medium. */
+static void expect_confidence(const struct qc_diagnosis *diagnosis, const char *name)
+{
+    const struct qc_hypothesis *best = &diagnosis->ranked[0];
+    int next = 1 + diagnosis->equivalent;
+    double lead = best->explained - (next < diagnosis->count ? diagnosis->ranked[next].explained : 0);
+    if (best->by_signature)
+        cr_expect_eq(diagnosis->confidence, QC_MEDIUM, "%s: a signature with known versions", name);
+    else if (best->explained >= 0.99 && lead >= 0.2)
+        cr_expect_eq(diagnosis->confidence, QC_HIGH, "%s", name);
+    else
+        cr_expect_eq(diagnosis->confidence, QC_MEDIUM, "%s", name);
+}
+
+static void expect_cause(const char *name, const char *cause)
+{
+    struct shipped run;
+    shipped_read(&run, name);
+    shipped_judge(&run);
+    cr_assert_not_null(qc_judgement_first(&run.judgement), "%s must diverge", name);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    cr_expect(diagnosis.named, "%s", name);
+    cr_expect_str_eq(diagnosis.ranked[0].cause->id, cause, "%s", name);
+    cr_expect_geq(diagnosis.ranked[0].explained, 0.99, "%s: %g", name, diagnosis.ranked[0].explained);
+    cr_expect_not_null(qc_cause_fixed_in(diagnosis.ranked[0].cause, &run.subject), "%s: versions that are known to be bad", name);
+    expect_confidence(&diagnosis, name);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
+static void expect_health(const char *name)
+{
+    struct shipped run;
+    shipped_read(&run, name);
+    shipped_judge(&run);
+    const struct qc_item *first = qc_judgement_first(&run.judgement);
+    cr_expect_null(first, "%s differs at %s", name, first ? qw_site_rows[first->site].name : "");
+    shipped_clear(&run);
+}
+
+/* fixtures/recordings.json says what each recording shows. */
+Test(diagnose, every_shipped_recording)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    struct qw_error error = {0};
+    int faulty = 0, healthy = 0;
+    cr_assert(qw_file_read(&bytes, &size, "fixtures/recordings.json", 1 << 24, &error), "%s", error.message);
+    struct qw_json *list = qw_json_parse(bytes, size, "", &error);
+    cr_assert_not_null(list, "%s", error.message);
+    for (const struct qw_json *row = qw_json_first(qw_json_get(list, "recordings")); row; row = qw_json_next(row)) {
+        const char *name = qw_json_get_text(row, "file", ""), *cause = qw_json_get_text(qw_json_get(row, "expected"), "cause", NULL);
+        if (cause)
+            expect_cause(name, cause);
+        else
+            expect_health(name);
+        faulty += cause != NULL;
+        healthy += cause == NULL;
+    }
+    cr_expect_geq(faulty, 5);
+    cr_expect_geq(healthy, 6);
+    qw_json_free(list);
+    free(bytes);
+}
+
+static enum qc_confidence confidence_of(const char *name)
+{
+    struct shipped run;
+    shipped_read(&run, name);
+    shipped_judge(&run);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    enum qc_confidence confidence = diagnosis.confidence;
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+    return confidence;
+}
+
+Test(diagnose, how_sure_it_is)
+{
+    cr_expect_eq(confidence_of(SHIPPED_BARE), QC_HIGH);
+    cr_expect_eq(confidence_of(SHIPPED_QUERY_HEADS), QC_HIGH);
+    cr_expect_eq(confidence_of(SHIPPED_EMPTY_CACHE), QC_MEDIUM, "no step was reached");
+}
+
+/* A play that cannot go on past the first attention does not reproduce a run that did. */
+Test(diagnose, a_play_that_stops_explains_no_run_that_went_on)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_BARE_PREFIX);
+    shipped_judge(&run);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    const struct qc_hypothesis *stopped = hypothesis(&diagnosis, "prefix-query-heads");
+    cr_expect_str_eq(diagnosis.ranked[0].cause->id, "prompt-not-injected");
+    cr_expect_lt(stopped->explained, 0.5, "it explains %g", stopped->explained);
+    cr_expect_lt(stopped->reproduced, stopped->sites / 2, "it reproduces %d of %d sites", stopped->reproduced, stopped->sites);
+    cr_expect_eq(diagnosis.confidence, QC_HIGH);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
+/* ---- ranking ---- */
+
+Test(diagnose, the_list_is_ranked_and_complete)
+{
+    static const char *const names[] = {SHIPPED_BARE, SHIPPED_BARE_PREFIX, SHIPPED_QUERY_HEADS, SHIPPED_EMPTY_CACHE};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        struct shipped run;
+        shipped_read(&run, names[n]);
+        shipped_judge(&run);
+        struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+        cr_expect_eq(diagnosis.count, qc_cause_count());
+        for (int i = 0; i < diagnosis.count; i++) {
+            double explained = diagnosis.ranked[i].explained;
+            cr_expect(explained >= 0 && explained <= 1, "%s: %g", diagnosis.ranked[i].cause->id, explained);
+            cr_expect(i == 0 || explained <= diagnosis.ranked[i - 1].explained);
+            cr_expect_leq(diagnosis.ranked[i].reproduced, diagnosis.ranked[i].sites);
+            for (int j = 0; j < i; j++)
+                cr_expect_neq(diagnosis.ranked[i].cause, diagnosis.ranked[j].cause);
+        }
+        qc_diagnosis_clear(&diagnosis);
+        shipped_clear(&run);
+    }
+}
+
+/* ---- what no cause explains ---- */
+
+Test(diagnose, a_wrong_number_is_unclassified)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PROMPT);
+    shipped_floats(shipped_tap(&run, 1, "model.layers.1.mlp.up_proj"))[0] += 1;
+    shipped_judge(&run);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    cr_expect_not(diagnosis.named);
+    cr_expect_eq(diagnosis.confidence, QC_LOW);
+    cr_expect_eq(diagnosis.ranked[0].explained, 0);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
+Test(diagnose, shifted_positions_are_unclassified)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_BASE);
+    for (int step = 0; step < 5; step++)
+        shipped_integers(run.recording.step[step].input[QC_POSITION_IDS])[0] += 4;
+    shipped_judge(&run);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    cr_expect_not(diagnosis.named);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
+/* A cause that is there together with something else is named as long as it explains the most of it. */
+Test(diagnose, a_cause_beside_another_difference)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_BARE);
+    shipped_remove_tap(&run, 3, "model.layers.0.mlp.act_fn");
+    shipped_judge(&run);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    cr_expect(diagnosis.named);
+    cr_expect_str_eq(diagnosis.ranked[0].cause->id, "prompt-not-injected");
+    cr_expect(diagnosis.ranked[0].explained < 1 && diagnosis.ranked[0].explained > 0.5);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
+/* ---- signatures ---- */
+
+static bool signed_as(const char *id, const char *type, const char *message, const char *traceback)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_EMPTY_CACHE);
+    shipped_text(&run.recording.exception_type, type);
+    shipped_text(&run.recording.exception_message, message);
+    shipped_text(&run.recording.traceback, traceback);
+    cr_assert(shipped_subject(&run));
+    bool found = qc_cause_signed(qc_cause_find(id), &run.subject);
+    shipped_clear(&run);
+    return found;
+}
+
+Test(diagnose, signatures_of_an_empty_cache)
+{
+    const char *inside = "peft_model.py, in prepare_inputs_for_generation";
+    cr_expect(signed_as("empty-cache-indexed", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
+    cr_expect(signed_as("empty-cache-indexed", "AttributeError", "'list' object has no attribute 'shape'", inside));
+    cr_expect(signed_as("empty-cache-indexed", "AttributeError", "'NoneType' object has no attribute 'shape'", inside));
+    cr_expect(signed_as("empty-cache-indexed", "TypeError", "'DynamicCache' object is not subscriptable", inside));
+    cr_expect_not(signed_as("empty-cache-indexed", "AttributeError", "'list' object has no attribute 'shape'", "elsewhere"));
+    cr_expect_not(signed_as("empty-cache-indexed", "ValueError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
+    cr_expect_not(signed_as("empty-cache-indexed", "KeyError", "'past_key_values'", inside));
+    cr_expect_not(signed_as("prompt-not-injected", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
+}
+
+/* The message counts heads: 6 query and 2 key/value heads here. */
+Test(diagnose, a_signature_with_the_facts_of_the_model)
+{
+    const char *message = "Sizes of tensors must match except in dimension 2. Expected size %d but got size %d for tensor number 1 in the list.";
+    char right[160], wrong[160];
+    snprintf(right, sizeof right, message, 6, 2);
+    snprintf(wrong, sizeof wrong, message, 2, 6);
+    cr_expect(signed_as("prefix-query-heads", "RuntimeError", right, ""));
+    cr_expect_not(signed_as("prefix-query-heads", "RuntimeError", wrong, ""));
+}
+
+/* The exception of an unknown pair of versions: named, but with little confidence. */
+Test(diagnose, a_signature_with_unknown_versions)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_EMPTY_CACHE);
+    shipped_versions(&run, "4.42.4", "0.7.1");
+    shipped_judge(&run);
+    struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
+    cr_expect(diagnosis.named);
+    cr_expect_str_eq(diagnosis.ranked[0].cause->id, "empty-cache-indexed");
+    cr_expect_eq(diagnosis.confidence, QC_LOW);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
+/* A run that did not raise has no signature, whatever texts it carries. */
+Test(diagnose, a_run_that_returned_has_no_signature)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PROMPT);
+    shipped_text(&run.recording.exception_type, "KeyError");
+    shipped_text(&run.recording.exception_message, "Cache only has 0 layers");
+    cr_assert(shipped_subject(&run));
+    cr_expect_not(qc_cause_signed(qc_cause_find("empty-cache-indexed"), &run.subject));
+    shipped_clear(&run);
+}
