@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 /* The multiple of the floor up to which a site conforms; README shows the distribution that it was chosen from. */
-#define QC_NOISE_MULTIPLE 8.0
+#define QC_NOISE_MULTIPLE 5.0
 
 /* Plays in the record's arithmetic: one as the BLAS rounds, the others dithered. */
 #define QC_NOISE_PLAYS 4

@@ -82,6 +82,14 @@ bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *
     return false;
 }
 
+bool qc_cause_has_signature(const struct qc_cause_row *cause)
+{
+    for (int i = 0; i < COUNT(signatures); i++)
+        if (!strcmp(signatures[i].id, cause->id))
+            return true;
+    return false;
+}
+
 /* ---- texts ---- */
 
 /* The class of the empty cache that the first step was handed, for the texts. */

@@ -21,6 +21,9 @@ const char *qc_cause_fixed_in(const struct qc_cause_row *cause, const struct qc_
 /* Whether the exception of a run that raised is one that the cause is known to raise. */
 bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *subject);
 
+/* Whether the catalogue knows the exception that the cause raises. */
+bool qc_cause_has_signature(const struct qc_cause_row *cause);
+
 /* A text of the row with its {names} replaced; free with free(). */
 char *qc_cause_text(const char *text, const struct qc_cause_row *cause, const struct qc_subject *subject);
 

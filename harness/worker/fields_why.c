@@ -56,6 +56,8 @@ static void put_against(struct qw_json *cause, const struct qc_case_view *view)
     struct qw_json *against = qw_json_put(cause, "against", qw_json_array());
     if (!qc_cause_fixed_in(best->cause, view->subject))
         qw_json_add_text(against, "The recorded versions are not among those that are known for this cause.");
+    if (view->recording->raised && qc_cause_has_signature(best->cause) && !qc_cause_signed(best->cause, view->subject))
+        qw_json_add_text(against, "The exception that was raised is not the one that this cause is known for.");
     if (!best->by_signature && best->reproduced < best->sites) {
         char *line = qw_format("%d of the %d sites that differ are not reproduced by it.", best->sites - best->reproduced, best->sites);
         qw_json_add_text(against, line);

@@ -113,6 +113,8 @@ bool qw_model_read_folder(struct qw_model *model, const char *folder, const stru
     bool ok = read_folder_config(&model->config, config_path, error);
     if (ok && config && !same_extents(&model->config, config, error))
         ok = (qw_error_in_file(error, config_path), false);
+    if (ok && config)
+        model->config = *config;
     ok = ok && qw_safetensors_read(&model->tensors, path, error) && check_digest(path, digest, error) &&
          qw_model_bind(model, error);
     qw_error_in_file(error, path);

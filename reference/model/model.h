@@ -25,7 +25,7 @@ struct qw_model {
 bool qw_model_bind(struct qw_model *model, struct qw_error *error);
 
 /* Reads config.json and model.safetensors of a Hugging Face folder.  `config` may be NULL; else the folder must
- * agree with it in every extent.  `digest` (64 hex digits or "") is that of model.safetensors. */
+ * agree with it in every extent, and it is what the model plays by (the recorded run's own).  `digest` (64 hex digits or "") is that of model.safetensors. */
 bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_config *config, const char *digest,
                           struct qw_error *error);
 

@@ -72,7 +72,7 @@ def test_table_of_several(qconform):
 
 def test_ratio_and_bound_are_printed(qconform):
     out = re.sub(r"\s+", " ", qconform("diagnose", HEALTHY).out)
-    assert re.search(r"up to 8 times the noise floor; the largest seen is \d", out)
+    assert re.search(r"up to \d+ times the noise floor; the largest seen is \d", out)
 
 
 @pytest.mark.parametrize("arguments", [
@@ -164,4 +164,4 @@ def test_hostile_text_is_shown_not_sent(qconform, damaged):
 
 @pytest.mark.parametrize("locale", ["de_DE.UTF-8", "C"])
 def test_numbers_do_not_follow_the_locale(qconform, locale):
-    assert qconform("diagnose", "--json", BAD, LC_ALL=locale).document["noise"]["multiple"] == 8.0
+    assert qconform("diagnose", "--json", BAD, LC_ALL=locale).document["noise"]["multiple"] == qconform("version", "--json").document["noise_multiple"] > 1

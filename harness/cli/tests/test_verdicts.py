@@ -33,7 +33,8 @@ def test_shipped_recording(qconform, path, expected):
 
 @pytest.mark.parametrize("path", [RECORDINGS / BAD, FOREIGN / "qwen2-prompt-not-injected.h5"], ids=lambda path: path.name)
 def test_the_case_that_started_it(qconform, path):
-    case = qconform("diagnose", "--json", path).case
+    document = qconform("diagnose", "--json", path).document
+    case = document["cases"][0]
     first, cause = case["first_divergence"], case["cause"]
     assert (first["site"], first["kind"], first["step"]) == ("received.inputs_embeds", "missing", 0)
     assert cause["confidence"] == "high" and cause["against"] == [] and cause["runner_up"]["explained"] < 0.8
@@ -43,7 +44,7 @@ def test_the_case_that_started_it(qconform, path):
     parties = {party["name"]: party["status"] for party in case["parties"]}
     assert parties == {"protocol": "at fault", "model": "consequence", "cache": "consequence"}
     isolated = [site["ratio_isolated"] for site in case["sites"] if isinstance(site["ratio_isolated"], float)]
-    assert isolated and max(isolated) < 8, "the model is acquitted on what it was given"
+    assert isolated and max(isolated) <= document["noise"]["multiple"], "the model is acquitted on what it was given"
     assert case["consequence"]["first_token_flip"] == 0
 
 

@@ -152,7 +152,7 @@ Test(noise, energy_is_zero_when_it_conforms)
     for (int i = 0; i < 10; i++)
         truth[i] = recorded[i] = 1;
     double floor = U * sqrt(16);
-    recorded[6] = 1 + 7.9 * floor;
+    recorded[6] = 1 + 0.99 * QC_NOISE_MULTIPLE * floor;
     cr_expect_eq(qc_difference_of(recorded, truth, truth, 10, 16, U).energy, 0);
     recorded[6] = 1 + 1e-3;
     struct qc_difference found = qc_difference_of(recorded, truth, truth, 10, 16, U);
@@ -165,4 +165,14 @@ Test(noise, integers_have_no_ulp)
     struct qc_difference found = qc_difference_of(recorded, truth, NULL, 1, 0, 0);
     cr_expect_eq(found.ulp, 0);
     cr_expect(isinf(found.ratio));
+}
+
+/* Of several plays the one farthest from the truth counts, element by element. */
+Test(noise, an_envelope_keeps_the_farthest_play)
+{
+    const double truth[3] = {1, 2, 3}, first[3] = {1.5, 2, 2.75}, second[3] = {1.25, 1, 3.5};
+    double envelope[3] = {1, 2, 3};
+    qc_envelope_widen(envelope, truth, first, 3);
+    qc_envelope_widen(envelope, truth, second, 3);
+    cr_expect(envelope[0] == 1.5 && envelope[1] == 1 && envelope[2] == 3.5);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/noise.h"
 #include "harness/worker/document.h"
 
 /* A document of cases with the statuses in `words`, separated by spaces. */
@@ -118,7 +119,7 @@ Test(document, head)
     cr_expect(qw_json_get_text(tool, "blas", "")[0]);
     cr_expect_str_eq(qw_json_get_text(tool, "blas_core", ""), "Haswell");
     cr_expect_eq(qw_json_get_int(tool, "threads", 0), 2);
-    cr_expect_eq(qw_json_get_real(noise, "multiple", 0), 8);
+    cr_expect_eq(qw_json_get_real(noise, "multiple", 0), QC_NOISE_MULTIPLE);
     cr_expect(qw_json_get_text(noise, "basis", "")[0]);
     const struct qw_json *command = qw_json_get(document, "command");
     cr_expect_eq(qw_json_size(command), 3);
