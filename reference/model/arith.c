@@ -82,31 +82,16 @@ static void blas_nn(double *y, const double *x, const struct qw_tensor *w, int64
     blas(y, x, w, rows, inner, cols, CblasNoTrans);
 }
 
-const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, NULL, define_nt, define_nn};
-const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, NULL, blas_nt, blas_nn};
+const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, NULL, 0, define_nt, define_nn};
+const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, NULL, 0, blas_nt, blas_nn};
 
 struct qw_arith qw_f32_dithered(uint64_t *state)
 {
     struct qw_arith arith = qw_f32;
     arith.name = "float32, OpenBLAS, dithered";
     arith.dither = state;
+    arith.roundoff = qw_dtype_roundoff(QW_F32);
     return arith;
-}
-
-/* Uniform in [-1, 1): the splitmix64 sequence. */
-static double next_dither(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)(int64_t)(z ^ z >> 31) * 0x1p-63;
-}
-
-double qw_arith_round(const struct qw_arith *arith, double value)
-{
-    if (arith->dither)
-        value += value * qw_dtype_roundoff(arith->dtype) * next_dither(arith->dither);
-    return arith->dtype == QW_F64 ? value : qw_round_to(arith->dtype, value);
 }
 
 bool qw_arith_is_ieee(void)

@@ -18,6 +18,7 @@ struct qw_arith {
     const char *name;
     enum qw_dtype dtype;
     uint64_t *dither; /* state of a random sequence that shakes every rounding (qw_f32_dithered); NULL: none */
+    double roundoff;  /* by how much: unit roundoff of dtype; 0 without dithering */
     /* y[rows,cols] = x[rows,inner] w[cols,inner]^T   (a Linear's weight, or keys) */
     void (*matmul_nt)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
     /* y[rows,cols] = x[rows,inner] w[inner,cols]     (values) */
@@ -30,8 +31,24 @@ extern const struct qw_arith qw_f64, qw_f32;
  * sample of what rounding alone may do.  `*state` seeds the sequence and is advanced; equal seeds give equal plays. */
 struct qw_arith qw_f32_dithered(uint64_t *state);
 
-/* `value` rounded to the arithmetic's dtype. */
-double qw_arith_round(const struct qw_arith *arith, double value);
+/* Uniform in [-1, 1): the splitmix64 sequence. */
+static inline double qw_dither_next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)(int64_t)(z ^ z >> 31) * 0x1p-63;
+}
+
+/* `value` rounded to the arithmetic's dtype.  Inline: a play rounds every single operation. */
+static inline double qw_arith_round(const struct qw_arith *arith, double value)
+{
+    if (arith->dither)
+        value += value * arith->roundoff * qw_dither_next(arith->dither);
+    if (arith->dtype == QW_F64)
+        return value;
+    return arith->dtype == QW_F32 ? (double)(float)value : qw_round_to(arith->dtype, value);
+}
 
 /* Proof that comparisons, NaN, infinities and subnormals work as IEEE 754 says (no fast-math, no flush to zero). */
 bool qw_arith_is_ieee(void);

@@ -6,13 +6,11 @@
 
 #include "reference/base/memory.h"
 
-static double rounded(const struct qw_arith *arith, double value) { return qw_arith_round(arith, value); }
-
 /* A product's sums are rounded inside the BLAS: dithering shakes its results. */
 static void shake(const struct qw_arith *arith, double *y, int64_t n)
 {
     for (int64_t i = 0; arith->dither && i < n; i++)
-        y[i] = rounded(arith, y[i]);
+        y[i] = qw_arith_round(arith, y[i]);
 }
 
 void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int64_t n, int64_t d)
@@ -28,7 +26,7 @@ void qw_linear(const struct qw_arith *arith, double *y, const double *x, const s
     shake(arith, y, n * out);
     for (int64_t r = 0; b && r < n; r++)
         for (int64_t c = 0; c < out; c++)
-            y[r * out + c] = rounded(arith, y[r * out + c] + qw_tensor_at(b, c));
+            y[r * out + c] = qw_arith_round(arith, y[r * out + c] + qw_tensor_at(b, c));
 }
 
 void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps,
@@ -37,11 +35,11 @@ void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const
     for (int64_t r = 0; r < n; r++) {
         double sum = 0;
         for (int64_t i = 0; i < d; i++)
-            sum = rounded(arith, sum + rounded(arith, x[r * d + i] * x[r * d + i]));
-        double mean = rounded(arith, sum / (double)d);
-        double scale = rounded(arith, 1 / rounded(arith, sqrt(rounded(arith, mean + eps))));
+            sum = qw_arith_round(arith, sum + qw_arith_round(arith, x[r * d + i] * x[r * d + i]));
+        double mean = qw_arith_round(arith, sum / (double)d);
+        double scale = qw_arith_round(arith, 1 / qw_arith_round(arith, sqrt(qw_arith_round(arith, mean + eps))));
         for (int64_t i = 0; i < d; i++)
-            y[r * d + i] = rounded(arith, qw_tensor_at(w, i) * rounded(arith, x[r * d + i] * scale));
+            y[r * d + i] = qw_arith_round(arith, qw_tensor_at(w, i) * qw_arith_round(arith, x[r * d + i] * scale));
     }
 }
 
@@ -50,16 +48,16 @@ void qw_rotary_table(const struct qw_arith *arith, double *cos_table, double *si
 {
     for (int64_t r = 0; r < n; r++)
         for (int64_t i = 0; i < D / 2; i++) {
-            double power = rounded(arith, pow(theta, rounded(arith, (double)(2 * i) / (double)D)));
-            double angle = rounded(arith, (double)position[r] * rounded(arith, 1 / power));
-            cos_table[r * D + i] = cos_table[r * D + i + D / 2] = rounded(arith, cos(angle));
-            sin_table[r * D + i] = sin_table[r * D + i + D / 2] = rounded(arith, sin(angle));
+            double power = qw_arith_round(arith, pow(theta, qw_arith_round(arith, (double)(2 * i) / (double)D)));
+            double angle = qw_arith_round(arith, (double)position[r] * qw_arith_round(arith, 1 / power));
+            cos_table[r * D + i] = cos_table[r * D + i + D / 2] = qw_arith_round(arith, cos(angle));
+            sin_table[r * D + i] = sin_table[r * D + i + D / 2] = qw_arith_round(arith, sin(angle));
         }
 }
 
 static double rotate_one(const struct qw_arith *arith, double x, double cos_value, double turned, double sin_value)
 {
-    return rounded(arith, rounded(arith, x * cos_value) + rounded(arith, turned * sin_value));
+    return qw_arith_round(arith, qw_arith_round(arith, x * cos_value) + qw_arith_round(arith, turned * sin_value));
 }
 
 void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table, const double *sin_table, int64_t tokens,
@@ -91,24 +89,24 @@ static void softmax(const struct qw_arith *arith, double *scores, const unsigned
             largest = scores[j];
     }
     for (int64_t j = 0; j < S; j++) {
-        scores[j] = blind || visible[j] ? rounded(arith, exp(rounded(arith, scores[j] - largest))) : 0;
-        sum = rounded(arith, sum + scores[j]);
+        scores[j] = blind || visible[j] ? qw_arith_round(arith, exp(qw_arith_round(arith, scores[j] - largest))) : 0;
+        sum = qw_arith_round(arith, sum + scores[j]);
     }
     for (int64_t j = 0; j < S; j++)
-        scores[j] = rounded(arith, scores[j] / sum);
+        scores[j] = qw_arith_round(arith, scores[j] / sum);
 }
 
 void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const double *K, const double *V,
                const unsigned char *visible, int64_t q, int64_t S, int64_t D)
 {
     double *scores = QW_NEW_ARRAY(double, q * S);
-    double scale = rounded(arith, 1 / sqrt((double)D));
+    double scale = qw_arith_round(arith, 1 / sqrt((double)D));
     struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K};
     struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V};
     arith->matmul_nt(scores, Q, &keys, q, D, S);
     shake(arith, scores, q * S);
     for (int64_t i = 0; i < q * S; i++)
-        scores[i] = rounded(arith, scores[i] * scale);
+        scores[i] = qw_arith_round(arith, scores[i] * scale);
     for (int64_t i = 0; i < q; i++)
         softmax(arith, scores + i * S, visible + i * S, S);
     arith->matmul_nn(y, scores, &values, q, S, D);
@@ -119,17 +117,17 @@ void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const d
 void qw_silu(const struct qw_arith *arith, double *y, const double *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i] = rounded(arith, x[i] / rounded(arith, 1 + rounded(arith, exp(-x[i]))));
+        y[i] = qw_arith_round(arith, x[i] / qw_arith_round(arith, 1 + qw_arith_round(arith, exp(-x[i]))));
 }
 
 void qw_multiply(const struct qw_arith *arith, double *y, const double *a, const double *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i] = rounded(arith, a[i] * b[i]);
+        y[i] = qw_arith_round(arith, a[i] * b[i]);
 }
 
 void qw_add(const struct qw_arith *arith, double *y, const double *a, const double *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i] = rounded(arith, a[i] + b[i]);
+        y[i] = qw_arith_round(arith, a[i] + b[i]);
 }
