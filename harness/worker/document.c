@@ -52,7 +52,8 @@ static void put_noise(struct qw_json *document)
     struct qw_json *noise = qw_json_put(document, "noise", qw_json_object());
     qw_json_put_real(noise, "multiple", QC_NOISE_MULTIPLE);
     qw_json_put_text(noise, "basis",
-                     "floor = max |play in the record's arithmetic - play in float64| + u sqrt(n) rms, over the site's tensor; "
+                     "floor = max |play in the record's arithmetic - play in float64| + u sqrt(n) rms, over the site's tensor and "
+                     "several plays that differ in their roundings alone; "
                      "u is the unit roundoff of the dtype, n the products that one element sums; copied data has floor 0");
 }
 

@@ -59,6 +59,30 @@ static int party_items(const struct qc_judgement *judgement, enum qw_party party
     return count;
 }
 
+/* A run that raised although nothing differed before: outside the model's forward the libraries around it raised, which
+ * is the protocol's part, inside it the model's. */
+static bool raised_unprovoked(const struct qc_case_view *view, enum qw_party party)
+{
+    const struct qc_item *first = qc_judgement_first(view->judgement);
+    bool inside = view->recording->raised_at && view->recording->raised_at[0];
+    return first && qc_item_view(first)->kind == QC_RAISED && party == (inside ? QW_MODEL : QW_PROTOCOL);
+}
+
+static char *party_message(const struct qc_case_view *view, enum qw_party party, int items, int own, int inherited)
+{
+    if (raised_unprovoked(view, party))
+        return qw_format("It raised %s; %s.", view->recording->exception_type,
+                         items ? "what was recorded before conforms" : "the base model was never called");
+    if (items == 0)
+        return qw_strdup("Nothing of it was recorded.");
+    if (own)
+        return qw_format("%d of %d sites differ from the healthy play.", own, items);
+    if (inherited)
+        return qw_format("Right on what it was really given; %d of %d sites differ from the healthy run because their inputs do.",
+                         inherited, items);
+    return qw_format("All %d sites conform.", items);
+}
+
 void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *parties = qw_json_put(json, "parties", qw_json_array());
@@ -66,18 +90,13 @@ void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
     for (enum qw_party party = 0; party < QW_PARTIES; party++) {
         int items = party_items(view->judgement, party), own = qc_party_count(view->judgement, party, QC_DIFFERS);
         int inherited = qc_party_count(view->judgement, party, QC_INHERITED);
+        bool guilty = own > 0 || raised_unprovoked(view, party);
         struct qw_json *entry = qw_json_add(parties, qw_json_object());
-        const char *status = items == 0 ? "not judged" : own && !blamed ? "at fault" : own || inherited ? "consequence" : "conforms";
-        char *message = items == 0    ? qw_strdup("Nothing of it was recorded.")
-                        : own         ? qw_format("%d of %d sites differ from the healthy play.", own, items)
-                        : inherited   ? qw_format("Right on what it was really given; %d of %d sites differ from the healthy run because their inputs do.",
-                                                  inherited, items)
-                                      : qw_format("All %d sites conform.", items);
         qw_json_put_text(entry, "name", qw_party_name(party));
         qw_json_put_text(entry, "title", party_title(party));
-        qw_json_put_text(entry, "status", status);
-        qc_put_owned(entry, "message", message);
-        blamed = blamed || own;
+        qw_json_put_text(entry, "status", guilty ? (blamed ? "consequence" : "at fault") : items == 0 ? "not judged" : inherited ? "consequence" : "conforms");
+        qc_put_owned(entry, "message", party_message(view, party, items, own, inherited));
+        blamed = blamed || guilty;
     }
 }
 

@@ -48,6 +48,14 @@ def test_the_case_that_started_it(qconform, path):
     assert case["consequence"]["first_token_flip"] == 0
 
 
+def test_a_raise_before_the_model_is_the_protocols(qconform):
+    case = qconform("diagnose", "--json", RECORDINGS / "qwen2-prompt-tf4.42.4-peft0.11.1.h5").case
+    assert case["first_divergence"]["site"] == "call" and case["first_divergence"]["step"] is None
+    assert case["first_divergence"]["kind"] == "raised" and case["cause"]["confidence"] == "medium"
+    parties = {party["name"]: party["status"] for party in case["parties"]}
+    assert parties == {"protocol": "at fault", "model": "not judged", "cache": "not judged"}
+
+
 def test_report_of_the_case_that_started_it(qconform, tmp_path):
     page = tmp_path / "report.html"
     done = qconform("diagnose", RECORDINGS / BAD, "--html", page)
