@@ -2,7 +2,6 @@
 #include "reference/rules.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 bool qw_version_read(struct qw_version *version, const char *text)
 {

@@ -1,5 +1,4 @@
 /* Invariant: what is printed is the worker's document, rendered. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "harness/cli/cli.h"

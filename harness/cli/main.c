@@ -1,5 +1,4 @@
 /* Invariant: main knows the table of verbs and nothing of what they do. */
-#include <stdio.h>
 #include <string.h>
 
 #include "harness/cli/cli.h"

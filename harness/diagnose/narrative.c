@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "reference/base/memory.h"
 #include "reference/base/text.h"

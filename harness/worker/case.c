@@ -1,15 +1,10 @@
 /* Invariant: every field of the result contract is there, null where it has nothing to say. */
 #include "harness/worker/case.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "harness/worker/fields.h"
 #include "reference/base/file.h"
-#include "reference/base/memory.h"
-#include "reference/base/text.h"
 
 #define READ_BUDGET ((int64_t)16 << 30)
 

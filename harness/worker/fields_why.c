@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/base/memory.h"
 #include "reference/base/text.h"
 
 /* ---- the cause ---- */

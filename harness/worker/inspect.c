@@ -1,7 +1,6 @@
 /* Invariant: nothing is played; the health check says whether `diagnose` would judge the recording. */
 #include "harness/worker/inspect.h"
 
-#include <stdlib.h>
 
 #include "harness/compare/subject.h"
 #include "harness/worker/case.h"

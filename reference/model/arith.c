@@ -2,7 +2,6 @@
 #include "reference/model/arith.h"
 
 #include <cblas.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/base/file.h"
 #include "reference/base/sha256.h"
 #include "reference/base/text.h"
 #include "reference/model/safetensors.h"
