@@ -56,6 +56,16 @@ void qc_items_order(struct qc_items *items)
     qsort(items->ordered, (size_t)items->count, sizeof *items->ordered, compare_places);
 }
 
+bool qc_view_open(const struct qc_view *view) { return view->looked && view->kind == QC_KIND_NONE; }
+
+void qc_view_note(struct qc_view *view, const struct qc_difference *difference, enum qc_kind kind)
+{
+    view->valued = true;
+    view->difference = *difference;
+    if (!qc_conforms(difference->ratio))
+        view->kind = difference->nonfinite ? QC_NONFINITE : kind;
+}
+
 enum qc_status qc_item_status(const struct qc_item *item)
 {
     const struct qc_view *view = qc_item_view(item);

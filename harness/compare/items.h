@@ -44,7 +44,6 @@ struct qc_item {
     struct qc_view free, isolated;
     struct qw_shape observed_shape;
     const char *dtype;    /* of the recorded tensor; NULL when absent */
-    int64_t past;         /* position of sequence index 0 in the cache of the recorded run */
     const char *expected_text, *observed_text; /* what stands in place of numbers (cache types); static or the recording's */
     const char *reason;   /* why it was waived; static */
 };
@@ -62,6 +61,11 @@ void qc_items_clear(struct qc_items *items);
 struct qc_item *qc_items_at(struct qc_items *items, enum qw_site site, int step, int layer);
 /* Sorts the items that were judged: by step, place, layer, site. */
 void qc_items_order(struct qc_items *items);
+
+/* Whether the view may still be judged by value: looked at, and nothing structural differs. */
+bool qc_view_open(const struct qc_view *view);
+/* Notes what the values gave; `kind` is what it is called when they do not conform (unless they are not finite). */
+void qc_view_note(struct qc_view *view, const struct qc_difference *difference, enum qc_kind kind);
 
 enum qc_status qc_item_status(const struct qc_item *item);
 /* The view that decides (isolated where it fails or where only it exists) and its kind. */

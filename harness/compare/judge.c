@@ -47,40 +47,44 @@ static struct qc_difference compare_old_rows(const double *recorded, const doubl
     return found;
 }
 
-static void compare_half(struct qc_judgement *judgement, int step, int layer, bool value, const struct qc_play *play,
-                         int64_t old, bool isolated)
+/* Holds one half of one layer of a recorded cache against the play's.  `old`: rows that are copies in this view, so that
+ * they must be equal to the bit. */
+static void compare_half(struct qc_judgement *judgement, struct qc_view *view, const struct qc_cache *cache, int layer, bool value,
+                         const struct qc_play *play, int64_t old)
 {
-    const struct qc_cache *after = &recorded_step(judgement, step)->after;
     const struct qw_cache_layer *t = &play->truth.layer[layer];
-    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
-    struct qc_view *view = isolated ? &item->isolated : &item->free;
-    const struct qw_tensor *tensor = layer < after->layers ? (value ? after->layer[layer].value : after->layer[layer].key) : NULL;
-    double *recorded = view->looked && view->kind == QC_KIND_NONE ? recorded_half(tensor, t, play->truth.batch) : NULL;
+    const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
+    double *recorded = qc_view_open(view) ? recorded_half(tensor, t, play->truth.batch) : NULL;
     if (!recorded)
         return;
-    double roundoff = qw_dtype_roundoff(judgement->subject->dtype);
+    double roundoff = qw_dtype_roundoff(judgement->subject->dtype), *envelope = qc_play_envelope(play, layer, value);
     const double *truth = value ? t->value : t->key;
-    double *envelope = qc_play_envelope(play, layer, value);
-    view->difference = qc_difference_of(recorded, truth, envelope, play->truth.batch * t->heads * t->length * t->head_size, 1,
-                                        roundoff);
+    int64_t count = play->truth.batch * t->heads * t->length * t->head_size;
+    struct qc_difference found = qc_difference_of(recorded, truth, envelope, count, 1, roundoff);
+    struct qc_difference kept = compare_old_rows(recorded, truth, t, play->truth.batch, old, roundoff);
+    qc_view_note(view, qc_conforms(kept.ratio) ? &found : &kept, QC_VALUE);
     free(envelope);
-    if (old > 0) {
-        struct qc_difference kept = compare_old_rows(recorded, truth, t, play->truth.batch, old, roundoff);
-        if (!qc_conforms(kept.ratio))
-            view->difference = kept;
-    }
-    view->valued = true;
-    if (!qc_conforms(view->difference.ratio))
-        view->kind = view->difference.nonfinite ? QC_NONFINITE : QC_VALUE;
     free(recorded);
 }
 
-/* `old`: rows that are copies in this view, so that they must be equal to the bit. */
 static void compare_after(struct qc_judgement *judgement, int step, const struct qc_play *play, int64_t old, bool isolated)
 {
     for (int layer = 0; layer < judgement->items.layers; layer++)
-        for (int value = 0; value < 2; value++)
-            compare_half(judgement, step, layer, value, play, old, isolated);
+        for (int value = 0; value < 2; value++) {
+            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
+            compare_half(judgement, isolated ? &item->isolated : &item->free, &recorded_step(judgement, step)->after, layer, value,
+                         play, old);
+        }
+}
+
+/* The cache that the free play hands over, against the one that was handed over. */
+static void compare_before(struct qc_judgement *judgement, int step, const struct qc_play *play)
+{
+    for (int layer = 0; layer < judgement->items.layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+            compare_half(judgement, &item->free, &recorded_step(judgement, step)->before, layer, value, play, 0);
+        }
 }
 
 /* ---- the free view ---- */
@@ -126,29 +130,6 @@ static int first_misfit(const struct qw_cache *cache, const struct qw_config *co
         if (!qw_cache_joins(cache, layer, config->kv_heads, config->head_size))
             return layer;
     return -1;
-}
-
-static void judge_cache_values(struct qc_judgement *judgement, int step, const struct qc_play *play)
-{
-    const struct qc_cache *before = &recorded_step(judgement, step)->before;
-    double roundoff = qw_dtype_roundoff(judgement->subject->dtype);
-    for (int layer = 0; layer < judgement->items.layers; layer++)
-        for (int value = 0; value < 2; value++) {
-            const struct qw_cache_layer *t = &play->truth.layer[layer];
-            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-            const struct qw_tensor *tensor = layer < before->layers ? (value ? before->layer[layer].value : before->layer[layer].key) : NULL;
-            double *recorded = item->free.looked && item->free.kind == QC_KIND_NONE ? recorded_half(tensor, t, play->truth.batch) : NULL;
-            if (!recorded)
-                continue;
-            double *envelope = qc_play_envelope(play, layer, value);
-            item->free.difference = qc_difference_of(recorded, value ? t->value : t->key, envelope,
-                                                     play->truth.batch * t->heads * t->length * t->head_size, 1, roundoff);
-            free(envelope);
-            item->free.valued = true;
-            if (!qc_conforms(item->free.difference.ratio))
-                item->free.kind = item->free.difference.nonfinite ? QC_NONFINITE : QC_VALUE;
-            free(recorded);
-        }
 }
 
 /* Plays one step by value, or lets only the lengths go on where values are not known. */
@@ -197,7 +178,7 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     qc_judge_after(judgement, step, subject->call.use_cache ? past + handover.queries : -1, false);
     judgement->expected_lengths[step] = subject->call.use_cache ? past + handover.queries : 0;
     if (play->alive && recorded && step > 0 && subject->call.use_cache)
-        judge_cache_values(judgement, step, play);
+        compare_before(judgement, step, play);
     play_step(judgement, step, play, &handover, rows);
     if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
         compare_after(judgement, step, play, 0, false);

@@ -70,14 +70,6 @@ static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
     return qw_extent_from_letters(qw_site_rows[site].sum, &letters);
 }
 
-static void note_value(struct qc_view *view, const struct qc_difference *difference)
-{
-    view->valued = true;
-    view->difference = *difference;
-    if (!qc_conforms(difference->ratio))
-        view->kind = difference->nonfinite ? QC_NONFINITE : QC_VALUE;
-}
-
 /* The envelope of what the plays saw at one tap; free with free(). */
 static double *envelope_of(const struct seen *truth, const struct collector *played, int index)
 {
@@ -92,16 +84,15 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
 {
     struct qc_item *item = qc_items_at(&replay->judgement->items, truth->site, replay->step, truth->layer);
     struct qc_view *view = replay->isolated ? &item->isolated : &item->free;
-    double *recorded = view->looked && view->kind == QC_KIND_NONE
-                           ? recorded_values(recorded_tap(replay, truth->site, truth->layer), &truth->shape)
-                           : NULL;
+    double *recorded =
+        qc_view_open(view) ? recorded_values(recorded_tap(replay, truth->site, truth->layer), &truth->shape) : NULL;
     if (!recorded)
         return;
     double roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
-    double *envelope = truth->site == QW_SITE_EMBED ? NULL : envelope_of(truth, played, index);
+    double *envelope = envelope_of(truth, played, index);
     struct qc_difference difference = qc_difference_of(recorded, truth->value, envelope, qw_shape_count(&truth->shape),
                                                        sum_of(replay, truth->site), roundoff);
-    note_value(view, &difference);
+    qc_view_note(view, &difference, QC_VALUE);
     free(envelope);
     free(recorded);
 }

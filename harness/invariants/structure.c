@@ -66,10 +66,8 @@ static void look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, c
         return;
     int64_t count = qw_shape_count(&tensor->shape);
     double *recorded = qw_tensor_doubles(tensor);
-    view->difference = qc_difference_of(recorded, expected, NULL, count, 0, qw_dtype_roundoff(tensor->dtype));
-    view->valued = true;
-    if (!qc_conforms(view->difference.ratio))
-        view->kind = view->difference.nonfinite ? QC_NONFINITE : kind;
+    struct qc_difference found = qc_difference_of(recorded, expected, NULL, count, 0, qw_dtype_roundoff(tensor->dtype));
+    qc_view_note(view, &found, kind);
     free(recorded);
 }
 
@@ -386,7 +384,6 @@ static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site sit
     letters.value['r'] = extents->rows;
     struct qw_shape expected = qw_shape_from_letters(qw_site_rows[site].shape, &letters);
     look(item, view, tap, &expected);
-    item->past = extents->past;
     item->expected = item->expected || (wanted && !isolated);
     if (!wanted)
         view->kind = QC_EXTRA;
