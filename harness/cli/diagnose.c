@@ -30,8 +30,10 @@ int cli_diagnose(const struct cli_options *options)
         return cli_complain(QC_EXIT_USAGE, "name at least one recording; see qconform help diagnose");
     struct qc_task *tasks = QW_NEW_ARRAY(struct qc_task, options->count);
     struct qw_json **cases = QW_NEW_ARRAY(struct qw_json *, options->count);
-    for (int i = 0; i < options->count; i++)
-        tasks[i] = (struct qc_task){"judge", options->operand[i], {options->model, options->adapter}};
+    for (int i = 0; i < options->count; i++) {
+        tasks[i] = qc_task_of("judge", options->operand[i]);
+        tasks[i].places = (struct qc_places){options->model, options->adapter};
+    }
     struct progress progress = {options, 0};
     char core[32];
     qc_workers_run(cases, tasks, options->count, options->jobs, SECONDS_PER_CASE, core, show_progress, &progress);

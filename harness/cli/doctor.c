@@ -43,7 +43,7 @@ static void add(struct qw_json *checks, const char *name, bool good, bool needed
 /* A worker is asked for a file that is not there: it must answer, in whole, that it cannot open it. */
 static void check_worker(struct qw_json *checks)
 {
-    struct qc_task task = {"inspect", "/nonexistent/recording.h5", {NULL, NULL}};
+    struct qc_task task = qc_task_of("inspect", "/nonexistent/recording.h5");
     struct qw_json *answer = NULL;
     char core[32], found[160];
     qc_workers_run(&answer, &task, 1, 1, 30, core, NULL, NULL);
@@ -64,7 +64,7 @@ static bool arithmetics_agree(void)
         weights[i] = (float)(i % 7) - 3;
         x[i] = (double)(i % 5) - 2;
     }
-    struct qw_tensor w = {QW_F32, qw_shape_of(2, (int64_t)8, (int64_t)8), weights};
+    struct qw_tensor w = {QW_F32, qw_shape_of(2, (int64_t)8, (int64_t)8), weights, NULL};
     qw_f64.matmul_nt(truth, x, &w, 1, 8, 8);
     qw_f32.matmul_nt(played, x, &w, 1, 8, 8);
     return !memcmp(truth, played, sizeof truth);

@@ -121,7 +121,7 @@ int cli_inspect(const struct cli_options *options)
 {
     if (options->count != 1)
         return cli_complain(QC_EXIT_USAGE, "name one recording; see qconform help inspect");
-    struct qc_task task = {"inspect", options->operand[0], {NULL, NULL}};
+    struct qc_task task = qc_task_of("inspect", options->operand[0]);
     struct qw_json *document = NULL;
     char core[32];
     qc_workers_run(&document, &task, 1, 1, SECONDS, core, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Invariant: a subject that was made is covered, and its token ids lie within the vocabulary. */
 #include "harness/compare/subject.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,19 @@
 static bool skip(struct qw_error *error, const char *place, const char *what)
 {
     return qw_fail(error, QW_ERROR_UNSUPPORTED, place, "", "%s is outside what this version covers", what);
+}
+
+/* ---- selection ---- */
+
+struct qc_selection qc_selection_all(void) { return (struct qc_selection){0, -1, 0, -1, NULL, NULL}; }
+
+static bool in_range(int number, int first, int last) { return last < first || (number >= first && number <= last); }
+
+bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site)
+{
+    return in_range(step, selection->first_step, selection->last_step) &&
+           in_range(layer, selection->first_layer, selection->last_layer) &&
+           (!selection->site || fnmatch(selection->site, site, 0) == 0);
 }
 
 /* ---- coverage ---- */
@@ -226,7 +240,7 @@ static void make_rules(struct qc_subject *subject)
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error)
 {
-    *subject = (struct qc_subject){.recording = recording};
+    *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
               check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&

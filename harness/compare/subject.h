@@ -6,6 +6,17 @@
 #include "harness/recording/recording.h"
 #include "reference/protocol/protocol.h"
 
+/* Which part of a recording is judged, and in which arithmetic it is taken to have run. */
+struct qc_selection {
+    int first_step, last_step;   /* inclusive; last < first: all */
+    int first_layer, last_layer; /* inclusive; last < first: all; what lies outside the blocks belongs to no layer */
+    const char *site;            /* glob on the site's name; NULL: all */
+    const char *precision;       /* "f32", "f64"; NULL: the recorded dtype */
+};
+
+struct qc_selection qc_selection_all(void);
+bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site);
+
 struct qc_subject {
     const struct qc_recording *recording; /* borrowed */
     enum qw_dtype dtype;                  /* the record's arithmetic */
@@ -15,6 +26,7 @@ struct qc_subject {
     struct qw_version transformers, peft;
     bool newer;                           /* the versions are newer than those that the rules were measured with */
     struct qw_rules rules;                /* healthy */
+    struct qc_selection selection;        /* everything, unless the caller narrows it */
 };
 
 /* Where to look for weights, instead of what the recording says; NULL: as it says. */

@@ -255,7 +255,9 @@ static void read_taps(struct qc_step *step, struct qc_hdf5 *file, const char *gr
     for (int i = 0; i < names.count && good(file); i++) {
         char *path = qw_format("%s/%s", group, names.item[i]);
         struct qc_dataset dataset = qc_hdf5_dataset(file, path);
-        step->tap[step->taps++] = (struct qc_tap){qw_strdup(names.item[i]), dataset.tensor, dataset.order};
+        step->tap[step->taps++] = (struct qc_tap){.path = qw_strdup(names.item[i]), .tensor = dataset.tensor, .order = dataset.order};
+        if (dataset.tensor)
+            step->tap[step->taps - 1].whole = dataset.tensor->shape;
         free(path);
     }
     qc_names_clear(&names);
@@ -374,6 +376,7 @@ static void clear_step(struct qc_step *step)
     for (int i = 0; i < step->taps; i++) {
         free(step->tap[i].path);
         qw_tensor_free(step->tap[i].tensor);
+        free(step->tap[i].row);
     }
     free(step->tap);
 }

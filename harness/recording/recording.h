@@ -29,8 +29,11 @@ struct qc_cache {
 
 struct qc_tap {
     char *path; /* module path, with "@1" or "#order" where it stands in the file */
-    struct qw_tensor *tensor;
-    int64_t order;
+    struct qw_tensor *tensor; /* what was kept */
+    int64_t order;            /* place in execution order within the step; -1 unknown */
+    struct qw_shape whole;    /* extents of the whole tensor; other than the tensor's where only some rows were kept */
+    int64_t *row;             /* [rows] kept positions along axis 1, ascending; NULL: all of them, or the last ones */
+    int64_t rows;
 };
 
 struct qc_step {

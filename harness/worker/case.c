@@ -105,16 +105,18 @@ struct qw_json *qc_case_failed(const char *path, const char *status, const struc
     return json;
 }
 
-struct qw_json *qc_case_judge(const char *path, const struct qc_places *places)
+struct qw_json *qc_case_judge(const struct qc_task *task)
 {
     struct qc_recording recording = {0};
     struct qc_subject subject = {0};
     struct qw_error error = {0};
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    bool made = qc_recording_read(&recording, path, READ_BUDGET, &error) && qc_subject_make(&subject, &recording, places, &error);
+    bool made = qc_recording_read(&recording, task->path, READ_BUDGET, &error) &&
+                qc_subject_make(&subject, &recording, &task->places, &error);
+    subject.selection = task->selection;
     struct qw_json *json = made ? judge_subject(&subject)
-                                : case_without_judgement(path, &recording, error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
+                                : case_without_judgement(task->path, &recording, error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
     put_seconds(json, &start);
     qc_subject_clear(&subject);
     qc_recording_clear(&recording);

@@ -2,11 +2,10 @@
 #ifndef QC_WORKER_CASE_H
 #define QC_WORKER_CASE_H
 
-#include "harness/compare/subject.h"
-#include "reference/base/json.h"
+#include "harness/worker/task.h"
 
 /* Reads, judges, diagnoses.  Never NULL: what cannot be read or is not covered is a case of status ERROR or SKIP. */
-struct qw_json *qc_case_judge(const char *path, const struct qc_places *places);
+struct qw_json *qc_case_judge(const struct qc_task *task);
 
 /* A case that ended without a judgement: `status` with the error's words. */
 struct qw_json *qc_case_failed(const char *path, const char *status, const struct qw_error *error);

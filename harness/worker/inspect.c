@@ -118,8 +118,9 @@ static void put_recording(struct qw_json *json, const struct qc_recording *recor
     put_health(json, recording);
 }
 
-struct qw_json *qc_inspect(const char *path)
+struct qw_json *qc_inspect(const struct qc_task *task)
 {
+    const char *path = task->path;
     struct qc_recording recording = {0};
     struct qw_error error = {0};
     if (!qc_recording_read(&recording, path, READ_BUDGET, &error))

@@ -76,14 +76,28 @@ static void confine(void)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+static struct qw_json *answer_to(const struct qc_task *task)
+{
+#define TASK(name, function)       \
+    if (!strcmp(task->what, name)) \
+        return function(task);
+#include "harness/worker/tasks.def"
+#undef TASK
+    return NULL;
+}
+
 int qc_worker_main(int count, char **arguments)
 {
-    if (count != 4)
+    struct qw_error error = {0};
+    struct qc_task task;
+    struct qw_json *json = count == 1 ? qw_json_parse(arguments[0], strlen(arguments[0]), "task", &error) : NULL;
+    if (!json || !qc_task_read(&task, json))
         return 2;
     confine();
-    struct qc_places places = {arguments[2][0] ? arguments[2] : NULL, arguments[3][0] ? arguments[3] : NULL};
-    struct qw_json *answer = qw_json_object();
-    qw_json_put(answer, "answer", strcmp(arguments[0], "inspect") ? qc_case_judge(arguments[1], &places) : qc_inspect(arguments[1]));
+    struct qw_json *answer = qw_json_object(), *given = answer_to(&task);
+    if (!given)
+        return 2;
+    qw_json_put(answer, "answer", given);
     qw_json_put_text(answer, "blas_core", qw_blas_core());
     char *payload = qw_json_print(answer, false);
     bool ok = write_frame(STDOUT_FILENO, payload);
@@ -119,8 +133,8 @@ static char **worker_environment(void)
 
 static pid_t spawn(const struct qc_task *task, int output)
 {
-    const char *arguments[] = {"qconform", "worker", task->what, task->path, task->places.model ? task->places.model : "",
-                               task->places.adapter ? task->places.adapter : "", NULL};
+    char *text = qc_task_print(task);
+    const char *arguments[] = {"qconform", "worker", text, NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid = 0;
     posix_spawn_file_actions_init(&actions);
@@ -129,6 +143,7 @@ static pid_t spawn(const struct qc_task *task, int output)
     if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char **)(uintptr_t)arguments, worker_environment()) != 0)
         pid = 0;
     posix_spawn_file_actions_destroy(&actions);
+    free(text);
     return pid;
 }
 

@@ -7,14 +7,7 @@
 #ifndef QC_WORKER_WORKER_H
 #define QC_WORKER_WORKER_H
 
-#include "harness/compare/subject.h"
-#include "reference/base/json.h"
-
-struct qc_task {
-    const char *what; /* "judge" or "inspect" */
-    const char *path; /* of the recording */
-    struct qc_places places;
-};
+#include "harness/worker/task.h"
 
 /* Runs the tasks, at most `jobs` at once, each for at most `seconds`.  answers[i] is what task i gave, or a case of
  * status CRASH or TIMEOUT; the caller frees them.  `done` (may be NULL) is called as each task ends.  `core` receives

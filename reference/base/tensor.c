@@ -106,8 +106,10 @@ struct qw_tensor *qw_tensor_make(enum qw_dtype dtype, const struct qw_shape *sha
 
 void qw_tensor_free(struct qw_tensor *tensor)
 {
-    if (tensor)
+    if (tensor) {
         free(tensor->data);
+        free(tensor->stats);
+    }
     free(tensor);
 }
 

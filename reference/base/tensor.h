@@ -21,10 +21,18 @@ struct qw_shape {
     int64_t dim[QW_MAX_RANK];
 };
 
+/* What is known of the values of a tensor whose elements were not kept. */
+struct qw_stats {
+    double min, max, mean, rms; /* over the finite elements */
+    int64_t nan, inf, zero;     /* counts */
+    char sha256[65];            /* hex digest of the elements' bytes, or "" */
+};
+
 struct qw_tensor {
     enum qw_dtype dtype;
     struct qw_shape shape;
     void *data; /* qw_shape_count elements in the machine's byte order (little-endian); NULL: structure only */
+    struct qw_stats *stats; /* owned; NULL: not known */
 };
 
 const char *qw_dtype_name(enum qw_dtype dtype);                          /* "float32" */

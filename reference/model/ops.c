@@ -101,8 +101,8 @@ void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const d
 {
     double *scores = QW_NEW_ARRAY(double, q * S);
     double scale = qw_arith_round(arith, 1 / sqrt((double)D));
-    struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K};
-    struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V};
+    struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K, NULL};
+    struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V, NULL};
     arith->matmul_nt(scores, Q, &keys, q, D, S);
     shake(arith, scores, q * S);
     for (int64_t i = 0; i < q * S; i++)

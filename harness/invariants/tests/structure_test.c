@@ -69,7 +69,7 @@ Test(structure, an_embedding_where_the_adapter_embeds)
     struct qc_step *step = &run.recording.step[0];
     struct qw_shape shape = qw_shape_of(3, (int64_t)1, (int64_t)7, (int64_t)48);
     step->tap = qw_realloc(step->tap, (size_t)step->taps + 1, sizeof *step->tap);
-    step->tap[step->taps++] = (struct qc_tap){qw_strdup("model.embed_tokens"), qw_tensor_make(QW_F32, &shape), 0};
+    step->tap[step->taps++] = (struct qc_tap){.path = qw_strdup("model.embed_tokens"), .tensor = qw_tensor_make(QW_F32, &shape)};
     expect(&run, 0, -1, QW_SITE_EMBED, QC_EXTRA);
 }
 
@@ -114,7 +114,7 @@ Test(structure, a_tap_of_an_unknown_module)
     struct qc_step *step = &run.recording.step[0];
     struct qw_shape shape = qw_shape_of(1, (int64_t)3);
     step->tap = qw_realloc(step->tap, (size_t)step->taps + 1, sizeof *step->tap);
-    step->tap[step->taps++] = (struct qc_tap){qw_strdup("model.layers.0.extra"), qw_tensor_make(QW_F32, &shape), 99};
+    step->tap[step->taps++] = (struct qc_tap){.path = qw_strdup("model.layers.0.extra"), .tensor = qw_tensor_make(QW_F32, &shape), .order = 99};
     shipped_judge(&run);
     cr_expect_null(qc_judgement_first(&run.judgement));
     shipped_clear(&run);

@@ -14,6 +14,20 @@
 TestSuite(worker_case, .init = made_begin, .fini = made_end);
 
 #define SHIPPED "fixtures/recordings/"
+
+static struct qw_json *judged(const char *path, const struct qc_places *places)
+{
+    struct qc_task task = qc_task_of("judge", path);
+    task.places = *places;
+    return qc_case_judge(&task);
+}
+
+static struct qw_json *inspected(const char *path)
+{
+    struct qc_task task = qc_task_of("inspect", path);
+    return qc_inspect(&task);
+}
+
 static const struct qc_places as_it_says;
 
 /* ---- types of fields ---- */
@@ -134,7 +148,7 @@ static void has_divergence(const struct qw_json *first)
 Test(worker_case, pass)
 {
     const char *path = SHIPPED "qwen2-prompt-tf4.44.2-peft0.13.2.h5";
-    struct qw_json *json = qc_case_judge(path, &as_it_says);
+    struct qw_json *json = judged(path, &as_it_says);
     has_common_fields(json, path);
     has_sites(json);
     has_findings(json);
@@ -157,7 +171,7 @@ Test(worker_case, pass)
 Test(worker_case, pass_without_an_adapter)
 {
     const char *path = SHIPPED "qwen2-base-tf4.57.3.h5";
-    struct qw_json *json = qc_case_judge(path, &as_it_says);
+    struct qw_json *json = judged(path, &as_it_says);
     has_common_fields(json, path);
     cr_expect_str_eq(status_of(json), "PASS");
     cr_expect(qw_json_is_null(qw_json_get(json, "adapter")));
@@ -167,7 +181,7 @@ Test(worker_case, pass_without_an_adapter)
 Test(worker_case, fail)
 {
     const char *path = SHIPPED "qwen2-prompt-tf4.44.2-peft0.12.0.h5";
-    struct qw_json *json = qc_case_judge(path, &as_it_says);
+    struct qw_json *json = judged(path, &as_it_says);
     has_common_fields(json, path);
     has_sites(json);
     has_findings(json);
@@ -197,7 +211,7 @@ Test(worker_case, fail)
 Test(worker_case, fail_with_a_length)
 {
     const char *path = SHIPPED "qwen2-prefix-tf4.44.2-peft0.12.0.h5";
-    struct qw_json *json = qc_case_judge(path, &as_it_says);
+    struct qw_json *json = judged(path, &as_it_says);
     const struct qw_json *first = qw_json_get(json, "first_divergence");
     has_common_fields(json, path);
     has_divergence(first);
@@ -212,7 +226,7 @@ Test(worker_case, fail_with_a_length)
 Test(worker_case, fail_before_the_first_step)
 {
     const char *path = SHIPPED "qwen2-prompt-tf4.42.4-peft0.11.1.h5";
-    struct qw_json *json = qc_case_judge(path, &as_it_says);
+    struct qw_json *json = judged(path, &as_it_says);
     const struct qw_json *first = qw_json_get(json, "first_divergence");
     has_common_fields(json, path);
     has_divergence(first);
@@ -233,7 +247,7 @@ static struct qw_json *judge_changed(void (*change)(hid_t file), char path[256])
     hid_t file = made_open(made_copy(path, "qwen2-base-tf4.57.3.h5"));
     change(file);
     H5Fclose(file);
-    return qc_case_judge(path, &as_it_says);
+    return judged(path, &as_it_says);
 }
 
 static void change_logit(hid_t file)
@@ -286,7 +300,7 @@ static void strip_tap(hid_t file)
 Test(worker_case, a_tap_without_its_numbers_is_not_compared)
 {
     char path[256];
-    struct qw_json *json = judge_changed(strip_tap, path), *sound = qc_case_judge(SHIPPED "qwen2-base-tf4.57.3.h5", &as_it_says);
+    struct qw_json *json = judge_changed(strip_tap, path), *sound = judged(SHIPPED "qwen2-base-tf4.57.3.h5", &as_it_says);
     const struct qw_json *coverage = qw_json_get(json, "coverage"), *whole = qw_json_get(sound, "coverage");
     cr_expect_eq(qw_json_get_int(coverage, "expected", -1), qw_json_get_int(whole, "expected", -2));
     cr_expect_lt(qw_json_get_int(coverage, "compared", -1), qw_json_get_int(whole, "compared", -1),
@@ -311,7 +325,7 @@ static void expect_error(const struct qw_json *json, const char *path, const cha
 Test(worker_case, error_absent)
 {
     char path[256];
-    struct qw_json *json = qc_case_judge(made_path(path, "nowhere.h5"), &as_it_says);
+    struct qw_json *json = judged(made_path(path, "nowhere.h5"), &as_it_says);
     expect_error(json, path, "", "");
     qw_json_free(json);
 }
@@ -321,7 +335,7 @@ Test(worker_case, error_truncated)
     char path[256];
     made_copy(path, "qwen2-base-tf4.57.3.h5");
     cr_assert_eq(truncate(path, 100000), 0);
-    struct qw_json *json = qc_case_judge(path, &as_it_says);
+    struct qw_json *json = judged(path, &as_it_says);
     expect_error(json, path, "", "truncated");
     qw_json_free(json);
 }
@@ -358,7 +372,7 @@ Test(worker_case, error_for_folders_that_are_not_there)
 {
     const char *path = SHIPPED "qwen2-prompt-tf4.57.3-peft0.18.1.h5";
     struct qc_places nowhere = {"fixtures/models/none", NULL};
-    struct qw_json *json = qc_case_judge(path, &nowhere);
+    struct qw_json *json = judged(path, &nowhere);
     has_common_fields(json, path);
     cr_expect_str_eq(status_of(json), "ERROR");
     qw_json_free(json);
@@ -400,7 +414,7 @@ Test(worker_case, the_same_file_gives_the_same_bytes)
 {
     char *text[2];
     for (int i = 0; i < 2; i++) {
-        struct qw_json *json = qc_case_judge(SHIPPED "qwen2-prefix-tf4.44.2-peft0.12.0.h5", &as_it_says);
+        struct qw_json *json = judged(SHIPPED "qwen2-prefix-tf4.44.2-peft0.12.0.h5", &as_it_says);
         text[i] = qw_json_print(json, true);
         char *timing = strstr(text[i], "\"timing\"");
         cr_assert_not_null(timing);
@@ -426,13 +440,13 @@ Test(worker_case, a_case_that_ended_otherwise)
 
 Test(worker_case, inspecting)
 {
-    struct qw_json *json = qc_inspect(SHIPPED "qwen2-prompt-tf4.57.3-peft0.18.1.h5");
+    struct qw_json *json = inspected(SHIPPED "qwen2-prompt-tf4.57.3-peft0.18.1.h5");
     cr_expect_str_eq(qw_json_get_text(json, "schema", ""), "qconform-inspect/1");
     cr_expect_eq(qw_json_size(qw_json_get(json, "steps")), 5);
     cr_expect_str_eq(qw_json_get_text(json, "level", ""), "modules");
     qw_json_free(json);
     char path[256];
-    json = qc_inspect(made_path(path, "nowhere.h5"));
+    json = inspected(made_path(path, "nowhere.h5"));
     cr_expect_str_eq(status_of(json), "ERROR");
     cr_expect(qw_json_is_object(qw_json_get(json, "error")));
     qw_json_free(json);

@@ -5,7 +5,7 @@
 
 static struct qw_tensor wrapped(const double *values, int64_t rows, int64_t cols)
 {
-    return (struct qw_tensor){QW_F64, qw_shape_of(2, rows, cols), (void *)(uintptr_t)values};
+    return (struct qw_tensor){QW_F64, qw_shape_of(2, rows, cols), (void *)(uintptr_t)values, NULL};
 }
 
 Test(arith, products_by_hand)

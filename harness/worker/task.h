@@ -1,0 +1,24 @@
+/* What a worker is asked to do, as one JSON text on its command line. */
+#ifndef QC_WORKER_TASK_H
+#define QC_WORKER_TASK_H
+
+#include "harness/compare/subject.h"
+#include "reference/base/json.h"
+
+struct qc_task {
+    const char *what;  /* row of harness/worker/tasks.def */
+    const char *path;  /* of the recording */
+    const char *other; /* of a second recording; NULL: none */
+    struct qc_places places;
+    struct qc_selection selection;
+};
+
+/* A task that asks for everything of one recording. */
+struct qc_task qc_task_of(const char *what, const char *path);
+
+/* The task as text; free with free(). */
+char *qc_task_print(const struct qc_task *task);
+/* Reads it back; the texts belong to `json`, which must outlive the task.  False when it is no task. */
+bool qc_task_read(struct qc_task *task, const struct qw_json *json);
+
+#endif
