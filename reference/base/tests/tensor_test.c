@@ -40,7 +40,7 @@ Test(tensor, dtypes_have_their_names_sizes_and_roundoff)
 
 static double widened(enum qw_dtype dtype, uint16_t bits)
 {
-    struct qw_tensor tensor = {dtype, qw_shape_of(1, (int64_t)1), &bits};
+    struct qw_tensor tensor = {dtype, qw_shape_of(1, (int64_t)1), &bits, NULL};
     return qw_tensor_at(&tensor, 0);
 }
 
@@ -89,9 +89,9 @@ Test(tensor, reads_a_range_of_any_type)
     const float f32[] = {1.5f, -0.0f, 0x1p-149f, 3};
     const double f64[] = {0.1, -2, 1e-310, 3};
     const int64_t i64[] = {-1, 0, 1LL << 53, 7};
-    const struct qw_tensor tensors[] = {{QW_F32, qw_shape_of(2, (int64_t)2, (int64_t)2), (void *)(uintptr_t)f32},
-                                        {QW_F64, qw_shape_of(1, (int64_t)4), (void *)(uintptr_t)f64},
-                                        {QW_I64, qw_shape_of(1, (int64_t)4), (void *)(uintptr_t)i64}};
+    const struct qw_tensor tensors[] = {{QW_F32, qw_shape_of(2, (int64_t)2, (int64_t)2), (void *)(uintptr_t)f32, NULL},
+                                        {QW_F64, qw_shape_of(1, (int64_t)4), (void *)(uintptr_t)f64, NULL},
+                                        {QW_I64, qw_shape_of(1, (int64_t)4), (void *)(uintptr_t)i64, NULL}};
     const double wanted[3][4] = {{1.5, -0.0, 0x1p-149, 3}, {0.1, -2, 1e-310, 3}, {-1, 0, 0x1p53, 7}};
     for (int t = 0; t < 3; t++) {
         double part[2], *all = qw_tensor_doubles(&tensors[t]);

@@ -117,8 +117,8 @@ Test(arith, definition_keeps_what_float32_loses)
 Test(arith, halves_are_widened_by_both)
 {
     uint16_t brain[] = {0x3f80, 0xc000, 0x3fc0, 0x0000}, half[] = {0x3c00, 0xc000, 0x3e00, 0x0001};
-    const struct qw_tensor w[] = {{QW_BF16, qw_shape_of(2, (int64_t)2, (int64_t)2), brain},
-                                  {QW_F16, qw_shape_of(2, (int64_t)2, (int64_t)2), half}};
+    const struct qw_tensor w[] = {{QW_BF16, qw_shape_of(2, (int64_t)2, (int64_t)2), brain, NULL},
+                                  {QW_F16, qw_shape_of(2, (int64_t)2, (int64_t)2), half, NULL}};
     const double x[] = {1, 1}, wanted[2][2] = {{-1, 1.5}, {-1, 1.5 + 0x1p-24}};
     for (int t = 0; t < 2; t++) {
         double truth[2], fast[2];
