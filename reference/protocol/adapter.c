@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference/base/json_fields.h"
 #include "reference/base/sha256.h"
 #include "reference/base/text.h"
 #include "reference/model/safetensors.h"
@@ -28,11 +29,8 @@ bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, c
         return qw_fail(error, QW_ERROR_UNSUPPORTED, place, "", "an adapter of type \"%.60s\" is outside what this version covers",
                        peft_type);
     snprintf(adapter->peft_type, sizeof adapter->peft_type, "%s", peft_type);
-    adapter->virtual_tokens = qw_json_get_int(json, "num_virtual_tokens", -1);
-    if (adapter->virtual_tokens >= 1 && adapter->virtual_tokens <= 1 << 20)
-        return true;
-    return qw_fail(error, QW_ERROR_INPUT, place, "give adapter_config.json as PEFT saved it",
-                   "\"num_virtual_tokens\" must be a positive whole number");
+    struct qw_fields from = {json, place, "give adapter_config.json as PEFT saved it", error};
+    return qw_field_whole(&adapter->virtual_tokens, &from, "num_virtual_tokens", QW_REQUIRED, 1, 1 << 20);
 }
 
 bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error)
