@@ -14,6 +14,8 @@
 
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
+/* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
+enum qw_tied_head { QW_TIED_AS_STORED, QW_TIED_EMBEDDING, QW_TIED_HEAD }; /* both kept; the embedding for both; the head for both */
 
 struct qw_rules {
     /* protocol */
@@ -26,6 +28,7 @@ struct qw_rules {
     unsigned filled_caches;             /* kinds that may hold rows */
     /* model */
     bool rotary_in_attention;           /* cos/sin tables [S,D] made in each attention, not once per call */
+    enum qw_tied_head tied_head;
 };
 
 struct qw_version {

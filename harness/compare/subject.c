@@ -150,6 +150,33 @@ static void make_call(struct qc_subject *subject)
     }
 }
 
+/* ---- rules ---- */
+
+/* Where the library computes its rotary tables is its own affair: the record tells. */
+static bool rotary_in_attention(const struct qc_recording *recording, bool by_era)
+{
+    for (int s = 0; s < recording->steps; s++) {
+        if (qc_step_tap(&recording->step[s], "model.rotary_emb"))
+            return false;
+        if (qc_step_tap(&recording->step[s], "model.layers.0.self_attn.rotary_emb"))
+            return true;
+    }
+    return by_era;
+}
+
+static void make_rules(struct qc_subject *subject)
+{
+    const struct qw_json *environment = subject->recording->environment;
+    if (!qw_version_read(&subject->transformers, qw_json_get_text(environment, "transformers", "")))
+        subject->transformers = qw_newest_transformers();
+    if (!qw_version_read(&subject->peft, qw_json_get_text(environment, "peft", "")))
+        subject->peft = qw_newest_peft();
+    subject->newer = qw_version_compare(subject->transformers, qw_newest_transformers()) > 0 ||
+                     qw_version_compare(subject->peft, qw_newest_peft()) > 0;
+    subject->rules = qw_rules_healthy(subject->transformers, subject->peft);
+    subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
+}
+
 /* ---- weights ---- */
 
 /* The folder to read, or NULL when the weights are embedded or were not kept; free with free(). */
@@ -178,11 +205,12 @@ static bool make_model(struct qc_subject *subject, const struct qc_places *place
 {
     const struct qc_recording *recording = subject->recording;
     char *folder = folder_of(recording, &recording->model_weights, places->model);
-    const char *digest = places->model ? "" : recording->model_weights.digest;
     struct qw_config config = subject->model.config;
+    struct qw_folder_terms terms = {&config, places->model ? "" : recording->model_weights.digest, &subject->dtype,
+                                    subject->rules.tied_head};
     bool ok = true;
     if (folder) {
-        ok = qw_model_read_folder(&subject->model, folder, &config, digest, error);
+        ok = qw_model_read_folder(&subject->model, folder, &terms, error);
     } else if (recording->model_weights.embedded.count) {
         move_tensors(&subject->model.tensors, &recording->model_weights.embedded);
         ok = qw_model_bind(&subject->model, error);
@@ -201,7 +229,8 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
     const char *digest = places->adapter ? "" : recording->adapter_weights.digest;
     bool ok = qw_adapter_read_config(&subject->adapter, recording->peft_type, recording->adapter_config, "/adapter@config", error);
     if (ok && folder) {
-        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error);
+        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error) &&
+             (!places->adapter || qw_adapter_check(&subject->adapter, &subject->model.config, folder, error));
     } else if (ok && recording->adapter_weights.embedded.count) {
         move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded);
         ok = qw_adapter_bind(&subject->adapter, error);
@@ -210,44 +239,17 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
     return ok;
 }
 
-/* ---- rules ---- */
-
-/* Where the library computes its rotary tables is its own affair: the record tells. */
-static bool rotary_in_attention(const struct qc_recording *recording, bool by_era)
-{
-    for (int s = 0; s < recording->steps; s++) {
-        if (qc_step_tap(&recording->step[s], "model.rotary_emb"))
-            return false;
-        if (qc_step_tap(&recording->step[s], "model.layers.0.self_attn.rotary_emb"))
-            return true;
-    }
-    return by_era;
-}
-
-static void make_rules(struct qc_subject *subject)
-{
-    const struct qw_json *environment = subject->recording->environment;
-    if (!qw_version_read(&subject->transformers, qw_json_get_text(environment, "transformers", "")))
-        subject->transformers = qw_newest_transformers();
-    if (!qw_version_read(&subject->peft, qw_json_get_text(environment, "peft", "")))
-        subject->peft = qw_newest_peft();
-    subject->newer = qw_version_compare(subject->transformers, qw_newest_transformers()) > 0 ||
-                     qw_version_compare(subject->peft, qw_newest_peft()) > 0;
-    subject->rules = qw_rules_healthy(subject->transformers, subject->peft);
-    subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
-}
-
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error)
 {
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
-              make_model(subject, places, error) && make_adapter(subject, places, error);
+              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error);
     if (ok) {
-        make_call(subject);
         make_rules(subject);
+        make_call(subject);
+        ok = make_model(subject, places, error) && make_adapter(subject, places, error);
     }
     qw_error_in_file(error, recording->path);
     return ok;

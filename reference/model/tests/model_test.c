@@ -149,7 +149,8 @@ static struct qw_error refuse_folder(const char *folder, const struct qw_config 
 {
     struct qw_model model = {0};
     struct qw_error error = {0};
-    cr_expect_not(qw_model_read_folder(&model, folder, config, digest, &error));
+    struct qw_folder_terms terms = {.config = config, .digest = digest};
+    cr_expect_not(qw_model_read_folder(&model, folder, &terms, &error));
     qw_model_clear(&model);
     return error;
 }
@@ -160,7 +161,7 @@ Test(model, digest_must_be_that_of_the_weights)
     struct qw_error error = {0};
     struct qw_model model = {0};
     cr_assert(qw_sha256_file(digest, TINY "/model.safetensors", &error));
-    cr_assert(qw_model_read_folder(&model, TINY, NULL, digest, &error), "%s", error.message);
+    cr_assert(qw_model_read_folder(&model, TINY, &(struct qw_folder_terms){.digest = digest}, &error), "%s", error.message);
     qw_model_clear(&model);
     digest[63] = digest[63] == '0' ? '1' : '0';
     error = refuse_folder(TINY, NULL, digest);
@@ -185,7 +186,8 @@ Test(model, extents_must_be_those_of_the_recording)
     }
     struct qw_model again = {0};
     struct qw_error error = {0};
-    cr_assert(qw_model_read_folder(&again, TINY, &model.config, "", &error), "%s", error.message);
+    cr_assert(qw_model_read_folder(&again, TINY, &(struct qw_folder_terms){.config = &model.config, .digest = ""}, &error), "%s",
+              error.message);
     qw_model_clear(&again);
     qw_model_clear(&model);
 }

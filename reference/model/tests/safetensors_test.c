@@ -232,31 +232,3 @@ Test(safetensors, damaged_bytes_never_reach_beyond_the_file)
         }
     free(file.data);
 }
-
-Test(safetensors, file_that_is_read_is_named_in_its_errors)
-{
-    char path[] = "/tmp/qconform-tensors-XXXXXX";
-    struct qw_tensors set = {0};
-    struct qw_error error = {0}, written = {0};
-    int fd = mkstemp(path);
-    cr_assert_geq(fd, 0);
-    close(fd);
-    cr_assert(qw_file_write(path, "short", 5, &written));
-    cr_expect_not(qw_safetensors_read(&set, path, &error));
-    cr_expect(error.kind == QW_ERROR_INPUT && !strcmp(error.file, path));
-    remove(path);
-    error = (struct qw_error){0};
-    cr_expect_not(qw_safetensors_read(&set, path, &error));
-    cr_expect(error.kind == QW_ERROR_INPUT && !strcmp(error.file, path));
-}
-
-Test(safetensors, shipped_checkpoint)
-{
-    struct qw_tensors set = {0};
-    struct qw_error error = {0};
-    cr_assert(qw_safetensors_read(&set, "fixtures/models/qwen2-tiny/model.safetensors", &error), "%s", error.message);
-    const struct qw_tensor *k = qw_tensors_find(&set, "model.layers.2.self_attn.k_proj.weight");
-    cr_assert(k && k->dtype == QW_F32 && k->shape.rank == 2 && k->shape.dim[0] == 16 && k->shape.dim[1] == 48);
-    cr_assert_eq(set.count, 3 * 12 + 2, "tied: no lm_head.weight");
-    qw_tensors_clear(&set);
-}
