@@ -35,32 +35,34 @@ static bool take(struct scan *scan, char wanted)
 
 static void skip_space(struct scan *scan)
 {
-    while (scan->at < scan->end && *scan->at && strchr(" \t\n\r", *scan->at))
+    while (is_next(scan, ' ') || is_next(scan, '\n') || is_next(scan, '\t') || is_next(scan, '\r'))
         scan->at++;
 }
 
 /* ---- strings ---- */
 
-/* The well-formed sequences of the Unicode standard, table 3-7: no overlong forms, no surrogates, nothing beyond 10FFFF. */
+/* The well-formed sequences beyond ASCII (Unicode standard, table 3-7): no overlong forms, no surrogates, nothing beyond
+ * 10FFFF. */
 static const struct {
     unsigned char first, last, second_from, second_to;
     int length;
 } sequences[] = {
-    {0x20, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
-    {0xf4, 0xf4, 0x80, 0x8f, 4},
+    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
+    {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 };
 
 /* Length of the well-formed sequence at `at`, or 0. */
 static int sequence_length(const char *at, const char *end)
 {
     const unsigned char *byte = (const unsigned char *)at;
+    if (byte[0] >= 0x20 && byte[0] < 0x80)
+        return 1;
     for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
         if (byte[0] < sequences[i].first || byte[0] > sequences[i].last)
             continue;
         if (end - at < sequences[i].length)
             return 0;
-        bool fits = sequences[i].length == 1 || (byte[1] >= sequences[i].second_from && byte[1] <= sequences[i].second_to);
+        bool fits = byte[1] >= sequences[i].second_from && byte[1] <= sequences[i].second_to;
         for (int k = 2; k < sequences[i].length; k++)
             fits = fits && (byte[k] & 0xc0) == 0x80;
         return fits ? sequences[i].length : 0;
@@ -134,10 +136,14 @@ static bool skip_digits(struct scan *scan)
     return scan->at > from;
 }
 
-static bool is_finite(const char *from, const char *to)
+/* Without an exponent sixty characters hold nothing that is too large. */
+static bool is_finite(const char *from, size_t length)
 {
-    char copy[LONGEST_NUMBER + 1] = "";
-    memcpy(copy, from, (size_t)(to - from));
+    char copy[LONGEST_NUMBER + 1];
+    if (!memchr(from, 'e', length) && !memchr(from, 'E', length))
+        return true;
+    memcpy(copy, from, length);
+    copy[length] = 0;
     return isfinite(strtod(copy, NULL));
 }
 
@@ -158,7 +164,7 @@ static bool scan_number(struct scan *scan)
         if (!skip_digits(scan))
             return stop(scan, "a digit must stand in the exponent");
     }
-    bool fits = scan->at - from <= LONGEST_NUMBER && is_finite(from, scan->at);
+    bool fits = scan->at - from <= LONGEST_NUMBER && is_finite(from, (size_t)(scan->at - from));
     if (!fits)
         scan->at = from;
     return fits || stop(scan, "the number is too large or has too many digits");
