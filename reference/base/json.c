@@ -72,7 +72,7 @@ struct qw_json *qw_json_parse_within(const char *bytes, size_t size, const struc
 
 struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place, struct qw_error *error)
 {
-    static const struct qw_json_limits limits = {64, 1 << 24};
+    static const struct qw_json_limits limits = {64, 1 << 24, false};
     return qw_json_parse_within(bytes, size, &limits, place, error);
 }
 

@@ -19,6 +19,7 @@ struct qw_json; /* one node; a document is its root node */
 struct qw_json_limits {
     int depth;     /* containers inside one another */
     int64_t nodes; /* values in all: texts, numbers, words, containers */
+    bool counts;   /* numbers are digits alone, without sign, fraction and exponent */
 };
 
 /* Reads `size` bytes of UTF-8, strictly by RFC 8259.  Refuses (QW_ERROR_INPUT at `place`, with line and column) whatever

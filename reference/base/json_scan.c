@@ -77,10 +77,11 @@ static int code_unit(const char *at, const char *end)
     if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
         return -1;
     for (int i = 2; i < 6; i++) {
-        const char *digits = "0123456789abcdef", *found = at[i] ? strchr(digits, at[i] | 0x20) : NULL;
+        static const char digits[] = "00112233445566778899aAbBcCdDeEfF";
+        const char *found = memchr(digits, at[i], sizeof digits - 1);
         if (!found)
             return -1;
-        value = 16 * value + (int)(found - digits);
+        value = 16 * value + (int)(found - digits) / 2;
     }
     return value;
 }
@@ -136,11 +137,13 @@ static bool skip_digits(struct scan *scan)
     return scan->at > from;
 }
 
+static bool has_exponent(const char *from, size_t length) { return memchr(from, 'e', length) || memchr(from, 'E', length); }
+
 /* Without an exponent sixty characters hold nothing that is too large. */
 static bool is_finite(const char *from, size_t length)
 {
     char copy[LONGEST_NUMBER + 1];
-    if (!memchr(from, 'e', length) && !memchr(from, 'E', length))
+    if (!has_exponent(from, length))
         return true;
     memcpy(copy, from, length);
     copy[length] = 0;
@@ -164,10 +167,15 @@ static bool scan_number(struct scan *scan)
         if (!skip_digits(scan))
             return stop(scan, "a digit must stand in the exponent");
     }
-    bool fits = scan->at - from <= LONGEST_NUMBER && is_finite(from, (size_t)(scan->at - from));
-    if (!fits)
+    size_t length = (size_t)(scan->at - from);
+    bool count = *from != '-' && !memchr(from, '.', length) && !has_exponent(from, length);
+    if (scan->limits->counts && !count)
+        stop(scan, "only whole numbers, written as digits, stand here");
+    else if (length > LONGEST_NUMBER || !is_finite(from, length))
+        stop(scan, "the number is too large or has too many digits");
+    if (scan->why)
         scan->at = from;
-    return fits || stop(scan, "the number is too large or has too many digits");
+    return !scan->why;
 }
 
 static bool scan_word(struct scan *scan)

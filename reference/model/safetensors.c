@@ -15,7 +15,7 @@
 #define HINT "save the folder again with save_pretrained(…, safe_serialization=True), or download it again"
 
 /* An object, its entries, their lists.  A tensor takes nine values or less: room for two hundred thousand of them. */
-static const struct qw_json_limits limits = {8, 1 << 21};
+static const struct qw_json_limits limits = {8, 1 << 21, true};
 
 /* The types of the format with their widths: those that the reference reads, and the others. */
 static const struct {

@@ -294,6 +294,7 @@ static const struct {
     {"\"\\u12\"", "no such escape"},
     {"\"\\u12g4\"", "no such escape"},
     {"\"\\u 123\"", "no such escape"},
+    {"\"\\u00\x19" "1\"", "no such escape"},
     {"\"\\x41\"", "no such escape"},
     {"\"\\U0041\"", "no such escape"},
     {"\"\\u0000\"", "cut the text short"},
@@ -375,7 +376,7 @@ Test(json, refusals_say_line_and_column)
 static bool within(const char *text, int depth, int64_t nodes)
 {
     struct qw_error error = {0};
-    struct qw_json_limits limits = {depth, nodes};
+    struct qw_json_limits limits = {depth, nodes, false};
     struct qw_json *json = qw_json_parse_within(text, strlen(text), &limits, "", &error);
     bool ok = json != NULL;
     qw_json_free(json);
@@ -390,6 +391,21 @@ Test(json, limits_hold_to_the_last_container_and_value)
     cr_expect(within("[1,2,{\"a\":3}]", 9, 5));
     cr_expect_not(within("[1,2,{\"a\":3}]", 9, 4));
     cr_expect_not(within("0", 9, 0));
+}
+
+Test(json, counts_are_digits_alone)
+{
+    static const struct {
+        const char *text;
+        bool is_count;
+    } rows[] = {{"[0,12]", true}, {"-0", false}, {"-1", false}, {"1.0", false}, {"1e2", false}, {"1E2", false}, {"{\"-1.5\":\"1e5\"}", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct qw_error error = {0};
+        struct qw_json_limits limits = {9, 9, true};
+        struct qw_json *json = qw_json_parse_within(rows[i].text, strlen(rows[i].text), &limits, "", &error);
+        cr_expect_eq(json != NULL, rows[i].is_count, "%s: %s", rows[i].text, error.message);
+        qw_json_free(json);
+    }
 }
 
 Test(json, sixty_four_levels_are_read_and_no_more)

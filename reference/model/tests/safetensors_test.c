@@ -174,6 +174,9 @@ static const struct {
     {"an extent with a leading zero", "{\"x\":{\"dtype\":\"F16\",\"shape\":[01],\"data_offsets\":[0,2]}}", 2},
     {"an extent that no double holds", "{\"x\":{\"dtype\":\"F16\",\"shape\":[9007199254740993],\"data_offsets\":[0,2]}}", 2},
     {"an extent beyond any number", "{\"x\":{\"dtype\":\"F16\",\"shape\":[1e999],\"data_offsets\":[0,2]}}", 2},
+    {"an offset of minus zero", "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[-0,2]}}", 2},
+    {"an extent with a point", "{\"x\":{\"dtype\":\"F16\",\"shape\":[1.0],\"data_offsets\":[0,2]}}", 2},
+    {"an extent with an exponent", "{\"x\":{\"dtype\":\"F16\",\"shape\":[1e0],\"data_offsets\":[0,2]}}", 2},
     {"ten levels", "{\"x\":[[[[[[[[[[]]]]]]]]]]}", 0},
 };
 
