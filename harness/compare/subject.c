@@ -150,33 +150,6 @@ static void make_call(struct qc_subject *subject)
     }
 }
 
-/* ---- rules ---- */
-
-/* Where the library computes its rotary tables is its own affair: the record tells. */
-static bool rotary_in_attention(const struct qc_recording *recording, bool by_era)
-{
-    for (int s = 0; s < recording->steps; s++) {
-        if (qc_step_tap(&recording->step[s], "model.rotary_emb"))
-            return false;
-        if (qc_step_tap(&recording->step[s], "model.layers.0.self_attn.rotary_emb"))
-            return true;
-    }
-    return by_era;
-}
-
-static void make_rules(struct qc_subject *subject)
-{
-    const struct qw_json *environment = subject->recording->environment;
-    if (!qw_version_read(&subject->transformers, qw_json_get_text(environment, "transformers", "")))
-        subject->transformers = qw_newest_transformers();
-    if (!qw_version_read(&subject->peft, qw_json_get_text(environment, "peft", "")))
-        subject->peft = qw_newest_peft();
-    subject->newer = qw_version_compare(subject->transformers, qw_newest_transformers()) > 0 ||
-                     qw_version_compare(subject->peft, qw_newest_peft()) > 0;
-    subject->rules = qw_rules_healthy(subject->transformers, subject->peft);
-    subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
-}
-
 /* ---- weights ---- */
 
 /* The folder to read, or NULL when the weights are embedded or were not kept; free with free(). */
@@ -237,6 +210,37 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
     }
     free(folder);
     return ok;
+}
+
+/* ---- rules ---- */
+
+/* Where the library computes its rotary tables is its own affair: the record tells. */
+static bool rotary_in_attention(const struct qc_recording *recording, bool by_era)
+{
+    for (int s = 0; s < recording->steps; s++) {
+        if (qc_step_tap(&recording->step[s], "model.rotary_emb"))
+            return false;
+        if (qc_step_tap(&recording->step[s], "model.layers.0.self_attn.rotary_emb"))
+            return true;
+    }
+    return by_era;
+}
+
+static void make_rules(struct qc_subject *subject)
+{
+    const struct qw_json *environment = subject->recording->environment;
+    const struct qw_setting newest = qw_setting_newest();
+    struct qw_setting *setting = &subject->setting;
+    if (!qw_version_read(&setting->transformers, qw_json_get_text(environment, "transformers", "")))
+        setting->transformers = newest.transformers;
+    if (!qw_version_read(&setting->peft, qw_json_get_text(environment, "peft", "")))
+        setting->peft = newest.peft;
+    setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
+    setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
+    subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
+                     qw_version_compare(setting->peft, newest.peft) > 0;
+    subject->rules = qw_rules_healthy(*setting);
+    subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
 }
 
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,

@@ -55,18 +55,25 @@ bool qw_input_open(struct qw_input *input, const char *path, struct qw_error *er
 
 /* Where links may lead: the folder, or the cached repository that it is a snapshot of.  `*inside` is the way from there
  * to the folder, "" or with its slash.  Both to be freed. */
-static char *anchor_of(char **inside, const char *folder)
+static char *root_of(char **inside, const char *folder)
 {
     char *real = realpath(folder, NULL);
     char *parent = qw_path_folder(real ? real : ""), *last = qw_strdup(qw_path_base(real ? real : ""));
     size_t length = strlen(parent);
     bool snapshot = length > 11 && !strcmp(parent + length - 11, "/snapshots/");
     *inside = snapshot ? qw_format("snapshots/%s/", last) : qw_strdup("");
-    char *anchor = snapshot ? qw_format("%.*s", (int)(length - 10), parent) : qw_strdup(folder);
+    char *root = snapshot ? qw_format("%.*s", (int)(length - 10), parent) : qw_strdup(folder);
     free(real);
     free(parent);
     free(last);
-    return anchor;
+    return root;
+}
+
+char *qw_input_root(const char *folder)
+{
+    char *inside, *root = root_of(&inside, folder);
+    free(inside);
+    return root;
 }
 
 static int open_confined(int folder, const char *way, const char *name)
@@ -90,13 +97,13 @@ bool qw_input_open_beneath(struct qw_input *input, const char *folder, const cha
     if (!name[0] || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
         return qw_fail(error, QW_ERROR_INPUT, name, "a shard lies in the folder of its index",
                        "\"%.80s\" is no plain file name", name);
-    char *way, *anchor = anchor_of(&way, folder);
-    int root = open(anchor, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int fd = root < 0 ? -1 : open_confined(root, way, name);
+    char *way, *root = root_of(&way, folder);
+    int anchor = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = anchor < 0 ? -1 : open_confined(anchor, way, name);
     int reason = errno;
-    if (root >= 0)
-        close(root);
-    free(anchor);
+    if (anchor >= 0)
+        close(anchor);
+    free(root);
     free(way);
     errno = reason;
     return adopt(input, fd, qw_format("%s/%s", folder, name), error);

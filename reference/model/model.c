@@ -22,7 +22,7 @@ static bool bind_one(const struct qw_tensor **out, const struct qw_model *model,
     struct qw_shape wanted = qw_shape_from_letters(spec, &letters);
     *out = qw_tensors_find(&model->tensors, name);
     if (!*out)
-        return qw_fail(error, QW_ERROR_INPUT, name, "keep all of the checkpoint's tensors, or none of them",
+        return qw_fail(error, QW_ERROR_INPUT, name, "give the whole checkpoint: a recording keeps all of its tensors, or none",
                        "the configuration requires this tensor%s and it is not there",
                        strcmp(name, "lm_head.weight") ? "" : " (tie_word_embeddings is not true)");
     if (qw_shape_equal(&(*out)->shape, &wanted) && (*out)->dtype != QW_I64)
