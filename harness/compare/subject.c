@@ -178,11 +178,12 @@ static bool make_model(struct qc_subject *subject, const struct qc_places *place
 {
     const struct qc_recording *recording = subject->recording;
     char *folder = folder_of(recording, &recording->model_weights, places->model);
-    const char *digest = places->model ? "" : recording->model_weights.digest;
     struct qw_config config = subject->model.config;
+    struct qw_folder_terms terms = {&config, places->model ? "" : recording->model_weights.digest, &subject->dtype,
+                                    subject->rules.tied_head};
     bool ok = true;
     if (folder) {
-        ok = qw_model_read_folder(&subject->model, folder, &config, digest, error);
+        ok = qw_model_read_folder(&subject->model, folder, &terms, error);
     } else if (recording->model_weights.embedded.count) {
         move_tensors(&subject->model.tensors, &recording->model_weights.embedded);
         ok = qw_model_bind(&subject->model, error);
@@ -201,7 +202,8 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
     const char *digest = places->adapter ? "" : recording->adapter_weights.digest;
     bool ok = qw_adapter_read_config(&subject->adapter, recording->peft_type, recording->adapter_config, "/adapter@config", error);
     if (ok && folder) {
-        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error);
+        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error) &&
+             (!places->adapter || qw_adapter_check(&subject->adapter, &subject->model.config, folder, error));
     } else if (ok && recording->adapter_weights.embedded.count) {
         move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded);
         ok = qw_adapter_bind(&subject->adapter, error);
@@ -247,11 +249,11 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
-              make_model(subject, places, error) && make_adapter(subject, places, error);
+              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error);
     if (ok) {
-        make_call(subject);
         make_rules(subject);
+        make_call(subject);
+        ok = make_model(subject, places, error) && make_adapter(subject, places, error);
     }
     qw_error_in_file(error, recording->path);
     return ok;
