@@ -194,7 +194,8 @@ static bool add_conditions(scmp_filter_ctx filter)
     return all;
 }
 
-/* openat2 hides its flags from the filter: it is there only when Landlock judges it, else as on a kernel without it. */
+/* Two calls that are answered as on a kernel without them: locks, which libhdf5 then does without; and openat2, which
+ * hides its flags from the filter, unless Landlock judges it. */
 static bool filter_calls(bool landlock)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -203,6 +204,7 @@ static bool filter_calls(bool landlock)
     bool ok = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
               add_calls(filter, SCMP_ACT_ALLOW, reader_calls, COUNT(reader_calls)) &&
               add_calls(filter, SCMP_ACT_KILL_PROCESS, hostile_calls, COUNT(hostile_calls)) && add_conditions(filter) &&
+              seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(flock), 0) == 0 &&
               seccomp_rule_add(filter, landlock ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0) == 0 &&
               seccomp_load(filter) == 0;
     seccomp_release(filter);

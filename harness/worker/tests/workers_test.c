@@ -187,6 +187,15 @@ Test(workers, without_descriptors_every_case_says_why)
     }
 }
 
+Test(workers, without_processes_every_case_says_why)
+{
+    struct rlimit none = {0, 0};
+    if (geteuid() == 0) /* whom the limit does not bind */
+        cr_assert_eq(setuid(65534), 0);
+    cr_assert_eq(setrlimit(RLIMIT_NPROC, &none), 0);
+    gives("nothing", "CRASH", "no worker process could be started: Resource temporarily unavailable");
+}
+
 static void on_alarm(int number) { (void)number; }
 
 Test(workers, interrupted_calls_change_nothing)
