@@ -60,17 +60,17 @@ static bool limit(int resource, rlim_t most)
 
 /* RLIMIT_NPROC counts all processes of the user, so that 0 forbids every fork of this one; it does not bind root, whom
  * the filter of system calls stops. */
-static bool set_limits(int64_t bytes, int64_t seconds)
+static bool set_limits(const struct qc_grants *grants, int64_t seconds)
 {
     const struct {
         int resource;
         rlim_t most;
     } limits[] = {{RLIMIT_CORE, 0},
                   {RLIMIT_FSIZE, 0},
-                  {RLIMIT_NOFILE, 64},
+                  {RLIMIT_NOFILE, 64 + (rlim_t)grants->count}, /* every shard of a checkpoint may be open */
                   {RLIMIT_NPROC, 0},
                   {RLIMIT_CPU, seconds > 0 ? (rlim_t)seconds + 1 : RLIM_INFINITY},
-                  {RLIMIT_AS, memory_for(bytes)}};
+                  {RLIMIT_AS, memory_for(grants->bytes)}};
     bool all = true;
     for (size_t i = 0; i < COUNT(limits); i++)
         all = limit(limits[i].resource, limits[i].most) && all;
@@ -218,7 +218,7 @@ void qc_sandbox_enter(struct qc_sandbox *sandbox, const struct qc_grants *grants
     closefrom(STDERR_FILENO + 1);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     bool no_new_privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-    *sandbox = (struct qc_sandbox){.limits = set_limits(grants->bytes, seconds)};
+    *sandbox = (struct qc_sandbox){.limits = set_limits(grants, seconds)};
     if (!no_new_privileges)
         return;
     sandbox->landlock = restrict_files(grants);
