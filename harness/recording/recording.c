@@ -28,6 +28,8 @@ const struct qc_tap *qc_step_tap(const struct qc_step *step, const char *path)
     return NULL;
 }
 
+const struct qw_shape *qc_tap_shape(const struct qc_tap *tap) { return tap->row ? &tap->whole : &tap->tensor->shape; }
+
 static bool good(const struct qc_hdf5 *file) { return file->error->kind == QW_ERROR_NONE; }
 
 static bool refuse(const struct qc_hdf5 *file, const char *place, const char *why)
@@ -255,8 +257,6 @@ static void read_taps(struct qc_step *step, struct qc_hdf5 *file, const char *gr
         char *path = qw_format("%s/%s", group, names.item[i]);
         struct qc_dataset dataset = qc_hdf5_dataset(file, path);
         step->tap[step->taps++] = (struct qc_tap){.path = qw_strdup(names.item[i]), .tensor = dataset.tensor, .order = dataset.order};
-        if (dataset.tensor)
-            step->tap[step->taps - 1].whole = dataset.tensor->shape;
         free(path);
     }
     qc_names_clear(&names);
