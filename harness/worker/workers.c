@@ -24,6 +24,7 @@
 
 #define MOST_ANSWER ((size_t)256 << 20)
 #define MOST_WORDS ((size_t)64 << 10) /* of what a worker writes to stderr, its end is kept */
+#define PIPE_BLOCKS 32                /* of 64 KiB: more than a pipe holds, should something else keep it filled */
 #define TICK 200                      /* milliseconds between looks at the clock */
 #define SHORT_TICK 5                  /* where the kernel does not tell that a process has ended */
 
@@ -166,29 +167,26 @@ static void keep_end(struct qw_text *text, size_t most)
     text->length = most;
 }
 
-/* Takes what is there, and closes the pipe when nothing more will come. */
-static void take(struct worker *worker, int which, size_t most)
+/* Takes one block of what is there, and closes the pipe when nothing more will come.  Whether there may be more. */
+static bool take(struct worker *worker, int which, size_t most)
 {
     char block[1 << 16];
-    while (worker->pipe[which] >= 0 && !worker->odd) {
-        ssize_t got = read(worker->pipe[which], block, sizeof block);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
-            return;
-        if (got <= 0) {
-            close_one(&worker->pipe[which]);
-            return;
-        }
-        struct qw_text *text = &worker->received[which];
-        qw_text_add_bytes(text, block, (size_t)got);
-        if (which == WORDS)
-            keep_end(text, MOST_WORDS);
-        else
-            worker->odd = !qc_frame_possible(text->bytes, text->length, most);
-        if ((size_t)got < sizeof block)
-            return;
+    struct qw_text *text = &worker->received[which];
+    if (worker->pipe[which] < 0 || worker->odd)
+        return false;
+    ssize_t got = read(worker->pipe[which], block, sizeof block);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return errno == EINTR;
+    if (got <= 0) {
+        close_one(&worker->pipe[which]);
+        return false;
     }
+    qw_text_add_bytes(text, block, (size_t)got);
+    if (which == WORDS)
+        keep_end(text, MOST_WORDS);
+    else
+        worker->odd = !qc_frame_possible(text->bytes, text->length, most);
+    return true;
 }
 
 static void stop_if_due(struct worker *worker)
@@ -232,7 +230,8 @@ static bool has_ended(int *status, struct worker *worker, size_t most)
     if (ended == 0 || (ended < 0 && errno == EINTR))
         return false;
     for (int p = 0; p < PIPES; p++) {
-        take(worker, p, most);
+        for (int blocks = 0; blocks < PIPE_BLOCKS && take(worker, p, most); blocks++)
+            continue;
         close_one(&worker->pipe[p]);
     }
     close_one(&worker->end);

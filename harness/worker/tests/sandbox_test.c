@@ -198,6 +198,18 @@ Test(sandbox, since_version_6_landlock_alone_keeps_signals_in)
     qw_json_free(sandbox);
 }
 
+Test(sandbox, a_kernel_that_does_not_tell_that_a_process_ended_is_asked)
+{
+    char path[256];
+    make_input(path);
+    take_away((const int[]){SCMP_SYS(pidfd_open)}, 1);
+    struct qw_json *good = stub_do("nothing", path), *bad = stub_do("close and end", path);
+    cr_expect_str_eq(qw_json_get_text(good, "status", ""), "PASS");
+    cr_expect_str_eq(qw_json_get_text(bad, "status", ""), "CRASH");
+    qw_json_free(good);
+    qw_json_free(bad);
+}
+
 /* ---- libhdf5 without our checks ---- */
 
 #define EXTENT 16
