@@ -43,9 +43,12 @@ build/.packages: fixtures/packages.sh
 	sh fixtures/packages.sh build
 	@touch $@
 
+NEEDED := hdf5-serial openblas libcjson nettle zlib libseccomp
+
 build/libraries.mk: build/.packages
-	@echo "LIBRARY_FLAGS := $$(pkg-config --cflags hdf5-serial openblas libcjson nettle zlib)" >$@
-	@echo "LIBRARIES := $$(pkg-config --libs hdf5-serial openblas libcjson nettle zlib)" >>$@
+	@pkg-config --print-errors --exists $(NEEDED)
+	@echo "LIBRARY_FLAGS := $$(pkg-config --cflags $(NEEDED))" >$@
+	@echo "LIBRARIES := $$(pkg-config --libs $(NEEDED))" >>$@
 
 packages: build/.packages  ## install what is missing (Debian)
 

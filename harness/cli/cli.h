@@ -58,6 +58,10 @@ int cli_complain_error(const struct qw_error *error);
 int cli_print(const char *text);
 int cli_print_json(const struct qw_json *document);
 
+/* Runs the tasks (harness/worker/worker.h) and, unless it is to be quiet, says on stderr what does not confine the workers. */
+void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,
+                     const struct cli_options *options);
+
 /* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
  * QC_EXIT_OUTPUT when something could not be written. */
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code);

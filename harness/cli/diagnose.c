@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "harness/cli/cli.h"
-#include "harness/worker/worker.h"
 #include "reference/base/memory.h"
 
 #define SECONDS_PER_CASE 600.0
@@ -32,12 +31,13 @@ int cli_diagnose(const struct cli_options *options)
     struct qw_json **cases = QW_NEW_ARRAY(struct qw_json *, options->count);
     for (int i = 0; i < options->count; i++) {
         tasks[i] = qc_task_of("judge", options->operand[i]);
-        tasks[i].places = (struct qc_places){options->model, options->adapter};
+        tasks[i].places = (struct qc_places){.model = options->model, .adapter = options->adapter};
     }
     struct progress progress = {options, 0};
-    char core[32];
-    qc_workers_run(cases, tasks, options->count, options->jobs, SECONDS_PER_CASE, core, show_progress, &progress);
-    struct qw_json *document = qc_document_make(cases, options->count, options->argc, options->argv, core, options->jobs);
+    struct qc_workers workers = {.jobs = options->jobs, .seconds = SECONDS_PER_CASE, .done = show_progress, .user = &progress};
+    cli_workers_run(cases, tasks, options->count, &workers, options);
+    struct qw_json *document = qc_document_make(cases, options->count, options->argc, options->argv, &workers);
+    qw_json_free(workers.sandbox);
     int code = cli_show(document, options, qc_document_exit(document));
     qw_json_free(document);
     free(cases);

@@ -152,14 +152,39 @@ static void make_call(struct qc_subject *subject)
 
 /* ---- weights ---- */
 
+/* The folder that the recording names, if its weights have to be read from there. */
+static const char *named_folder(const struct qc_weights *weights, const char *override)
+{
+    return override || weights->embedded.count || !weights->folder[0] ? NULL : weights->folder;
+}
+
+static const char *unless_granted(const char *folder, const char *granted)
+{
+    return folder && granted && !strcmp(folder, granted) ? NULL : folder;
+}
+
+/* A process that may not open what the recording names says what it needs; nothing is tried. */
+static bool check_folders(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    if (!places->ask)
+        return true;
+    subject->needs.model = unless_granted(named_folder(&recording->model_weights, places->model), places->named_model);
+    if (recording->has_adapter)
+        subject->needs.adapter = unless_granted(named_folder(&recording->adapter_weights, places->adapter), places->named_adapter);
+    return (!subject->needs.model && !subject->needs.adapter) ||
+           qw_fail(error, QW_ERROR_INPUT, "", "name them: --model DIR --adapter DIR", "names folders that may not be opened yet");
+}
+
 /* The folder to read, or NULL when the weights are embedded or were not kept; free with free(). */
 static char *folder_of(const struct qc_recording *recording, const struct qc_weights *weights, const char *override)
 {
     if (override)
         return qw_strdup(override);
-    if (weights->embedded.count || !weights->folder[0])
+    const char *name = named_folder(weights, override);
+    if (!name)
         return NULL;
-    char *base = qw_path_folder(recording->path), *folder = qw_path_join(base, weights->folder);
+    char *base = qw_path_folder(recording->path), *folder = qw_path_join(base, name);
     free(base);
     return folder;
 }
@@ -249,7 +274,8 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error);
+              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
+              check_folders(subject, places, error);
     if (ok) {
         make_rules(subject);
         make_call(subject);

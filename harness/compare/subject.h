@@ -17,6 +17,11 @@ struct qc_selection {
 struct qc_selection qc_selection_all(void);
 bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site);
 
+/* Folders, as the recording names them, without which nothing can be judged; NULL: not needed.  Borrowed from it. */
+struct qc_needs {
+    const char *model, *adapter;
+};
+
 struct qc_subject {
     const struct qc_recording *recording; /* borrowed */
     enum qw_dtype dtype;                  /* the record's arithmetic */
@@ -26,12 +31,15 @@ struct qc_subject {
     struct qw_setting setting;
     bool newer;                           /* the versions are newer than those that the rules were measured with */
     struct qw_rules rules;                /* healthy */
+    struct qc_needs needs;                /* of a subject that could not be made: what has to be opened first */
     struct qc_selection selection;        /* everything, unless the caller narrows it */
 };
 
-/* Where to look for weights, instead of what the recording says; NULL: as it says. */
+/* Where to look for weights. */
 struct qc_places {
-    const char *model, *adapter;
+    const char *model, *adapter;             /* instead of what the recording says; NULL: as it says */
+    const char *named_model, *named_adapter; /* folders, as the recording names them, that may be opened */
+    bool ask;                                /* other folders that it names are asked for (qc_subject.needs), not opened */
 };
 
 /* QW_ERROR_INPUT for weights that are named and cannot be had, are partly embedded or contradict the configuration;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "harness/recording/hdf5.h"
@@ -312,36 +311,10 @@ static int64_t size_of_file(const char *path)
     return stat(path, &info) == 0 ? (int64_t)info.st_size : 0;
 }
 
-/* A damaged length inside the file can make libhdf5 ask for any amount of memory: while it reads, the process may have
- * a multiple of the file's size.  Gives the limit that was in force. */
-static struct rlimit limit_memory(int64_t bytes)
-{
-    struct rlimit before = {RLIM_INFINITY, RLIM_INFINITY};
-#ifndef __SANITIZE_ADDRESS__
-    getrlimit(RLIMIT_AS, &before);
-    rlim_t wanted = ((rlim_t)2 << 30) + 32 * (rlim_t)bytes;
-    struct rlimit reading = {wanted < before.rlim_cur ? wanted : before.rlim_cur, before.rlim_max};
-    setrlimit(RLIMIT_AS, &reading);
-#else
-    (void)bytes;
-#endif
-    return before;
-}
-
-static void lift_limit(const struct rlimit *before)
-{
-#ifndef __SANITIZE_ADDRESS__
-    setrlimit(RLIMIT_AS, before);
-#else
-    (void)before;
-#endif
-}
-
 bool qc_recording_read(struct qc_recording *recording, const char *path, int64_t budget, struct qw_error *error)
 {
     *recording = (struct qc_recording){.path = qw_strdup(path), .bytes = size_of_file(path)};
     struct qc_hdf5 file;
-    struct rlimit before = limit_memory(recording->bytes);
     bool ok = qw_sha256_file(recording->sha256, path, error) && qc_hdf5_open(&file, path, budget, error);
     if (ok) {
         ok = read_root(recording, &file) && (read_environment(recording, &file), good(&file)) &&
@@ -349,7 +322,6 @@ bool qc_recording_read(struct qc_recording *recording, const char *path, int64_t
              read_steps(recording, &file);
         qc_hdf5_close(&file);
     }
-    lift_limit(&before);
     qw_error_in_file(error, path);
     if (!ok)
         qc_recording_clear(recording);

@@ -116,7 +116,9 @@ struct qw_json *qc_case_judge(const struct qc_task *task)
                 qc_subject_make(&subject, &recording, &task->places, &error);
     subject.selection = task->selection;
     struct qw_json *json = made ? judge_subject(&subject)
-                                : case_without_judgement(task->path, &recording, error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
+                           : subject.needs.model || subject.needs.adapter
+                               ? qc_task_needs(&subject.needs)
+                               : case_without_judgement(task->path, &recording, error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
     put_seconds(json, &start);
     qc_subject_clear(&subject);
     qc_recording_clear(&recording);

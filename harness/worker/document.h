@@ -2,6 +2,7 @@
 #ifndef QC_WORKER_DOCUMENT_H
 #define QC_WORKER_DOCUMENT_H
 
+#include "harness/worker/worker.h"
 #include "reference/base/json.h"
 
 #define QC_VERSION "0.1.0"
@@ -18,8 +19,8 @@ enum qc_exit {
     QC_EXIT_OUTPUT = 74,
 };
 
-/* Takes ownership of the `count` cases.  `command` is the command line as given. */
-struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const char *blas_core, int threads);
+/* Takes ownership of the `count` cases.  `argv` is the command line as given, `workers` what made the cases. */
+struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const struct qc_workers *workers);
 
 /* Exit code of a document, from its "exit" field. */
 enum qc_exit qc_document_exit(const struct qw_json *document);

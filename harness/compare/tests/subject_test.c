@@ -288,7 +288,7 @@ Test(subject, the_digest_of_the_adapter_must_match)
 Test(subject, a_folder_may_be_given)
 {
     struct shipped run = run_of(SHIPPED_FOLDER);
-    struct qc_places places = {"fixtures/models/qwen2-tiny", "fixtures/adapters/qwen2-tiny-prompt"};
+    struct qc_places places = {.model = "fixtures/models/qwen2-tiny", .adapter = "fixtures/adapters/qwen2-tiny-prompt"};
     shipped_text(&run.recording.model_weights.folder, "nowhere");
     shipped_text(&run.recording.adapter_weights.folder, "nowhere");
     cr_expect(qc_subject_make(&run.subject, &run.recording, &places, &run.error), "%s", run.error.message);
