@@ -327,6 +327,7 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     if (subject->recording->raised && !judgement->raise_predicted)
         note_raise(judgement);
     qc_items_order(&judgement->items);
+    qc_items_select(&judgement->items, &subject->selection);
     qc_play_clear(&play);
 }
 

@@ -73,8 +73,8 @@ struct qc_difference qc_difference_of(const double *recorded, const double *trut
             found.index = i;
         }
     }
-    double floor_value = floor_of(truth, played, count, sum, roundoff);
-    found.ratio = found.max_abs == 0 ? 0 : floor_value == 0 ? (double)INFINITY : found.max_abs / floor_value;
+    found.floor = floor_of(truth, played, count, sum, roundoff);
+    found.ratio = found.max_abs == 0 ? 0 : found.floor == 0 ? (double)INFINITY : found.max_abs / found.floor;
     found.rms = count ? sqrt(squares / (double)count) : 0;
     found.expected = count ? truth[found.index] : 0;
     found.observed = count ? recorded[found.index] : 0;

@@ -36,6 +36,7 @@ bool qc_conforms(double ratio);
 /* How one recorded tensor differs from the truth. */
 struct qc_difference {
     double ratio;    /* max |r - t| / floor; 0 when equal, infinity when the floor is 0 or r is not finite */
+    double floor;    /* of the site; 0 for copied data */
     double max_abs;  /* max |r - t| */
     double rms;      /* root mean square of r - t */
     double ulp;      /* max |r - t| in units in the last place of t there */

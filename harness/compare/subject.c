@@ -2,11 +2,13 @@
 #include "harness/compare/subject.h"
 
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
+#include "reference/base/text.h"
 
 static bool skip(struct qw_error *error, const char *place, const char *what)
 {
@@ -17,7 +19,33 @@ static bool skip(struct qw_error *error, const char *place, const char *what)
 
 struct qc_selection qc_selection_all(void) { return (struct qc_selection){0, -1, 0, -1, NULL, NULL}; }
 
+static void add_range(struct qw_text *out, const char *name, int first, int last)
+{
+    if (last < first)
+        return;
+    qw_text_addf(out, "%s%s %d", out->length ? ", " : "", name, first);
+    if (last == INT_MAX)
+        qw_text_add(out, " on");
+    else if (last > first)
+        qw_text_addf(out, "-%d", last);
+}
+
+char *qc_selection_text(const struct qc_selection *selection)
+{
+    struct qw_text out = {0};
+    add_range(&out, "steps", selection->first_step, selection->last_step);
+    add_range(&out, "layers", selection->first_layer, selection->last_layer);
+    if (selection->site)
+        qw_text_addf(&out, "%ssites %s", out.length ? ", " : "", selection->site);
+    return qw_text_take(&out);
+}
+
 static bool in_range(int number, int first, int last) { return last < first || (number >= first && number <= last); }
+
+bool qc_selection_is_all(const struct qc_selection *selection)
+{
+    return selection->last_step < selection->first_step && selection->last_layer < selection->first_layer && !selection->site;
+}
 
 bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site)
 {

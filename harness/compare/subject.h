@@ -8,13 +8,16 @@
 
 /* Which part of a recording is judged, and in which arithmetic it is taken to have run. */
 struct qc_selection {
-    int first_step, last_step;   /* inclusive; last < first: all */
+    int first_step, last_step;   /* inclusive; last < first: all; INT_MAX: to the end */
     int first_layer, last_layer; /* inclusive; last < first: all; what lies outside the blocks belongs to no layer */
     const char *site;            /* glob on the site's name; NULL: all */
     const char *precision;       /* "f32", "f64"; NULL: the recorded dtype */
 };
 
 struct qc_selection qc_selection_all(void);
+bool qc_selection_is_all(const struct qc_selection *selection); /* whatever the precision */
+/* "steps 0-4, layers 2, sites self_attn.*"; "" for everything.  Free with free(). */
+char *qc_selection_text(const struct qc_selection *selection);
 bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site);
 
 struct qc_subject {

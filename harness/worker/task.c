@@ -16,7 +16,8 @@ static const struct {
   numbers[] = {{"first_step", offsetof(struct qc_task, selection.first_step)},
                {"last_step", offsetof(struct qc_task, selection.last_step)},
                {"first_layer", offsetof(struct qc_task, selection.first_layer)},
-               {"last_layer", offsetof(struct qc_task, selection.last_layer)}};
+               {"last_layer", offsetof(struct qc_task, selection.last_layer)},
+               {"floor", offsetof(struct qc_task, floor)}};
 
 #define COUNT(table) (sizeof table / sizeof *table)
 

@@ -19,6 +19,7 @@
 
 #include "harness/worker/case.h"
 #include "harness/worker/inspect.h"
+#include "harness/worker/pair_case.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
 #include "reference/model/arith.h"
