@@ -1,6 +1,7 @@
 /* Invariant: every text of the document passes rp_escape_terminal; lists are cut so that the whole fits one screen. */
 #include "reports/terminal_compare.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,15 +33,26 @@ static void rest(const struct screen *to, int hidden, const char *what)
 /* ---- the two runs ---- */
 
 /* "label        left                   right" */
-static void two_columns(const struct screen *to, const char *label, const char *left, const char *right)
+static void two_columns(const struct screen *to, size_t label_width, const char *label, const char *left, const char *right)
 {
-    size_t width = (size_t)(to->width - RP_LABEL_WIDTH - 3) / 2;
-    rp_add_cell(to->out, label, RP_LABEL_WIDTH - 1);
+    rp_add_cell(to->out, label, label_width - 1);
     qw_text_add(to->out, " ");
-    rp_add_cell(to->out, *left ? left : "-", width);
+    rp_add_cell(to->out, *left ? left : "-", ((size_t)to->width - label_width - 3) / 2);
     qw_text_add(to->out, "   ");
     rp_escape_terminal(to->out, *right ? right : "-");
     qw_text_add(to->out, "\n");
+}
+
+/* The widest name of a fact that differs, within bounds. */
+static size_t label_width_of(const struct qw_json *context)
+{
+    size_t widest = RP_LABEL_WIDTH;
+    for (const struct qw_json *f = qw_json_first(context); f; f = qw_json_next(f)) {
+        size_t width = rp_columns(qw_json_get_text(f, "name", "")) + 1;
+        if (!qw_json_get_bool(f, "equal", false) && width > widest)
+            widest = width < 24 ? width : 24;
+    }
+    return widest;
 }
 
 static const char *base_name(const char *path)
@@ -55,12 +67,13 @@ static void facts(const struct screen *to, const struct qw_json *one)
     struct qw_text same = {0};
     int shown = 0;
     const struct qw_json *other = qw_json_get(one, "other");
-    two_columns(to, "", "A", "B");
-    two_columns(to, "recording", base_name(qw_json_get_text(one, "recording", "")), base_name(qw_json_get_text(other, "recording", "")));
+    size_t label = label_width_of(qw_json_get(one, "context"));
+    two_columns(to, label, "", "A", "B");
+    two_columns(to, label, "recording", base_name(qw_json_get_text(one, "recording", "")), base_name(qw_json_get_text(other, "recording", "")));
     for (const struct qw_json *f = qw_json_first(qw_json_get(one, "context")); f; f = qw_json_next(f)) {
         const char *name = qw_json_get_text(f, "name", ""), *a = qw_json_get_text(f, "a", "");
         if (!qw_json_get_bool(f, "equal", false) && (++shown <= MOST_FACTS || to->verbosity > 0))
-            two_columns(to, name, a, qw_json_get_text(f, "b", ""));
+            two_columns(to, label, name, a, qw_json_get_text(f, "b", ""));
         if (qw_json_get_bool(f, "equal", false) && *a && (to->verbosity > 0 || !strchr(name, ' ')))
             qw_text_addf(&same, "%s%s %s", same.length ? ", " : "", name, a);
     }
@@ -98,24 +111,39 @@ static void add_range(struct qw_text *out, const char *name, const struct qw_jso
     qw_text_addf(out, low == high ? "%s%s %lld" : "%s%ss %lld-%lld", out->length ? ", " : "", name, low, high);
 }
 
+/* `text` in at most `width` columns, its end left away where it is longer. */
+static void add_head(struct qw_text *out, const char *text, size_t width)
+{
+    struct qw_text shown = {0};
+    uint32_t code;
+    rp_escape_terminal(&shown, text);
+    const char *at = shown.bytes ? shown.bytes : "", *begin = at;
+    bool fits = rp_columns(at) <= width;
+    for (size_t column = 1; *at && (fits || column < width); column++)
+        at += rp_decode(&code, at);
+    qw_text_add_bytes(out, begin, (size_t)(at - begin));
+    qw_text_add(out, fits ? "" : "…");
+    qw_text_free(&shown);
+}
+
 static void difference(const struct screen *to, const struct qw_json *d)
 {
-    struct qw_text where = {0};
+    struct qw_text where = {0}, what = {0};
+    size_t room = to->verbosity > 0 ? SIZE_MAX : to->width > 70 ? (size_t)to->width - 49 : 21;
     add_range(&where, "step", qw_json_get(d, "steps"));
     add_range(&where, "layer", qw_json_get(d, "layers"));
-    qw_text_addf(to->out, "  ");
+    qw_text_add(&what, qw_json_get_text(d, "text", ""));
+    if (qw_json_get_int(d, "of", 1) > 1 && !qw_json_is_null(qw_json_get(d, "max_abs")))
+        qw_text_addf(&what, ", max %s", rp_number(qw_json_get(d, "max_abs")).text);
+    qw_text_add(to->out, "  ");
     rp_add_cell(to->out, where.length ? where.bytes : "call", 22);
     qw_text_add(to->out, " ");
     rp_add_cell(to->out, qw_json_get_text(d, "site", "?"), 23);
     qw_text_add(to->out, " ");
-    const char *text = qw_json_get_text(d, "text", "");
-    size_t room = to->width > 60 ? (size_t)to->width - 49 : 11;
-    if (to->verbosity > 0 || rp_columns(text) <= room)
-        rp_escape_terminal(to->out, text);
-    else
-        rp_add_cell(to->out, text, room);
+    add_head(to->out, what.bytes, room);
     qw_text_add(to->out, "\n");
     qw_text_free(&where);
+    qw_text_free(&what);
 }
 
 static void differences(const struct screen *to, const struct qw_json *one)

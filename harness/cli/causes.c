@@ -130,9 +130,10 @@ static void put_evidence(struct qw_json *row, const struct qc_cause_row *cause)
     const char *party = qw_party_name(deviates ? qw_deviation_party(deviation) : QW_PROTOCOL);
     qw_json_put_text(row, "party", party);
     qw_json_put_text(row, "deviation", deviates ? qw_deviation_id(deviation) : NULL);
-    char *text = qw_format(deviates ? "in a report: the %s is at fault, and the reference, played with the deviation %s, reproduces what differs"
-                                    : "in a report: the %s is at fault, and the exception below, with versions among those that are known (%s)",
-                           party, deviates ? qw_deviation_id(deviation) : "no deviation reproduces a run that never reached the model");
+    char *text = deviates ? qw_format("a report that finds the %s at fault, because the reference reproduces what differs when it is played "
+                                      "with the deviation %s", party, qw_deviation_id(deviation))
+                          : qw_format("a report that finds the %s at fault, because the run raised the exception below before the model "
+                                      "was reached", party);
     qw_json_put_text(row, "look_for", text);
     free(text);
 }

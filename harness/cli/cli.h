@@ -85,7 +85,7 @@ struct cli_guess {
 };
 struct cli_guess cli_guess_for(const char *word);
 void cli_guess_offer(struct cli_guess *guess, const char *candidate);
-/* "; did you mean --model?" with the prefix "--", or "" when none is near; held by `guess`. */
+/* " (did you mean --model?)" with the prefix "--", or "" when none is near; held by `guess`. */
 const char *cli_guess_text(struct cli_guess *guess, const char *prefix);
 
 /* What `list` lists and `explain` explains: rows are objects with at least "id" and "title" (harness/cli/topics.def). */

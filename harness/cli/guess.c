@@ -48,7 +48,7 @@ const char *cli_guess_text(struct cli_guess *guess, const char *prefix)
 {
     guess->text[0] = 0;
     if (guess->best)
-        snprintf(guess->text, sizeof guess->text, "; did you mean %s%s?", prefix, guess->best);
+        snprintf(guess->text, sizeof guess->text, " (did you mean %s%s?)", prefix, guess->best);
     return guess->text;
 }
 

@@ -120,7 +120,7 @@ static char *only_text(const struct qc_pair_place *place)
                      side->shaped ? " " : "", side->shaped ? side->dtype : "");
 }
 
-/* "max |a - b| 0.12 (35 ulp), first at [0, 3]: 0.1 | 0.2" */
+/* "0.1 | 0.2 at [0, 3], max |a - b| 0.12 (35 ulp)": the first element that differs, and how far they are apart */
 static char *value_text(const struct qc_pair_place *place)
 {
     const struct qc_difference *found = &place->difference;
@@ -136,8 +136,10 @@ static char *value_text(const struct qc_pair_place *place)
     qw_shape_unravel(index, &place->a.shape, found->index);
     memcpy(where.dim, index, sizeof where.dim);
     qw_shape_text(text, sizeof text, &where);
-    return qw_format("max |a - b| %.3g (%.3g ulp), first at %s: %.9g | %.9g", found->max_abs, found->ulp, text, found->expected,
-                     found->observed);
+    char ulp[40] = "";
+    if (found->ulp > 0)
+        snprintf(ulp, sizeof ulp, " (%.3g ulp)", found->ulp);
+    return qw_format("%.9g | %.9g at %s, max |a - b| %.3g%s", found->expected, found->observed, text, found->max_abs, ulp);
 }
 
 char *qc_pair_place_text(const struct qc_pair_place *place)
@@ -167,19 +169,20 @@ static void add_kinds(struct qw_text *out, unsigned kinds)
         }
 }
 
-/* How many of how many, in what, and how far apart: "all 36 modules differ, from self_attn.q_proj on (shape)". */
+/* How many of how many, and in what: "all 36, from self_attn.q_proj on: shape". */
 char *qc_pair_group_text(const struct qc_pair_group *group)
 {
     if (group->of == 1)
         return qc_pair_place_text(group->first);
     struct qw_text text = {0};
-    bool all = group->count == group->of;
-    qw_text_addf(&text, all ? "all %d" : "%d of %d", group->count, group->of);
-    qw_text_addf(&text, group->modules ? " modules differ, from %s on (" : " differ (", group->first->site);
+    if (group->count == group->of)
+        qw_text_addf(&text, "all %d", group->count);
+    else
+        qw_text_addf(&text, "%d of %d", group->count, group->of);
+    if (group->modules)
+        qw_text_addf(&text, ", from %s on", group->first->site);
+    qw_text_add(&text, ": ");
     add_kinds(&text, group->kinds);
-    if (group->max_abs > 0)
-        qw_text_addf(&text, "; max |a - b| %.3g", group->max_abs);
-    qw_text_add(&text, ")");
     return qw_text_take(&text);
 }
 

@@ -237,7 +237,7 @@ static void add_reasons(struct qw_json *findings, const struct qc_pair *pair)
         }
         if (reason && !before)
             add_finding(findings, "not-compared", "note", &pair->place[i],
-                        qw_format("%d places from here on were not compared: %s.", count, reason));
+                        qw_format("%d place%s not compared: %s.", count, count == 1 ? " was" : "s from here on were", reason));
     }
 }
 
