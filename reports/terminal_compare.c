@@ -9,7 +9,7 @@
 #include "reports/escape.h"
 #include "reports/view.h"
 
-enum { MOST_GROUPS = 14, MOST_FACTS = 8, MOST_ROWS = 2 };
+enum { MOST_GROUPS = 15, MOST_FACTS = 8, MOST_ROWS = 2 };
 
 struct screen {
     struct qw_text *out;

@@ -57,9 +57,10 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
     double *recorded = qc_view_open(view) ? recorded_half(tensor, t, play->truth.batch) : NULL;
     if (!recorded)
         return;
-    double roundoff = qw_dtype_roundoff(judgement->subject->dtype), *envelope = qc_play_envelope(play, layer, value);
+    double roundoff = qc_subject_roundoff(judgement->subject), *envelope = qc_play_envelope(play, layer, value);
     const double *truth = value ? t->value : t->key;
     int64_t count = play->truth.batch * t->heads * t->length * t->head_size;
+    qc_envelope_store(envelope, truth, count, qc_storage_roundoff(judgement->subject, tensor));
     struct qc_difference found = qc_difference_of(recorded, truth, envelope, count, 1, roundoff);
     struct qc_difference kept = compare_old_rows(recorded, truth, t, play->truth.batch, old, roundoff);
     qc_view_note(view, qc_conforms(kept.ratio) ? &found : &kept, QC_VALUE);

@@ -12,6 +12,12 @@ void qc_envelope_widen(double *envelope, const double *truth, const double *play
             envelope[i] = played[i];
 }
 
+void qc_envelope_store(double *envelope, const double *truth, int64_t count, double roundoff)
+{
+    for (int64_t i = 0; roundoff > 0 && i < count; i++)
+        envelope[i] += copysign(roundoff * fabs(truth[i]), envelope[i] - truth[i]);
+}
+
 static double floor_of(const double *truth, const double *played, int64_t count, int64_t sum, double roundoff)
 {
     double largest = 0, squares = 0;

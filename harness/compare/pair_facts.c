@@ -99,7 +99,8 @@ void qc_pair_add_facts(struct qc_pair *pair)
     add_object(pair, "", a->environment, b->environment, "system_info");
     add_model(pair);
     add_texts(pair, "adapter", a->has_adapter ? a->peft_type : "none", b->has_adapter ? b->peft_type : "none");
-    add_object(pair, "adapter ", a->adapter_config, b->adapter_config, "peft_type");
+    if (a->has_adapter && b->has_adapter)
+        add_object(pair, "adapter ", a->adapter_config, b->adapter_config, "peft_type");
     add_call(pair);
     add_texts(pair, "recorder", a->producer, b->producer);
     add_texts(pair, "level", qc_level_name(a->level), qc_level_name(b->level));

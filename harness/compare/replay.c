@@ -18,6 +18,7 @@ struct seen {
 /* The taps of one stage of one play. */
 struct collector {
     const struct qc_replay *replay;
+    uint64_t *dither; /* of a play in the record's arithmetic; NULL: the truth */
     int count;
     struct seen seen[16];
 };
@@ -51,16 +52,32 @@ static double *recorded_values(const struct qw_tensor *tensor, const struct qw_s
     return values;
 }
 
+double qc_storage_roundoff(const struct qc_subject *subject, const struct qw_tensor *tensor)
+{
+    double stored = tensor ? qw_dtype_roundoff(tensor->dtype) : 0;
+    return stored > qc_subject_roundoff(subject) ? stored : 0;
+}
+
+/* What storing took from the inputs of the next module, in one sample. */
+static void blur(double *values, size_t count, double roundoff, uint64_t *dither)
+{
+    for (size_t i = 0; dither && roundoff > 0 && i < count; i++)
+        values[i] += values[i] * roundoff * qw_dither_next(dither);
+}
+
 static void collect(void *user, enum qw_site site, int layer, double *value, const struct qw_shape *shape)
 {
     struct collector *collector = user;
     size_t count = (size_t)qw_shape_count(shape);
+    const struct qw_tensor *tap = recorded_tap(collector->replay, site, layer);
     collector->seen[collector->count++] = (struct seen){site, layer, *shape, qw_memdup(value, count, sizeof *value)};
     if (!collector->replay->isolated)
         return;
-    double *given = recorded_values(recorded_tap(collector->replay, site, layer), shape);
-    if (given)
+    double *given = recorded_values(tap, shape);
+    if (given) {
+        blur(given, count, qc_storage_roundoff(collector->replay->judgement->subject, tap), collector->dither);
         memcpy(value, given, count * sizeof *value);
+    }
     free(given);
 }
 
@@ -88,8 +105,10 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
         qc_view_open(view) ? recorded_values(recorded_tap(replay, truth->site, truth->layer), &truth->shape) : NULL;
     if (!recorded)
         return;
-    double roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
-    double *envelope = envelope_of(truth, played, index);
+    const struct qc_subject *subject = replay->judgement->subject;
+    double roundoff = qc_subject_roundoff(subject), *envelope = envelope_of(truth, played, index);
+    qc_envelope_store(envelope, truth->value, qw_shape_count(&truth->shape),
+                      qc_storage_roundoff(subject, recorded_tap(replay, truth->site, truth->layer)));
     struct qc_difference difference = qc_difference_of(recorded, truth->value, envelope, qw_shape_count(&truth->shape),
                                                        sum_of(replay, truth->site), roundoff);
     qc_view_note(view, &difference, QC_VALUE);
@@ -206,11 +225,12 @@ static void begin(struct passes *passes, struct qc_replay *replay)
 {
     const struct qw_model *model = &replay->judgement->subject->model;
     const struct qw_rules *rules = &replay->judgement->rules;
+    const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
     passes->truth = (struct collector){.replay = replay};
     passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth, (struct qw_tap){collect, &passes->truth});
     for (int i = 0; i < QC_NOISE_PLAYS; i++) {
-        passes->played[i] = (struct collector){.replay = replay};
-        passes->arith[i] = i ? qw_f32_dithered(&replay->play->dither[i]) : qw_f32;
+        passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
+        passes->arith[i] = i ? qw_arith_dithered(arith, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
     }

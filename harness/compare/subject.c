@@ -65,8 +65,8 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
     if (!qw_dtype_from_name(&subject->dtype, recording->model_dtype))
         return qw_fail(error, QW_ERROR_INPUT, "/model@dtype", "see the recording format, version 1",
                        "\"%.40s\" names no element type of the format", recording->model_dtype);
-    if (subject->dtype != QW_F32)
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32",
+    if (subject->dtype != QW_F32 && subject->dtype != QW_F64)
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32 or float64",
                        "the arithmetic of %s is outside what this version covers", recording->model_dtype);
     return true;
 }
@@ -290,3 +290,13 @@ void qc_subject_clear(struct qc_subject *subject)
     free((void *)(uintptr_t)subject->call.mask);
     *subject = (struct qc_subject){0};
 }
+
+const struct qw_arith *qc_subject_arith(const struct qc_subject *subject)
+{
+    const char *precision = subject->selection.precision;
+    if (precision)
+        return strcmp(precision, "f64") ? &qw_f32 : &qw_f64;
+    return subject->dtype == QW_F64 ? &qw_f64_mixed : &qw_f32;
+}
+
+double qc_subject_roundoff(const struct qc_subject *subject) { return qw_dtype_roundoff(qc_subject_arith(subject)->dtype); }

@@ -144,7 +144,7 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 {
     enum { DRAWS = 20000 };
     uint64_t state = 9;
-    struct qw_arith shaken = qw_f32_dithered(&state);
+    struct qw_arith shaken = qw_arith_dithered(&qw_f32, &state);
     double sum = 0;
     int moved = 0;
     for (int i = 0; i < DRAWS; i++) {
@@ -162,7 +162,7 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 Test(arith, equal_seeds_give_equal_dither)
 {
     uint64_t states[] = {5, 5, 6};
-    struct qw_arith first = qw_f32_dithered(&states[0]), same = qw_f32_dithered(&states[1]), other = qw_f32_dithered(&states[2]);
+    struct qw_arith first = qw_arith_dithered(&qw_f32, &states[0]), same = qw_arith_dithered(&qw_f32, &states[1]), other = qw_arith_dithered(&qw_f32, &states[2]);
     int differences = 0;
     for (int i = 1; i < 1000; i++) {
         double value = 1 / (double)i, a = qw_arith_round(&first, value);
