@@ -2,6 +2,7 @@
 #include "harness/worker/fields.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -51,6 +52,10 @@ static void add_selection(struct qw_json *findings, const struct qc_selection *s
     char *text = qc_selection_text(selection);
     if (text[0])
         add_finding(findings, "selection", "note", NULL, qw_format("Judged only: %s; what lies outside was neither judged nor counted.", text));
+    if (selection->precision)
+        add_finding(findings, "precision", "note", NULL,
+                    qw_format("The run was taken to have computed in %s, as --precision says.",
+                              strcmp(selection->precision, "f64") ? "float32" : "float64"));
     free(text);
 }
 
