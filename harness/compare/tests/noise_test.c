@@ -176,3 +176,25 @@ Test(noise, an_envelope_keeps_the_farthest_play)
     qc_envelope_widen(envelope, truth, second, 3);
     cr_expect(envelope[0] == 1.5 && envelope[1] == 1 && envelope[2] == 3.5);
 }
+
+/* Storing in a coarser dtype widens the floor by v |t|, on the side to which the envelope lies already. */
+Test(noise, storing_widens_the_envelope)
+{
+    const double truth[] = {1, -2, 0};
+    double envelope[] = {1.25, -2.25, 0};
+    qc_envelope_store(envelope, truth, 3, 0.125);
+    near(envelope[0], 1.375);
+    near(envelope[1], -2.5);
+    cr_expect_eq(envelope[2], 0);
+    qc_envelope_store(envelope, truth, 3, 0);
+    near(envelope[0], 1.375);
+}
+
+Test(noise, a_difference_says_its_floor)
+{
+    const double truth[] = {3, 4}, played[] = {3, 4.5}, recorded[] = {3, 5};
+    struct qc_difference found = qc_difference_of(recorded, truth, played, 2, 1, U);
+    near(found.floor, 0.5 + U * sqrt(12.5));
+    near(found.ratio, 1 / found.floor);
+    cr_expect_eq(qc_difference_of(recorded, truth, NULL, 2, 0, U).floor, 0);
+}

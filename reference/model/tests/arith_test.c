@@ -187,3 +187,14 @@ Test(arith, blas_is_named)
     if (strcmp(qw_blas_core(), "Prescott"))
         cr_assert_null(qw_blas_core_wanted());
 }
+
+Test(arith, float64_models_compute_norms_and_tables_in_float32)
+{
+    uint64_t state = 3;
+    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, &state), inner = qw_arith_inner(&shaken), same = qw_arith_inner(&qw_f32);
+    cr_assert(inner.dtype == QW_F32 && inner.roundoff == 0x1p-24 && inner.dither == &state);
+    cr_assert(shaken.dtype == QW_F64 && shaken.roundoff == 0x1p-53);
+    cr_assert_eq(qw_arith_enter(&inner, 0.1), (double)0.1f);
+    cr_assert_eq(qw_arith_enter(&qw_f64, 0.1), 0.1);
+    cr_assert(same.dtype == QW_F32 && same.roundoff == 0);
+}
