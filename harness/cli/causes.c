@@ -100,7 +100,8 @@ static void put_signatures(struct qw_json *row, const struct qc_cause_row *cause
         if (strcmp(from->id, cause->id))
             continue;
         char *message = qc_cause_text(from->message, cause, NULL);
-        char *text = qw_format("%s: \"…%s…\"%s%s", from->exception, message, from->traceback[0] ? " raised in " : "", from->traceback);
+        char *text = qw_format("%s: \"…%s…\"%s%s", from->exception, message, from->traceback[0] ? " raised in " : "",
+                               from->traceback);
         struct qw_json *out = qw_json_add(signatures, qw_json_object());
         qw_json_put_text(out, "exception", from->exception);
         qw_json_put_text(out, "message", message);
@@ -130,10 +131,9 @@ static void put_evidence(struct qw_json *row, const struct qc_cause_row *cause)
     const char *party = qw_party_name(deviates ? qw_deviation_party(deviation) : QW_PROTOCOL);
     qw_json_put_text(row, "party", party);
     qw_json_put_text(row, "deviation", deviates ? qw_deviation_id(deviation) : NULL);
-    char *text = deviates ? qw_format("a report that finds the %s at fault, because the reference reproduces what differs when it is played "
-                                      "with the deviation %s", party, qw_deviation_id(deviation))
-                          : qw_format("a report that finds the %s at fault, because the run raised the exception below before the model "
-                                      "was reached", party);
+    const char *why = deviates ? "the reference reproduces what differs when it is played with the deviation "
+                               : "the run raised the exception below before the model was reached";
+    char *text = qw_format("a report that finds the %s at fault, because %s%s", party, why, deviates ? qw_deviation_id(deviation) : "");
     qw_json_put_text(row, "look_for", text);
     free(text);
 }

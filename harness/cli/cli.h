@@ -15,7 +15,15 @@
 enum cli_progress { CLI_PROGRESS_NONE, CLI_PROGRESS_PLAIN, CLI_PROGRESS_BAR };
 
 /* Groups of options; a verb says which it takes. */
-enum cli_takes { CLI_COMMON = 1, CLI_JSON = 2, CLI_FORMATS = 4, CLI_WEIGHTS = 8, CLI_OUTPUT = 16, CLI_SELECTION = 32, CLI_FLOOR = 64 };
+enum cli_takes {
+    CLI_COMMON = 1,
+    CLI_JSON = 2,
+    CLI_FORMATS = 4,
+    CLI_WEIGHTS = 8,
+    CLI_OUTPUT = 16,
+    CLI_SELECTION = 32,
+    CLI_FLOOR = 64
+};
 
 struct cli_options {
     int verbosity; /* -1, 0, 1 */

@@ -144,7 +144,8 @@ static void add_fish(struct qw_text *out)
         qw_text_add(out, "\n");
         add_operands(&operands, verb);
         if (operands.length)
-            qw_text_addf(out, "complete -c qconform -n '__fish_seen_subcommand_from %s' -f -a '%s'\n", verb->name, operands.bytes);
+            qw_text_addf(out, "complete -c qconform -n '__fish_seen_subcommand_from %s' -f -a '%s'\n", verb->name,
+                         operands.bytes);
         qw_text_free(&operands);
         add_fish_options(out, verb);
     }

@@ -29,7 +29,8 @@ static int print_and_free(struct qw_text *text)
 static int help_on_verb(const struct cli_verb *verb)
 {
     struct qw_text text = {0};
-    qw_text_addf(&text, "qconform %s%s%s\n  %s\n\noptions:\n", verb->name, verb->synopsis[0] ? " " : "", verb->synopsis, verb->summary);
+    qw_text_addf(&text, "qconform %s%s%s\n  %s\n\noptions:\n", verb->name, verb->synopsis[0] ? " " : "", verb->synopsis,
+                 verb->summary);
     add_options(&text, verb->takes);
     qw_text_add(&text, "\nexamples:\n");
     for (const char *line = verb->examples; *line; line += strspn(line, "\n")) {

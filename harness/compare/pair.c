@@ -250,8 +250,8 @@ static void compare_tap(const struct work *work, int step, const struct qc_tap *
     struct qw_tensor *rows[2] = {NULL, NULL};
     if (a && b)
         qc_pair_common_rows(rows, a, b);
-    struct qc_pair_place *place = compare_tensors(work, step, layer, site, place_of(site, layer), rows[0] ? rows[0] : a ? a->tensor : NULL,
-                                                  rows[1] ? rows[1] : b ? b->tensor : NULL);
+    const struct qw_tensor *ours = rows[0] ? rows[0] : a ? a->tensor : NULL, *theirs = rows[1] ? rows[1] : b ? b->tensor : NULL;
+    struct qc_pair_place *place = compare_tensors(work, step, layer, site, place_of(site, layer), ours, theirs);
     if (place && !(a && b))
         place->reason = healthy_absence(a ? work->pair->b : work->pair->a, site);
     qw_tensor_free(rows[0]);

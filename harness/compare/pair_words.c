@@ -220,8 +220,8 @@ static char *equal_text(const struct qc_pair *pair, const struct qc_pair_counts 
 {
     const char *how = by_floor ? "Equal up to rounding" : "Equal to the bit";
     if (pair->unvalued)
-        return qw_format("The structures are equal in all %d places that both recordings hold; %d of them could not be compared by value.",
-                         counts->compared, pair->unvalued);
+        return qw_format("The structures are equal in all %d places that both recordings hold; %d of them could not be compared by "
+                         "value.", counts->compared, pair->unvalued);
     return qw_format("%s: all %d places that both recordings hold agree, in %d steps.", how, counts->compared, pair->a->steps);
 }
 

@@ -1,7 +1,6 @@
 /* Invariant: both files are opened by this one worker; without --floor no weight is looked at. */
 #include "harness/worker/pair_case.h"
 
-#include <string.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -72,7 +71,8 @@ static struct qw_json *undecided_case(const char *id, const struct qc_task *task
     return json;
 }
 
-static struct qw_json *compare_read(const char *id, const struct qc_task *task, const struct qc_recording *a, const struct qc_recording *b)
+static struct qw_json *compare_read(const char *id, const struct qc_task *task, const struct qc_recording *a,
+                                    const struct qc_recording *b)
 {
     struct qc_subject subject = {0};
     struct qc_judgement floors = {0};

@@ -211,8 +211,8 @@ void qc_pair_put_differences(struct qw_json *json, const struct qc_pair *pair)
 
 /* ---- findings, sites, counts ---- */
 
-static struct qw_json *add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_pair_place *place,
-                                   char *message)
+static void add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_pair_place *place,
+                        char *message)
 {
     struct qw_json *finding = qw_json_add(findings, qw_json_object());
     qw_json_put_text(finding, "id", id);
@@ -221,24 +221,27 @@ static struct qw_json *add_finding(struct qw_json *findings, const char *id, con
     qc_put_index(finding, "layer", place ? place->layer : -1);
     qw_json_put_text(finding, "site", place ? place->site : NULL);
     qc_put_owned(finding, "message", message);
-    return finding;
 }
 
-/* One note for each reason for which places were not compared. */
+/* One note for each reason for which places were not compared, at the first of them. */
 static void add_reasons(struct qw_json *findings, const struct qc_pair *pair)
 {
-    for (int i = 0; i < pair->places; i++) {
-        const char *reason = pair->place[i].reason;
-        int before = 0, count = 0;
-        for (int k = 0; reason && k < pair->places; k++) {
-            bool same = pair->place[k].reason == reason;
-            before += same && k < i;
-            count += same;
+    struct {
+        const struct qc_pair_place *first;
+        int count;
+    } reasons[16] = {0};
+    for (int i = 0; i < pair->places; i++)
+        for (size_t k = 0; pair->place[i].reason && k < sizeof reasons / sizeof *reasons; k++) {
+            if (reasons[k].first && reasons[k].first->reason != pair->place[i].reason)
+                continue;
+            reasons[k].first = reasons[k].first ? reasons[k].first : &pair->place[i];
+            reasons[k].count++;
+            break;
         }
-        if (reason && !before)
-            add_finding(findings, "not-compared", "note", &pair->place[i],
-                        qw_format("%d place%s not compared: %s.", count, count == 1 ? " was" : "s from here on were", reason));
-    }
+    for (size_t k = 0; k < sizeof reasons / sizeof *reasons && reasons[k].first; k++)
+        add_finding(findings, "not-compared", "note", reasons[k].first,
+                    qw_format("%d place%s not compared: %s.", reasons[k].count, reasons[k].count == 1 ? " was" : "s from here on were",
+                              reasons[k].first->reason));
 }
 
 void qc_pair_put_findings(struct qw_json *json, const struct qc_pair *pair, const struct qc_selection *selection)
@@ -246,19 +249,23 @@ void qc_pair_put_findings(struct qw_json *json, const struct qc_pair *pair, cons
     struct qw_json *findings = qw_json_put(json, "findings", qw_json_array());
     char *only = qc_selection_text(selection);
     for (int i = 0; i < pair->groups && i < MOST_FINDINGS; i++)
-        add_finding(findings, qc_kind_name(pair->group[i].first->kind), "error", pair->group[i].first, qc_pair_group_text(&pair->group[i]));
+        add_finding(findings, qc_kind_name(pair->group[i].first->kind), "error", pair->group[i].first,
+                    qc_pair_group_text(&pair->group[i]));
     if (pair->groups > MOST_FINDINGS)
         add_finding(findings, "more", "note", NULL, qw_format("%d more groups of differences; the list of sites has them all.",
                                                               pair->groups - MOST_FINDINGS));
     for (int i = 0; i < pair->facts; i++)
         if (strcmp(pair->fact[i].a, pair->fact[i].b))
-            add_finding(findings, "context", "note", NULL, qw_format("%s: %s | %s", pair->fact[i].name, pair->fact[i].a, pair->fact[i].b));
+            add_finding(findings, "context", "note", NULL,
+                        qw_format("%s: %s | %s", pair->fact[i].name, pair->fact[i].a, pair->fact[i].b));
     add_reasons(findings, pair);
     if (pair->unvalued)
         add_finding(findings, "values", "note", NULL,
-                    qw_format("%d tensors were compared by structure only: one of the recordings keeps no values of them.", pair->unvalued));
+                    qw_format("%d tensors were compared by structure only: one of the recordings keeps no values of them.",
+                              pair->unvalued));
     if (only[0])
-        add_finding(findings, "selection", "note", NULL, qw_format("Compared only: %s; what lies outside was neither judged nor counted.", only));
+        add_finding(findings, "selection", "note", NULL,
+                    qw_format("Compared only: %s; what lies outside was neither judged nor counted.", only));
     free(only);
 }
 
