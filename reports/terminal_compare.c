@@ -9,7 +9,7 @@
 #include "reports/escape.h"
 #include "reports/view.h"
 
-enum { MOST_GROUPS = 15, MOST_FACTS = 8, MOST_ROWS = 2 };
+enum { MOST_GROUPS = 15, MOST_FACTS = 8, MOST_ROWS = 2, LONG_VALUE = 60 };
 
 struct screen {
     struct qw_text *out;
@@ -30,6 +30,21 @@ static void rest(const struct screen *to, int hidden, const char *what)
         qw_text_addf(to->out, "%*s… and %d more %s (-v shows them)\n", RP_LABEL_WIDTH, "", hidden, what);
 }
 
+/* `text` in at most `width` columns, its end left away where it is longer. */
+static void add_head(struct qw_text *out, const char *text, size_t width)
+{
+    struct qw_text shown = {0};
+    uint32_t code;
+    rp_escape_terminal(&shown, text);
+    const char *at = shown.bytes ? shown.bytes : "", *begin = at;
+    bool fits = rp_columns(at) <= width;
+    for (size_t column = 1; *at && (fits || column < width); column++)
+        at += rp_decode(&code, at);
+    qw_text_add_bytes(out, begin, (size_t)(at - begin));
+    qw_text_add(out, fits ? "" : "…");
+    qw_text_free(&shown);
+}
+
 /* ---- the two runs ---- */
 
 /* "label        left                   right" */
@@ -37,9 +52,10 @@ static void two_columns(const struct screen *to, size_t label_width, const char 
 {
     rp_add_cell(to->out, label, label_width - 1);
     qw_text_add(to->out, " ");
-    rp_add_cell(to->out, *left ? left : "-", ((size_t)to->width - label_width - 3) / 2);
+    size_t width = ((size_t)to->width - label_width - 3) / 2;
+    rp_add_cell(to->out, *left ? left : "-", width);
     qw_text_add(to->out, "   ");
-    rp_escape_terminal(to->out, *right ? right : "-");
+    add_head(to->out, *right ? right : "-", to->verbosity > 0 ? SIZE_MAX : width);
     qw_text_add(to->out, "\n");
 }
 
@@ -74,7 +90,8 @@ static void facts(const struct screen *to, const struct qw_json *one)
         const char *name = qw_json_get_text(f, "name", ""), *a = qw_json_get_text(f, "a", "");
         if (!qw_json_get_bool(f, "equal", false) && (++shown <= MOST_FACTS || to->verbosity > 0))
             two_columns(to, label, name, a, qw_json_get_text(f, "b", ""));
-        if (qw_json_get_bool(f, "equal", false) && *a && (to->verbosity > 0 || !strchr(name, ' ')))
+        bool brief = !strchr(name, ' ') && strlen(a) < LONG_VALUE;
+        if (qw_json_get_bool(f, "equal", false) && *a && (to->verbosity > 0 || brief))
             qw_text_addf(&same, "%s%s %s", same.length ? ", " : "", name, a);
     }
     if (to->verbosity <= 0)
@@ -109,21 +126,6 @@ static void add_range(struct qw_text *out, const char *name, const struct qw_jso
         return;
     long long low = (long long)qw_json_int(from, 0), high = (long long)qw_json_int(to, 0);
     qw_text_addf(out, low == high ? "%s%s %lld" : "%s%ss %lld-%lld", out->length ? ", " : "", name, low, high);
-}
-
-/* `text` in at most `width` columns, its end left away where it is longer. */
-static void add_head(struct qw_text *out, const char *text, size_t width)
-{
-    struct qw_text shown = {0};
-    uint32_t code;
-    rp_escape_terminal(&shown, text);
-    const char *at = shown.bytes ? shown.bytes : "", *begin = at;
-    bool fits = rp_columns(at) <= width;
-    for (size_t column = 1; *at && (fits || column < width); column++)
-        at += rp_decode(&code, at);
-    qw_text_add_bytes(out, begin, (size_t)(at - begin));
-    qw_text_add(out, fits ? "" : "…");
-    qw_text_free(&shown);
 }
 
 static void difference(const struct screen *to, const struct qw_json *d)
