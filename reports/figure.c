@@ -168,8 +168,7 @@ static void free_profile(struct profile *profile)
     free(profile->first_name);
 }
 
-/* "<figure>" with the drawing, or with the line that says why there is none; `drawing` may be empty. */
-static void open_figure(struct rp_page *page, const char *id, const char *title, const struct qw_text *drawing)
+void rp_open_figure(struct rp_page *page, const char *id, const char *title, const struct qw_text *drawing)
 {
     rp_markup(page->out, "<figure id=\"%r%r\"><figcaption><strong>%t</strong></figcaption>\n", page->prefix, id, title);
     if (drawing->length)
@@ -247,7 +246,7 @@ static void divergence_figure(struct rp_page *page, const struct qw_json *one)
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)
         rp_plot_divergence(page->plotter, &drawing, &label, &profile.plot);
-    open_figure(page, "divergence", title, &drawing);
+    rp_open_figure(page, "divergence", title, &drawing);
     rp_markup(page->out, "<p class=\"small\">%t</p>\n", description.bytes);
     step_table(page, sites);
     qw_text_add(page->out, "</figure>\n");
@@ -305,7 +304,7 @@ static void cache_figure(struct rp_page *page, const struct qw_json *one)
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)
         rp_plot_cache(page->plotter, &drawing, &label, &lengths.plot);
-    open_figure(page, "cache-length", title, &drawing);
+    rp_open_figure(page, "cache-length", title, &drawing);
     rp_markup(page->out, "<p class=\"small\">%t</p>\n", description.bytes);
     length_table(page, list);
     qw_text_add(page->out, "</figure>\n");
@@ -323,6 +322,7 @@ void rp_html_figures(struct rp_page *page, const struct qw_json *one)
         return;
     rp_open_card(page, "wide", "plots", "Plots");
     divergence_figure(page, one);
+    rp_html_map(page, one);
     cache_figure(page, one);
     qw_text_add(page->out, "</section>\n");
 }

@@ -317,7 +317,7 @@ static int plots_wanted(const struct qw_json *cases)
 void rp_html(struct qw_text *out, const struct qw_json *result)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
-    struct rp_page page = {.out = out, .result = result, .rows_left = RP_PAGE_ROWS, .plots_left = RP_PAGE_PLOTS,
+    struct rp_page page = {.out = out, .result = result, .rows_left = RP_PAGE_ROWS, .plots_left = RP_PAGE_PLOTS, .cells_left = RP_PAGE_CELLS,
                            .many = qw_json_size(cases) != 1, .prefix = ""};
     page.plotter = plots_wanted(cases) ? rp_plotter_open() : NULL;
     add_head(&page, cases);

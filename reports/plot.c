@@ -163,8 +163,7 @@ static bool converse(struct rp_plotter *plotter, const struct qw_text *script, s
     return true;
 }
 
-/* Runs `script`, which draws one plot, and appends the drawing. */
-static bool draw(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
+bool rp_plot_run(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
                  const struct qw_text *script)
 {
     struct qw_text svg = {0};
@@ -280,7 +279,7 @@ bool rp_plot_divergence(struct rp_plotter *plotter, struct qw_text *out, const s
         qw_text_add(&script, ", $none with points lw 2 pt 2 ps 0.9 lc rgb '#cc79a7' "
                              "title 'no finite ratio'");
     qw_text_add(&script, "\nunset output\n");
-    bool drawn = draw(plotter, out, label, &script);
+    bool drawn = rp_plot_run(plotter, out, label, &script);
     qw_text_free(&script);
     return drawn;
 }
@@ -350,7 +349,7 @@ bool rp_plot_cache(struct rp_plotter *plotter, struct qw_text *out, const struct
         qw_text_addf(&script, "%s $expected with lines lw 2.5 dt 2 lc rgb '#0072b2' title 'expected'",
                      has_observed ? "," : "plot");
     qw_text_add(&script, "\nunset output\n");
-    bool drawn = (has_expected || has_observed) && draw(plotter, out, label, &script);
+    bool drawn = (has_expected || has_observed) && rp_plot_run(plotter, out, label, &script);
     qw_text_free(&script);
     return drawn;
 }

@@ -258,6 +258,8 @@ bool rp_is_nothing(const struct qw_json *side)
            qw_json_is_null(qw_json_get(side, "value"));
 }
 
+bool rp_is_compare(const struct qw_json *one) { return !strcmp(qw_json_get_text(one, "mode", ""), "compare"); }
+
 bool rp_site_fails(const struct qw_json *site)
 {
     const char *status = qw_json_get_text(site, "status", "");
