@@ -1,5 +1,6 @@
 /* Invariant: a figure always has its numbers as a table, whether or not it could be drawn. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -321,7 +322,8 @@ void rp_html_figures(struct rp_page *page, const struct qw_json *one)
     if (!qw_json_size(qw_json_get(one, "sites")) && !qw_json_size(qw_json_get(one, "cache_lengths")))
         return;
     rp_open_card(page, "wide", "plots", "Plots");
-    divergence_figure(page, one);
+    if (!rp_is_bitwise(one))
+        divergence_figure(page, one);
     rp_html_map(page, one);
     cache_figure(page, one);
     qw_text_add(page->out, "</section>\n");

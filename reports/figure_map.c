@@ -1,5 +1,6 @@
 /* Invariant: every cell of the error map stands in a table too, in words that need no colour. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -136,9 +137,13 @@ static bool groups(const struct rp_band *bands, int count)
     return false;
 }
 
-static void describe(struct qw_text *out, const struct rp_map *map, const char *bound)
+static void describe(struct qw_text *out, const struct rp_map *map, const char *bound, bool bitwise)
 {
-    qw_text_addf(out, "Each cell is the worst site of a layer in a step: its error divided by the noise floor, coloured by "
+    if (bitwise)
+        qw_text_add(out, "Each cell is the worst site of a layer in a step: equal, or different in a bit or in structure. "
+                         "There is one view, since no reference was played.");
+    else
+        qw_text_addf(out, "Each cell is the worst site of a layer in a step: its error divided by the noise floor, coloured by "
                       "how that compares with the bound of %s. A number in a cell says by how many powers of ten it is "
                       "beyond the bound. Free-running shows an error and what follows from it, isolated only where one "
                       "arises.", bound);
@@ -164,17 +169,21 @@ static void step_tables(struct rp_page *page, const struct rp_map *map)
     }
 }
 
-static char *title_of(const struct rp_map *map)
+static char *title_of(const struct rp_map *map, bool bitwise)
 {
+    if (bitwise)
+        return map->over ? qw_format("Map of differences: %d of %d cells differ", map->over, map->judged)
+                         : qw_format("Map of differences: all %d cells are equal", map->judged);
     return map->over ? qw_format("Error map: %d of %d cells are beyond the bound", map->over, map->judged)
                      : qw_format("Error map: all %d cells are within the bound", map->judged);
 }
 
-static void figure(struct rp_page *page, const struct rp_map *by_steps, const struct rp_map *by_layers)
+static void figure(struct rp_page *page, const struct rp_map *by_steps, const struct rp_map *by_layers, bool bitwise)
 {
     struct qw_text drawing = {0}, description = {0}, id = {0};
-    char *title = title_of(by_steps);
-    describe(&description, by_steps, rp_number(qw_json_get(qw_json_get(page->result, "noise"), "multiple")).text);
+    char *title = title_of(by_steps, bitwise);
+    describe(&description, by_steps, rp_number(qw_json_get(qw_json_get(page->result, "noise"), "multiple")).text,
+             bitwise);
     qw_text_addf(&id, "%splot-map", page->prefix);
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)
@@ -202,7 +211,7 @@ void rp_html_map(struct rp_page *page, const struct qw_json *one)
     struct rp_map by_steps = rp_map_of_steps(sites, first, bound_of(page));
     struct rp_map by_layers = rp_map_of_step(sites, first, bound_of(page));
     if (by_steps.judged)
-        figure(page, &by_steps, &by_layers);
+        figure(page, &by_steps, &by_layers, rp_is_bitwise(one));
     rp_map_clear(&by_steps);
     rp_map_clear(&by_layers);
 }

@@ -68,7 +68,8 @@ void rp_close_table(struct rp_page *page) { qw_text_add(page->out, "</tbody></ta
 
 static const char *case_name(const struct qw_json *one)
 {
-    return qw_json_get_text(one, "recording", qw_json_get_text(one, "id", "unnamed"));
+    const char *id = qw_json_get_text(one, "id", "unnamed");
+    return rp_is_compare(one) ? id : qw_json_get_text(one, "recording", id);
 }
 
 static void add_title(struct rp_page *page, const struct qw_json *cases)
@@ -98,15 +99,19 @@ static void add_head(struct rp_page *page, const struct qw_json *cases)
 static void add_skip_links(struct rp_page *page, const struct qw_json *one)
 {
     bool raised = !strcmp(qw_json_get_text(qw_json_get(one, "call"), "outcome", ""), "raised");
+    bool pair = rp_is_compare(one);
     const struct {
         const char *id, *text;
         bool present;
     } links[] = {
-        {"cause", "Cause", true},
+        {"pair", "Recordings", pair},
+        {"cause", "Cause", !pair},
         {"first-divergence", "First divergence", raised || qw_json_is_object(qw_json_get(one, "first_divergence"))},
         {"next", "What to do", true},
+        {"differences", "Differences", pair && qw_json_size(qw_json_get(one, "differences")) > 0},
+        {"tokens", "Tokens", pair && qw_json_size(qw_json_get(qw_json_get(one, "tokens"), "a")) > 0},
         {"parties", "Parties", qw_json_size(qw_json_get(one, "parties")) > 0},
-        {"versions", "Versions", true},
+        {"versions", "Versions", !pair},
         {"coverage", "Coverage", true},
         {"plots", "Plots", qw_json_size(qw_json_get(one, "sites")) || qw_json_size(qw_json_get(one, "cache_lengths"))},
         {"sites", "Sites", qw_json_size(qw_json_get(one, "sites")) > 0},
@@ -128,6 +133,11 @@ static void add_under_verdict(struct rp_page *page, const struct qw_json *one)
     struct qw_text versions = {0};
     const struct qw_json *model = qw_json_get(one, "model"), *adapter = qw_json_get(one, "adapter");
     rp_add_versions(&versions, one);
+    if (rp_is_compare(one)) {
+        qw_text_add(&versions, " (A), ");
+        rp_add_versions(&versions, qw_json_get(one, "other"));
+        qw_text_add(&versions, " (B)");
+    }
     rp_markup(page->out, "<p class=\"meta\"><code>%t</code>", case_name(one));
     if (qw_json_get_text(model, "class", NULL))
         rp_markup(page->out, " <span>%t</span>", qw_json_get_text(model, "class", ""));
@@ -140,12 +150,21 @@ static void add_under_verdict(struct rp_page *page, const struct qw_json *one)
 /* Every block of a case behind its verdict. */
 static void add_case(struct rp_page *page, const struct qw_json *one)
 {
+    bool pair = rp_is_compare(one);
     qw_text_add(page->out, "<div class=\"cards\">\n");
-    rp_html_cause(page, one);
+    if (pair)
+        rp_html_pair(page, one);
+    else
+        rp_html_cause(page, one);
     rp_html_divergence(page, one);
     rp_html_next_steps(page, one);
+    if (pair) {
+        rp_html_differences(page, one);
+        rp_html_tokens(page, one);
+    }
     rp_html_parties(page, one);
-    rp_html_versions(page, one);
+    if (!pair)
+        rp_html_versions(page, one);
     rp_html_coverage(page, one);
     rp_html_figures(page, one);
     rp_html_sites(page, one);

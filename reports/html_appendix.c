@@ -1,5 +1,6 @@
 /* Invariant: the appendix explains every word that the page uses in a meaning of its own. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -49,12 +50,26 @@ static void command(struct rp_page *page)
     qw_text_add(page->out, "</code></dd>\n");
 }
 
+/* In which shelter recordings were read. */
+static void sandbox(struct rp_page *page)
+{
+    struct qw_text text = {0};
+    if (rp_add_sandbox(&text, page->result))
+        rp_add_term(page, "Sandbox of the reader", text.bytes);
+    text.length = 0;
+    if (rp_add_unprotected(&text, page->result))
+        rp_markup(page->out, "<dt>Not in force</dt><dd><strong>%t</strong></dd>\n", text.bytes);
+    qw_text_free(&text);
+}
+
 static void tool(struct rp_page *page)
 {
     const struct qw_json *tool_fields = qw_json_get(page->result, "tool"), *end = qw_json_get(page->result, "exit");
     qw_text_add(page->out, "<h3>How this report was made</h3>\n<dl>\n");
     for (const struct qw_json *f = qw_json_first(tool_fields); f; f = qw_json_next(f))
-        rp_add_term(page, qw_json_key(f), qw_json_text(f, rp_value(f).text));
+        if (qw_json_is_text(f) || qw_json_is_number(f))
+            rp_add_term(page, qw_json_key(f), qw_json_text(f, rp_value(f).text));
+    sandbox(page);
     command(page);
     rp_add_term(page, "Created", qw_json_get_text(page->result, "created", NULL));
     if (qw_json_is_object(end))

@@ -1,6 +1,7 @@
 /* Invariant: the blocks that say who, with which versions, and how much was looked at; what was not compared is said
  * as plainly as what was. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -150,6 +151,21 @@ static void noise(struct rp_page *page, const struct qw_json *one)
     qw_text_free(&place);
 }
 
+/* What the counts rest on: the selection, the level, what was waived and why. */
+static void qualify(struct rp_page *page, const struct qw_json *one)
+{
+    static const struct {
+        const char *label;
+        bool (*add)(struct qw_text *out, const struct qw_json *one);
+    } notes[] = {{"Judged only", rp_add_selection}, {"Statistics", rp_add_level_note}, {"Waived", rp_add_waived}};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        struct qw_text text = {0};
+        if (notes[i].add(&text, one))
+            rp_markup(page->out, "<p class=\"notice\"><strong>%t:</strong> %t.</p>\n", notes[i].label, text.bytes);
+        qw_text_free(&text);
+    }
+}
+
 static void tile(struct rp_page *page, const struct qw_json *cover, const char *key)
 {
     rp_markup(page->out, "<div><dt>%t</dt><dd>%t</dd></div>\n", key, rp_value(qw_json_get(cover, key)).text);
@@ -166,10 +182,14 @@ void rp_html_coverage(struct rp_page *page, const struct qw_json *one)
         tile(page, cover, "missing");
         tile(page, cover, "waived");
         qw_text_add(page->out, "</dl>\n");
+        qualify(page, one);
         blind_spots(page, qw_json_get(cover, "blind"));
     } else {
         qw_text_add(page->out, "<p>Nothing was compared.</p>\n");
     }
-    noise(page, one);
+    if (rp_is_bitwise(one))
+        qw_text_add(page->out, "<p>The recordings were held against each other bit by bit, without a noise floor.</p>\n");
+    else
+        noise(page, one);
     qw_text_add(page->out, "</section>\n");
 }

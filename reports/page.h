@@ -59,6 +59,9 @@ void rp_html_map(struct rp_page *page, const struct qw_json *one);
 void rp_html_cause(struct rp_page *page, const struct qw_json *one);
 void rp_html_divergence(struct rp_page *page, const struct qw_json *one);
 void rp_html_next_steps(struct rp_page *page, const struct qw_json *one);
+void rp_html_pair(struct rp_page *page, const struct qw_json *one);        /* these three: two recordings compared */
+void rp_html_differences(struct rp_page *page, const struct qw_json *one);
+void rp_html_tokens(struct rp_page *page, const struct qw_json *one);
 void rp_html_parties(struct rp_page *page, const struct qw_json *one);
 void rp_html_versions(struct rp_page *page, const struct qw_json *one);
 void rp_html_coverage(struct rp_page *page, const struct qw_json *one);

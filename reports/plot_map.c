@@ -123,7 +123,7 @@ static void add_frame(struct qw_text *script, const struct rp_map *map)
     add_column_tics(script, map, offset, true);
     for (int i = 0; map->first_row >= 0 && i < 2; i++)
         qw_text_addf(script, "set object %d rectangle from %.6g,%.6g to %.6g,%.6g front fillstyle empty border lc rgb "
-                             "'#cc79a7' lw 3\n",
+                             "'#d4006a' lw 3\n",
                      i + 1, i * offset + map->first_column + 0.5, map->first_row + 0.5,
                      i * offset + map->first_column + 1.5, map->first_row + 1.5);
 }
