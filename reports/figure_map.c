@@ -162,8 +162,7 @@ static void step_tables(struct rp_page *page, const struct rp_map *map)
         char *title = qw_format("Step %lld by site and layer, %s", (long long)map->step, views[view]);
         rp_markup(page->out, "<details name=\"%rstep-map\"%r><summary>%t</summary>\n", page->prefix, view || !map->over ? "" : " open", title);
         table(page, map, title, "", cells[view], NULL);
-        if (map->left_out)
-            rp_markup(page->out, "<p>… and %d more sites; the table of sites has them.</p>\n", map->left_out);
+        rp_add_rest(page, "<p>", map->left_out, "</p>");
         qw_text_add(page->out, "</details>\n");
         free(title);
     }

@@ -53,6 +53,12 @@ void rp_add_place_term(struct rp_page *page, const char *label, const struct qw_
     qw_text_free(&place);
 }
 
+void rp_add_rest(struct rp_page *page, const char *open, int rest, const char *close)
+{
+    if (rest > 0)
+        rp_markup(page->out, "%r… and %d more; the result document has them all%r\n", open, rest, close);
+}
+
 void rp_open_table(struct rp_page *page, const char *class, const char *caption, const char *const columns[])
 {
     rp_markup(page->out, "<div class=\"scroll\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n<table class=\"%r\">"
@@ -209,7 +215,7 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
 {
     struct qw_text versions = {0}, place = {0};
     const struct rp_status *status = rp_case_status(one);
-    const struct qw_json *cause = qw_json_get(one, "cause");
+    const struct qw_json *cause = rp_case_cause(one);
     rp_add_versions(&versions, one);
     rp_add_place(&place, qw_json_get(one, "first_divergence"));
     rp_markup(page->out, "<tr><td class=\"st %r\">%r %t</td><th scope=\"row\">", shape_class[status->shape],
@@ -230,12 +236,14 @@ static void add_summary(struct rp_page *page, const struct qw_json *cases, char 
     static const char *const columns[] = {"Status", "Recording",        "transformers x peft",
                                           "Cause",  "First divergence", "Explained",           NULL};
     int i = 0;
+    const struct qw_json *c = qw_json_first(cases);
     qw_text_add(page->out, "<section class=\"card\" id=\"summary\" aria-labelledby=\"summary-h\">"
                            "<h2 id=\"summary-h\">All cases</h2>\n");
     rp_open_table(page, "summary", "All cases and where each first diverges", columns);
-    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
+    for (; c && i < RP_SUMMARY_ROWS; c = qw_json_next(c))
         add_summary_row(page, c, prefixes[i++]);
     rp_close_table(page);
+    rp_add_rest(page, "<p>", qw_json_size(cases) - i, "</p>");
     qw_text_add(page->out, "</section>\n");
 }
 
@@ -253,27 +261,27 @@ static void add_section(struct rp_page *page, const struct qw_json *one, bool op
     qw_text_add(page->out, "</div>\n</details>\n");
 }
 
-/* How often each cause was named, in the order of the cases. */
+/* How often each cause was named, in the order of the cases; of very many different ones the first. */
 static void add_causes(struct rp_page *page, const struct qw_json *cases)
 {
-    int count = qw_json_size(cases), kinds = 0;
-    const char **ids = QW_NEW_ARRAY(const char *, count);
-    int *times = QW_NEW_ARRAY(int, count);
+    int kinds = 0;
+    const char *ids[RP_LIST_ROWS];
+    int times[RP_LIST_ROWS] = {0};
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
-        const char *id = qw_json_get_text(qw_json_get(c, "cause"), "id", NULL);
+        const char *id = qw_json_get_text(rp_case_cause(c), "id", NULL);
         int at = 0;
         while (id && at < kinds && strcmp(ids[at], id) != 0)
             at++;
-        if (id && at == kinds)
-            ids[kinds++] = id;
-        times[id ? at : 0] += id != NULL;
+        if (!id || at == RP_LIST_ROWS)
+            continue;
+        ids[at] = id;
+        times[at]++;
+        kinds += at == kinds;
     }
     for (int i = 0; i < kinds; i++)
         rp_markup(page->out, "%r<code>%t</code> in %d %r", i ? ", " : "<p class=\"meta\">Causes: ", ids[i], times[i],
                   times[i] == 1 ? "case" : "cases");
     qw_text_add(page->out, kinds ? ".</p>\n" : "");
-    free(ids);
-    free(times);
 }
 
 /* One prefix for each case that is told in full, NULL for the others; free each and the array. */

@@ -99,8 +99,7 @@ void rp_html_differences(struct rp_page *page, const struct qw_json *one)
     for (; d && shown < DIFFERENCE_ROWS; d = qw_json_next(d), shown++)
         difference_row(page, d);
     rp_close_table(page);
-    if (d)
-        rp_markup(page->out, "<p>… and %d more; the result document has them.</p>\n", count - shown);
+    rp_add_rest(page, "<p>", count - shown, "</p>");
     qw_text_add(page->out, "</section>\n");
 }
 
@@ -154,7 +153,6 @@ void rp_html_tokens(struct rp_page *page, const struct qw_json *one)
         a = a ? qw_json_next(a) : NULL;
         b = b ? qw_json_next(b) : NULL;
     }
-    if (rows > row)
-        rp_markup(page->out, "<p>… and %d more rows; the result document has them.</p>\n", rows - row);
+    rp_add_rest(page, "<p>", rows - row, "</p>");
     qw_text_add(page->out, "</section>\n");
 }

@@ -13,8 +13,10 @@ static void text_list(struct rp_page *page, const char *label, const struct qw_j
     if (!qw_json_size(texts))
         return;
     rp_markup(page->out, "<dt>%t</dt><dd><ul>", label);
-    for (const struct qw_json *t = qw_json_first(texts); t; t = qw_json_next(t))
+    const struct qw_json *t = qw_json_first(texts);
+    for (int shown = 0; t && shown < RP_LIST_ROWS; t = qw_json_next(t), shown++)
         rp_markup(page->out, "<li>%t</li>", qw_json_text(t, "-"));
+    rp_add_rest(page, "<li>", qw_json_size(texts) - RP_LIST_ROWS, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }
 
@@ -23,11 +25,13 @@ static void link_list(struct rp_page *page, const struct qw_json *urls)
     if (!qw_json_size(urls))
         return;
     qw_text_add(page->out, "<dt>Known upstream</dt><dd><ul>");
-    for (const struct qw_json *u = qw_json_first(urls); u; u = qw_json_next(u)) {
+    const struct qw_json *u = qw_json_first(urls);
+    for (int shown = 0; u && shown < RP_LIST_ROWS; u = qw_json_next(u), shown++) {
         qw_text_add(page->out, "<li>");
         rp_add_link(page->out, qw_json_text(u, "-"));
         qw_text_add(page->out, "</li>");
     }
+    rp_add_rest(page, "<li>", qw_json_size(urls) - RP_LIST_ROWS, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }
 
@@ -73,9 +77,10 @@ static void together(struct rp_page *page, const struct qw_json *one)
     if (!next)
         return;
     qw_text_add(page->out, "<dt>Needed together with</dt><dd><ul>");
-    for (; next; next = qw_json_next(next))
+    for (int shown = 0; next && shown < RP_LIST_ROWS; next = qw_json_next(next), shown++)
         rp_markup(page->out, "<li><code>%t</code> %t (explains %t)</li>", qw_json_get_text(next, "id", "-"),
                   qw_json_get_text(next, "title", ""), rp_share(qw_json_get(next, "explained")).text);
+    rp_add_rest(page, "<li>", qw_json_size(qw_json_get(one, "causes")) - RP_LIST_ROWS - 1, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }
 
@@ -279,8 +284,10 @@ void rp_html_next_steps(struct rp_page *page, const struct qw_json *one)
     struct qw_text command = {0};
     rp_open_card(page, "next", "next", "What to do next");
     qw_text_add(page->out, "<ol>\n");
-    for (const struct qw_json *s = qw_json_first(steps); s; s = qw_json_next(s))
+    const struct qw_json *s = qw_json_first(steps);
+    for (int shown = 0; s && shown < RP_LIST_ROWS; s = qw_json_next(s), shown++)
         step(page, qw_json_get_text(s, "text", ""), qw_json_get_text(s, "command", NULL));
+    rp_add_rest(page, "<li>", qw_json_size(steps) - RP_LIST_ROWS, "</li>");
     if (!qw_json_size(steps) && remedy && !rp_is_compare(one))
         step(page, remedy, NULL);
     if (!qw_json_size(steps) && rp_add_next_command(&command, one))

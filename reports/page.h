@@ -15,6 +15,9 @@ enum {
     RP_CASE_ROWS = 5000,     /* sites in execution order, per case */
     RP_PAGE_ROWS = 20000,    /* sites in execution order, on the whole page */
     RP_CASE_FINDINGS = 500,
+    RP_LIST_ROWS = 100,      /* entries of any other list */
+    RP_STEP_ROWS = 1000,     /* steps in a table of steps */
+    RP_SUMMARY_ROWS = 5000,  /* cases in the table of all */
     RP_PAGE_PLOTS = 60,
     RP_PAGE_CELLS = 40000,   /* cells of error maps as tables, on the whole page */
     RP_PAGE_CASES = 500,     /* cases told in full; of more, those that do not pass */
@@ -40,6 +43,9 @@ const char *rp_status_icon(int shape);
 
 /* Rows of a definition list: "<dt>label</dt><dd>text</dd>", nothing for NULL or "". */
 void rp_add_term(struct rp_page *page, const char *label, const char *text);
+
+/* "… and 12 more; the result document has them all" between `open` and `close`; nothing for 0. */
+void rp_add_rest(struct rp_page *page, const char *open, int rest, const char *close);
 
 /* A table that scrolls in its own frame; `columns` are the headings, the last one NULL.  Close with rp_close_table. */
 void rp_open_table(struct rp_page *page, const char *class, const char *caption, const char *const columns[]);

@@ -201,12 +201,14 @@ static bool add_block(struct qw_text *script, const char *name, const double *x,
 /* Borders between steps, at most about twenty of them labelled. */
 static void add_steps(struct qw_text *script, const struct rp_divergence_plot *plot)
 {
-    size_t every = plot->step_count / 20 + 1;
+    size_t every = plot->step_count / 20 + 1, drawn = plot->step_count / 200 + 1;
     bool crowded = plot->step_count > 8;
     if (crowded)
         qw_text_add(script, "set label 'step' at graph 0,graph 1.035 right offset character -1,0\n");
     for (size_t i = 0; i < plot->step_count; i++) {
         double x = plot->step_start[i] - 0.5;
+        if (i % drawn && i % every)
+            continue;
         qw_text_addf(script, "set arrow from %.6g,graph 0 to %.6g,graph 1 nohead back lc rgb '#7f7f7f' dt 3\n", x, x);
         if (i % every == 0)
             qw_text_addf(script, "set label '%s%lld' at %.6g,graph 1.035 left front\n",

@@ -70,6 +70,9 @@ const char *rp_party_title(const struct qw_json *party);
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);
 
+/* The cause of a case; NULL for a comparison, which names none. */
+const struct qw_json *rp_case_cause(const struct qw_json *one);
+
 /* One side of the first divergence (expected or observed) that holds neither shape, nor dtype, nor value. */
 bool rp_is_nothing(const struct qw_json *side);
 
