@@ -20,15 +20,17 @@ static void legend_entry(struct rp_page *page, enum rp_heat heat, const char *cl
                          "<rect width=\"20\" height=\"20\"/></svg> %t</li>\n", class, (int)heat, text);
 }
 
-static void legend(struct rp_page *page, bool outlined)
+static void legend(struct rp_page *page, bool outlined, bool bitwise)
 {
     qw_text_add(page->out, "<ul class=\"legend\">\n");
     legend_entry(page, RP_HEAT_EQUAL, "", "equal bits or structure");
-    legend_entry(page, RP_HEAT_LOW, "", "up to a tenth of the bound");
-    legend_entry(page, RP_HEAT_NEAR, "", "up to the bound");
-    legend_entry(page, RP_HEAT_OVER, "mark", "beyond the bound, up to 10 times");
-    legend_entry(page, RP_HEAT_FAR, "", "up to 1000 times");
-    legend_entry(page, RP_HEAT_BEYOND, "", "more, or infinite");
+    if (!bitwise) {
+        legend_entry(page, RP_HEAT_LOW, "", "up to a tenth of the bound");
+        legend_entry(page, RP_HEAT_NEAR, "", "up to the bound");
+        legend_entry(page, RP_HEAT_OVER, "mark", "beyond the bound, up to 10 times");
+        legend_entry(page, RP_HEAT_FAR, "", "up to 1000 times");
+    }
+    legend_entry(page, RP_HEAT_BEYOND, "", bitwise ? "bits differ" : "more, or infinite");
     legend_entry(page, RP_HEAT_STRUCTURE, "", "structure differs");
     legend_entry(page, RP_HEAT_BLANK, "", "not judged");
     if (outlined)
@@ -158,8 +160,9 @@ static void step_tables(struct rp_page *page, const struct rp_map *map)
 {
     static const char *const views[] = {"free-running", "isolated"};
     const struct rp_cell *const cells[] = {map->free_run, map->isolated};
-    for (int view = 0; view < 2; view++) {
-        char *title = qw_format("Step %lld by site and layer, %s", (long long)map->step, views[view]);
+    for (int view = 0; view < (map->one_view ? 1 : 2); view++) {
+        char *title = qw_format("Step %lld by site and layer%s%s", (long long)map->step, map->one_view ? "" : ", ",
+                                map->one_view ? "" : views[view]);
         rp_markup(page->out, "<details name=\"%rstep-map\"%r><summary>%t</summary>\n", page->prefix, view || !map->over ? "" : " open", title);
         table(page, map, title, "", cells[view], NULL);
         rp_add_rest(page, "<p>", map->left_out, "</p>");
@@ -177,8 +180,9 @@ static char *title_of(const struct rp_map *map, bool bitwise)
                      : qw_format("Error map: all %d cells are within the bound", map->judged);
 }
 
-static void figure(struct rp_page *page, const struct rp_map *by_steps, const struct rp_map *by_layers, bool bitwise)
+static void figure(struct rp_page *page, const struct rp_map *by_steps, const struct rp_map *by_layers)
 {
+    bool bitwise = by_steps->one_view;
     struct qw_text drawing = {0}, description = {0}, id = {0};
     char *title = title_of(by_steps, bitwise);
     describe(&description, by_steps, rp_number(qw_json_get(qw_json_get(page->result, "noise"), "multiple")).text,
@@ -188,10 +192,11 @@ static void figure(struct rp_page *page, const struct rp_map *by_steps, const st
     if (page->plots_left > 0)
         rp_plot_map(page->plotter, &drawing, &label, by_steps);
     rp_open_figure(page, "map", title, &drawing);
-    legend(page, by_steps->first_row >= 0);
+    legend(page, by_steps->first_row >= 0, bitwise);
     letters(page, by_steps, by_layers);
     rp_markup(page->out, "<p class=\"small\">%t</p>\n<details><summary>Numbers per layer and step</summary>\n", description.bytes);
-    table(page, by_steps, "Largest ratio per layer and step: free-running / isolated", "layer", by_steps->free_run, by_steps->isolated);
+    table(page, by_steps, bitwise ? "Worst difference per layer and step" : "Largest ratio per layer and step: free-running / isolated",
+          "layer", by_steps->free_run, bitwise ? NULL : by_steps->isolated);
     qw_text_add(page->out, "</details>\n");
     if (by_layers->rows && by_layers->step >= 0)
         step_tables(page, by_layers);
@@ -209,8 +214,9 @@ void rp_html_map(struct rp_page *page, const struct qw_json *one)
         return;
     struct rp_map by_steps = rp_map_of_steps(sites, first, bound_of(page));
     struct rp_map by_layers = rp_map_of_step(sites, first, bound_of(page));
+    by_steps.one_view = by_layers.one_view = rp_is_bitwise(one);
     if (by_steps.judged)
-        figure(page, &by_steps, &by_layers, rp_is_bitwise(one));
+        figure(page, &by_steps, &by_layers);
     rp_map_clear(&by_steps);
     rp_map_clear(&by_layers);
 }

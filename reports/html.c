@@ -322,7 +322,10 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
     add_causes(page, cases);
     qw_text_add(page->out, "</header>\n<nav aria-label=\"Blocks of this report\">\n<a href=\"#summary\">All cases</a>\n"
                            "<a href=\"#appendix\">Appendix</a>\n</nav>\n<main id=\"main\">\n");
-    add_summary(page, cases, prefixes);
+    if (count)
+        add_summary(page, cases, prefixes);
+    else
+        qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was judged.</p>\n");
     if (told < count)
         rp_markup(page->out, "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
                              "has all of them.</p>\n", told, count);

@@ -19,12 +19,13 @@ static void add_value(struct qw_text *out, const struct qw_json *node)
         qw_text_add(out, qw_json_bool(node, false) ? "yes" : "no");
 }
 
-static void pair_row(struct rp_page *page, const char *name, const struct qw_json *a, const struct qw_json *b)
+/* `flagged`: a difference is worth a mark. */
+static void pair_row(struct rp_page *page, const char *name, const struct qw_json *a, const struct qw_json *b, bool flagged)
 {
     struct qw_text left = {0}, right = {0};
     add_value(&left, a);
     add_value(&right, b);
-    bool differs = strcmp(left.bytes, right.bytes) != 0;
+    bool differs = flagged && left.bytes && right.bytes && strcmp(left.bytes, right.bytes) != 0;
     rp_markup(page->out, "<tr%r><th scope=\"row\">%t</th><td>%t</td><td>%t%r</td></tr>\n", differs ? " class=\"changed\"" : "",
               name, left.bytes, right.bytes, differs ? " <strong class=\"flag\">differs</strong>" : "");
     qw_text_free(&left);
@@ -41,7 +42,7 @@ static void pair_rows(struct rp_page *page, const struct qw_json *a, const struc
             bool told = (side == 1 && qw_json_get(a, key)) || qw_json_is_object(f);
             if (told)
                 continue;
-            pair_row(page, key, qw_json_get(a, key), qw_json_get(b, key));
+            pair_row(page, key, qw_json_get(a, key), qw_json_get(b, key), true);
             --*left;
         }
 }
@@ -54,8 +55,8 @@ void rp_html_pair(struct rp_page *page, const struct qw_json *one)
     int left = PAIR_ROWS;
     rp_open_card(page, "pair", "pair", "The two recordings");
     rp_open_table(page, "pairs sideways", "Recording A and recording B", columns);
-    pair_row(page, "recording", qw_json_get(one, "recording"), qw_json_get(other, "recording"));
-    pair_row(page, "sha256", qw_json_get(one, "recording_sha256"), qw_json_get(other, "recording_sha256"));
+    pair_row(page, "recording", qw_json_get(one, "recording"), qw_json_get(other, "recording"), false);
+    pair_row(page, "sha256", qw_json_get(one, "recording_sha256"), qw_json_get(other, "recording_sha256"), false);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (qw_json_is_object(qw_json_get(other, groups[i])) || i < 3)
             pair_rows(page, qw_json_get(one, groups[i]), qw_json_get(other, groups[i]), &left);

@@ -52,6 +52,7 @@ struct rp_map {
     int judged, over;                    /* cells of the free-running view, and those of them beyond the bound */
     int left_out;                        /* sites by name that found no row */
     int64_t step;                        /* of rp_map_of_step; -1 for none */
+    bool one_view;                       /* the caller's: show the free-running view only */
 };
 
 /* Layers by steps, of the array `sites`; `first` is the first divergence or NULL, `bound` the noise multiple.

@@ -16,8 +16,10 @@ enum { WIDTH = 960, PANEL = 400, MARKED_COLUMNS = 25 }; /* beyond so many column
 
 static double row_height(const struct rp_map *map) { return fmin(fmax(520.0 / map->rows, 8), 26); }
 
-/* Where the second grid begins: behind the first and a gap. */
+/* Where the second grid begins: behind the first and a gap.  A single one leaves its place empty. */
 static double offset_of(const struct rp_map *map) { return map->columns + fmax(1, 0.08 * map->columns); }
+
+static int views_of(const struct rp_map *map) { return map->one_view ? 1 : 2; }
 
 static bool is_dense(const struct rp_map *map) { return map->columns > MARKED_COLUMNS; }
 
@@ -116,12 +118,13 @@ static void add_frame(struct qw_text *script, const struct rp_map *map)
     qw_text_add(script, "set encoding utf8\nunset border\nunset key\nset tics scale 0\nset lmargin 13\nset rmargin 2\n"
                         "set tmargin 2.2\nset bmargin 3.2\nset xlabel 'step (forward call)' offset 0,0.3\n");
     qw_text_addf(script, "set xrange [0.4:%.6g]\nset yrange [%.6g:0.4]\n", offset + map->columns + 0.6, map->rows + 0.6);
-    qw_text_addf(script, "set label 'free-running' at 0.5,graph 1 left offset 0,0.7\n"
-                         "set label 'isolated' at %.6g,graph 1 left offset 0,0.7\n", offset + 0.5);
+    if (!map->one_view)
+        qw_text_addf(script, "set label 'free-running' at 0.5,graph 1 left offset 0,0.7\n"
+                             "set label 'isolated' at %.6g,graph 1 left offset 0,0.7\n", offset + 0.5);
     add_row_tics(script, map);
-    add_column_tics(script, map, 0, false);
-    add_column_tics(script, map, offset, true);
-    for (int i = 0; map->first_row >= 0 && i < 2; i++)
+    for (int i = 0; i < views_of(map); i++)
+        add_column_tics(script, map, i * offset, i > 0);
+    for (int i = 0; map->first_row >= 0 && i < views_of(map); i++)
         qw_text_addf(script, "set object %d rectangle from %.6g,%.6g to %.6g,%.6g front fillstyle empty border lc rgb "
                              "'#d4006a' lw 3\n",
                      i + 1, i * offset + map->first_column + 0.5, map->first_row + 0.5,
@@ -131,18 +134,20 @@ static void add_frame(struct qw_text *script, const struct rp_map *map)
 bool rp_plot_map(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
                  const struct rp_map *map)
 {
+    const struct rp_cell *const cells[] = {map->free_run, map->isolated};
     struct qw_text script = {0};
+    bool marked = false;
     if (!map->judged)
         return false;
     double cell = PANEL / (double)map->columns;
     int font = (int)fmax(7, fmin(12, fmin(0.6 * row_height(map), is_dense(map) ? 12 : 0.55 * cell)));
     add_frame(&script, map);
     qw_text_add(&script, "$cells << EOD\n");
-    add_boxes(&script, map, map->free_run, 0);
-    add_boxes(&script, map, map->isolated, offset_of(map));
+    for (int i = 0; i < views_of(map); i++)
+        add_boxes(&script, map, cells[i], i * offset_of(map));
     qw_text_add(&script, "EOD\n$marks << EOD\n");
-    bool marked = add_marks(&script, map, map->free_run, 0);
-    marked |= add_marks(&script, map, map->isolated, offset_of(map));
+    for (int i = 0; i < views_of(map); i++)
+        marked |= add_marks(&script, map, cells[i], i * offset_of(map));
     qw_text_add(&script, "EOD\nplot $cells using 1:2:3:4:5:6:7 with boxxyerror fillstyle solid noborder lc rgb variable");
     if (marked)
         qw_text_addf(&script, ", $marks using 1:2:3 with labels font ',%d' tc rgb '#111111'", font);

@@ -509,6 +509,8 @@ void rp_terminal(struct qw_text *out, const struct qw_json *result, const struct
 {
     struct screen to = {out, style, style->width > 0 ? style->width : 100};
     const struct qw_json *cases = qw_json_get(result, "cases");
+    if (!qw_json_size(cases))
+        qw_text_add(out, "This document holds no case: nothing was selected, or nothing was judged.\n");
     if (style->verbosity >= 0 && qw_json_size(cases) == 1)
         one_case(&to, result, qw_json_first(cases));
     else if (style->verbosity >= 0 && qw_json_size(cases) > 1)

@@ -36,7 +36,7 @@ static inline struct qw_json *parse_document(const char *text)
 /* Words that steer the report stay as they are, so that every branch is still taken. */
 static inline bool is_steering(const char *key)
 {
-    static const char *const kept[] = {"status", "outcome", "confidence", "ratio"};
+    static const char *const kept[] = {"status", "outcome", "confidence", "ratio", "mode", "level"};
     for (size_t i = 0; key && i < sizeof kept / sizeof *kept; i++)
         if (!strcmp(key, kept[i]))
             return true;
@@ -88,7 +88,7 @@ static inline size_t count_of(const char *text, const char *part)
     return count;
 }
 
-static const char *const sample_names[] = {"healthy", "failing", "raised", "error", "several"};
+static const char *const sample_names[] = {"healthy", "failing", "raised", "error", "several", "compare"};
 #define SAMPLE_COUNT (sizeof sample_names / sizeof *sample_names)
 
 static const char *const hostile_texts[] = {

@@ -40,7 +40,7 @@ static void expect_in_order(const char *page, const char *const parts[])
 static const char *const block_order[] = {
     "<title>FAIL: ",      "id=\"verdict\"",  "id=\"cause\"", "id=\"first-divergence\"", "id=\"next\"",
     "id=\"parties\"",     "id=\"versions\"", "id=\"coverage\"", "id=\"plots\"",         "id=\"divergence\"",
-    "id=\"cache-length\"", "id=\"sites\"",    "id=\"findings\"", "id=\"appendix\"",     NULL,
+    "id=\"map\"",       "id=\"cache-length\"", "id=\"sites\"",    "id=\"findings\"", "id=\"appendix\"",     NULL,
 };
 
 Test(html, blocks_stand_in_their_order)
@@ -150,18 +150,18 @@ Test(html, without_gnuplot_it_is_complete)
     setenv("PATH", "/nonexistent", 1);
     char *page = render_sample("failing");
     expect_in_order(page, block_order);
-    cr_expect_eq(count_of(page, "gnuplot not found: plot omitted; the numbers are in the table below"), 2);
+    cr_expect_eq(count_of(page, "gnuplot not found: plot omitted; the numbers are in the table below"), 3);
     cr_expect(strstr(page, "<caption>Tokens in the cache after each step</caption>"));
     cr_expect_null(strstr(page, "role=\"img\""));
     free(page);
 }
 
-Test(html, with_gnuplot_it_has_two_plots)
+Test(html, with_gnuplot_it_has_three_plots)
 {
     if (!has_gnuplot())
         cr_skip("gnuplot is not installed");
     char *page = render_sample("failing");
-    cr_expect_eq(count_of(page, "role=\"img\""), 2);
+    cr_expect_eq(count_of(page, "role=\"img\""), 3);
     cr_expect_null(strstr(page, "gnuplot not found"));
     free(page);
 }
@@ -265,7 +265,7 @@ Test(html, long_tables_are_cut_aloud)
     char *page = render(document);
     cr_expect(strstr(page, "Showing the 200 worst of 6000 sites"));
     cr_expect(strstr(page, "Showing the first 5000 of 6000"));
-    cr_expect_eq(count_of(page, "the.worst"), 2, "in the table of the worst, and in the numbers per step");
+    cr_expect_eq(count_of(page, "the.worst"), 4, "in the table of the worst, in the numbers per step, and in both views of the map");
     cr_expect(strstr(page, "Each point stands for 6 neighbouring sites"));
     cr_expect(strlen(page) < (size_t)4 << 20);
     free(page);
