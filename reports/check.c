@@ -46,16 +46,26 @@ static const char *type_of(const struct qw_json *node)
            : qw_json_is_number(node) ? "number" : qw_json_is_null(node) ? "null" : "boolean";
 }
 
+static const char *type_words(const char *type)
+{
+    static const char *const words[][2] = {{"object", "an object"}, {"array", "a list"},          {"string", "a text"},
+                                           {"number", "a number"},  {"integer", "a whole number"}, {"boolean", "true or false"},
+                                           {"null", "null"}};
+    size_t i = 0;
+    while (strcmp(words[i][0], type) != 0)
+        i++;
+    return words[i][1];
+}
+
 /* "the text \"odd\"", "the number 7", "a list": what stands at a place. */
 static void describe(struct qw_text *out, const struct qw_json *node)
 {
-    const char *type = type_of(node);
     if (qw_json_is_text(node))
         qw_text_addf(out, "the text \"%.60s%s\"", qw_json_text(node, ""), strlen(qw_json_text(node, "")) > 60 ? "..." : "");
     else if (qw_json_is_number(node))
         qw_text_addf(out, "the number %.9g", qw_json_real(node, 0));
     else
-        qw_text_add(out, !strcmp(type, "object") ? "an object" : !strcmp(type, "array") ? "a list" : !strcmp(type, "null") ? "null" : "true or false");
+        qw_text_add(out, type_words(type_of(node)));
 }
 
 /* Always false; `due` says what should stand there. */
@@ -68,7 +78,8 @@ static bool complain(const struct check *check, const struct frame *at, const st
     describe(&what, node);
     rp_escape_terminal(&shown_path, path.bytes);
     rp_escape_terminal(&shown, what.bytes);
-    qw_fail(check->error, QW_ERROR_INPUT, shown_path.bytes ? shown_path.bytes : "", HINT, "holds %s where %s is due", shown.bytes, due);
+    qw_fail(check->error, QW_ERROR_INPUT, shown_path.bytes ? shown_path.bytes : "", HINT, "holds %s where %s is due", shown.bytes,
+            due);
     qw_text_free(&path);
     qw_text_free(&what);
     qw_text_free(&shown_path);
@@ -84,16 +95,6 @@ static bool is_of_type(const struct qw_json *node, const char *type)
     if (!strcmp(type, "integer"))
         return isfinite(number) && !(floor(number) < number);
     return node && !strcmp(type_of(node), type);
-}
-
-static const char *type_words(const char *type)
-{
-    static const char *const words[][2] = {{"object", "an object"}, {"array", "a list"}, {"string", "a text"}, {"number", "a number"},
-                                           {"integer", "a whole number"}, {"boolean", "true or false"}, {"null", "null"}};
-    size_t i = 0;
-    while (strcmp(words[i][0], type) != 0)
-        i++;
-    return words[i][1];
 }
 
 static bool check_type(const struct check *check, const struct qw_json *types, const struct qw_json *node, const struct frame *at)
@@ -113,7 +114,9 @@ static bool check_type(const struct check *check, const struct qw_json *types, c
 
 static bool is_same(const struct qw_json *a, const struct qw_json *b)
 {
-    return qw_json_is_text(a) ? qw_json_is_text(b) && !strcmp(qw_json_text(a, ""), qw_json_text(b, "")) : qw_json_is_null(a) && qw_json_is_null(b);
+    if (qw_json_is_text(a) && qw_json_is_text(b))
+        return !strcmp(qw_json_text(a, ""), qw_json_text(b, ""));
+    return qw_json_is_null(a) && qw_json_is_null(b);
 }
 
 static bool check_enum(const struct check *check, const struct qw_json *words, const struct qw_json *node, const struct frame *at)
@@ -149,12 +152,16 @@ static bool check_length(const struct check *check, const struct qw_json *rule, 
                          const struct frame *at)
 {
     double limit = qw_json_real(rule, 0);
-    if (!strcmp(keyword, "minLength"))
-        return !qw_json_is_text(node) || (double)strlen(qw_json_text(node, "")) >= limit || complain(check, at, node, "a longer text");
-    return !qw_json_is_array(node) || qw_json_size(node) >= limit || complain(check, at, node, "a longer list");
+    bool of_text = !strcmp(keyword, "minLength"), most = !strcmp(keyword, "maxItems");
+    if (of_text ? !qw_json_is_text(node) : !qw_json_is_array(node))
+        return true;
+    double length = of_text ? (double)strlen(qw_json_text(node, "")) : qw_json_size(node);
+    bool fits = most ? length <= limit : length >= limit;
+    return fits || complain(check, at, node, of_text ? "a longer text" : most ? "a shorter list" : "a longer list");
 }
 
-static bool check_required(const struct check *check, const struct qw_json *keys, const struct qw_json *node, const struct frame *at)
+static bool check_required(const struct check *check, const struct qw_json *keys, const struct qw_json *node,
+                           const struct frame *at)
 {
     struct qw_text path = {0};
     const struct qw_json *key = qw_json_first(keys);
@@ -169,7 +176,8 @@ static bool check_required(const struct check *check, const struct qw_json *keys
 }
 
 /* The fields that the schema knows, or with `any` all others. */
-static bool check_fields(const struct check *check, const struct qw_json *rules, bool any, const struct qw_json *node, const struct frame *at)
+static bool check_fields(const struct check *check, const struct qw_json *rules, bool any, const struct qw_json *node,
+                         const struct frame *at)
 {
     for (const struct qw_json *f = qw_json_first(qw_json_is_object(node) ? node : NULL); f; f = qw_json_next(f)) {
         const struct qw_json *rule = any ? rules : qw_json_get(rules, qw_json_key(f));
@@ -211,7 +219,8 @@ static bool check_any(const struct check *check, const struct qw_json *rules, co
     return conforms(check, meant, node, at);
 }
 
-static bool check_keyword(const struct check *check, const struct qw_json *keyword, const struct qw_json *node, const struct frame *at)
+static bool check_keyword(const struct check *check, const struct qw_json *keyword, const struct qw_json *node,
+                          const struct frame *at)
 {
     static const char *const silent[] = {"$schema", "$defs", "title", "description", "pattern"};
     const char *name = qw_json_key(keyword);
@@ -224,7 +233,7 @@ static bool check_keyword(const struct check *check, const struct qw_json *keywo
         return check_enum(check, keyword, node, at);
     if (!strcmp(name, "const"))
         return check_const(check, keyword, node, at);
-    if (!strcmp(name, "minLength") || !strcmp(name, "minItems"))
+    if (!strcmp(name, "minLength") || !strcmp(name, "minItems") || !strcmp(name, "maxItems"))
         return check_length(check, keyword, name, node, at);
     if (!strcmp(name, "minimum") || !strcmp(name, "maximum") || !strcmp(name, "exclusiveMinimum"))
         return check_limit(check, keyword, name, node, at);
@@ -261,7 +270,8 @@ static bool check_name(const struct qw_json *document, struct qw_error *error)
         qw_fail(error, QW_ERROR_INPUT, "schema", "render it with the version of qconform that wrote it",
                 "is %.80s; this program reads qconform-result/1", shown.bytes);
     else if (strcmp(name, "qconform-result/1") != 0)
-        qw_fail(error, QW_ERROR_INPUT, "schema", HINT, "not a result of schema qconform-result/1 but \"%.80s\"", shown.bytes ? shown.bytes : "");
+        qw_fail(error, QW_ERROR_INPUT, "schema", HINT, "not a result of schema qconform-result/1 but \"%.80s\"",
+                shown.bytes ? shown.bytes : "");
     qw_text_free(&shown);
     return name && !strcmp(name, "qconform-result/1");
 }

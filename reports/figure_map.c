@@ -147,8 +147,9 @@ static void describe(struct qw_text *out, const struct rp_map *map, const char *
     else
         qw_text_addf(out, "Each cell is the worst site of a layer in a step: its error divided by the noise floor, coloured by "
                       "how that compares with the bound of %s. A number in a cell says by how many powers of ten it is "
-                      "beyond the bound. Free-running shows an error and what follows from it, isolated only where one "
-                      "arises.", bound);
+                      "beyond the bound.", bound);
+    if (!map->one_view)
+        qw_text_add(out, " Free-running shows an error and what follows from it, isolated only where one arises.");
     if (groups(map->row, map->rows))
         qw_text_add(out, " Several neighbouring layers share a row.");
     if (groups(map->column, map->columns))
@@ -163,7 +164,8 @@ static void step_tables(struct rp_page *page, const struct rp_map *map)
     for (int view = 0; view < (map->one_view ? 1 : 2); view++) {
         char *title = qw_format("Step %lld by site and layer%s%s", (long long)map->step, map->one_view ? "" : ", ",
                                 map->one_view ? "" : views[view]);
-        rp_markup(page->out, "<details name=\"%rstep-map\"%r><summary>%t</summary>\n", page->prefix, view || !map->over ? "" : " open", title);
+        rp_markup(page->out, "<details name=\"%rstep-map\"%r><summary>%t</summary>\n", page->prefix,
+                  view || !map->over ? "" : " open", title);
         table(page, map, title, "", cells[view], NULL);
         rp_add_rest(page, "<p>", map->left_out, "</p>");
         qw_text_add(page->out, "</details>\n");
@@ -180,9 +182,8 @@ static char *title_of(const struct rp_map *map, bool bitwise)
                      : qw_format("Error map: all %d cells are within the bound", map->judged);
 }
 
-static void figure(struct rp_page *page, const struct rp_map *by_steps, const struct rp_map *by_layers)
+static void figure(struct rp_page *page, const struct rp_map *by_steps, const struct rp_map *by_layers, bool bitwise)
 {
-    bool bitwise = by_steps->one_view;
     struct qw_text drawing = {0}, description = {0}, id = {0};
     char *title = title_of(by_steps, bitwise);
     describe(&description, by_steps, rp_number(qw_json_get(qw_json_get(page->result, "noise"), "multiple")).text,
@@ -194,9 +195,11 @@ static void figure(struct rp_page *page, const struct rp_map *by_steps, const st
     rp_open_figure(page, "map", title, &drawing);
     legend(page, by_steps->first_row >= 0, bitwise);
     letters(page, by_steps, by_layers);
-    rp_markup(page->out, "<p class=\"small\">%t</p>\n<details><summary>Numbers per layer and step</summary>\n", description.bytes);
-    table(page, by_steps, bitwise ? "Worst difference per layer and step" : "Largest ratio per layer and step: free-running / isolated",
-          "layer", by_steps->free_run, bitwise ? NULL : by_steps->isolated);
+    rp_markup(page->out, "<p class=\"small\">%t</p>\n", description.bytes);
+    qw_text_add(page->out, "<details><summary>Numbers per layer and step</summary>\n");
+    table(page, by_steps,
+          by_steps->one_view ? "Worst difference per layer and step" : "Largest ratio per layer and step: free-running / isolated",
+          "layer", by_steps->free_run, by_steps->one_view ? NULL : by_steps->isolated);
     qw_text_add(page->out, "</details>\n");
     if (by_layers->rows && by_layers->step >= 0)
         step_tables(page, by_layers);
@@ -214,9 +217,9 @@ void rp_html_map(struct rp_page *page, const struct qw_json *one)
         return;
     struct rp_map by_steps = rp_map_of_steps(sites, first, bound_of(page));
     struct rp_map by_layers = rp_map_of_step(sites, first, bound_of(page));
-    by_steps.one_view = by_layers.one_view = rp_is_bitwise(one);
-    if (by_steps.judged)
-        figure(page, &by_steps, &by_layers);
+    by_steps.one_view = by_layers.one_view = rp_is_comparison(one);
+    if (by_steps.judged > 1)
+        figure(page, &by_steps, &by_layers, rp_is_bitwise(one));
     rp_map_clear(&by_steps);
     rp_map_clear(&by_layers);
 }

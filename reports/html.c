@@ -75,7 +75,7 @@ void rp_close_table(struct rp_page *page) { qw_text_add(page->out, "</tbody></ta
 static const char *case_name(const struct qw_json *one)
 {
     const char *id = qw_json_get_text(one, "id", "unnamed");
-    return rp_is_compare(one) ? id : qw_json_get_text(one, "recording", id);
+    return rp_is_comparison(one) ? id : qw_json_get_text(one, "recording", id);
 }
 
 static void add_title(struct rp_page *page, const struct qw_json *cases)
@@ -105,7 +105,7 @@ static void add_head(struct rp_page *page, const struct qw_json *cases)
 static void add_skip_links(struct rp_page *page, const struct qw_json *one)
 {
     bool raised = !strcmp(qw_json_get_text(qw_json_get(one, "call"), "outcome", ""), "raised");
-    bool pair = rp_is_compare(one);
+    bool pair = rp_is_comparison(one);
     const struct {
         const char *id, *text;
         bool present;
@@ -139,7 +139,7 @@ static void add_under_verdict(struct rp_page *page, const struct qw_json *one)
     struct qw_text versions = {0};
     const struct qw_json *model = qw_json_get(one, "model"), *adapter = qw_json_get(one, "adapter");
     rp_add_versions(&versions, one);
-    if (rp_is_compare(one)) {
+    if (rp_is_comparison(one)) {
         qw_text_add(&versions, " (A), ");
         rp_add_versions(&versions, qw_json_get(one, "other"));
         qw_text_add(&versions, " (B)");
@@ -156,7 +156,7 @@ static void add_under_verdict(struct rp_page *page, const struct qw_json *one)
 /* Every block of a case behind its verdict. */
 static void add_case(struct rp_page *page, const struct qw_json *one)
 {
-    bool pair = rp_is_compare(one);
+    bool pair = rp_is_comparison(one);
     qw_text_add(page->out, "<div class=\"cards\">\n");
     if (pair)
         rp_html_pair(page, one);
@@ -325,7 +325,8 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
     if (count)
         add_summary(page, cases, prefixes);
     else
-        qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was judged.</p>\n");
+        qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was "
+                               "judged.</p>\n");
     if (told < count)
         rp_markup(page->out, "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
                              "has all of them.</p>\n", told, count);
@@ -347,7 +348,8 @@ static int plots_wanted(const struct qw_json *cases)
 void rp_html(struct qw_text *out, const struct qw_json *result)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
-    struct rp_page page = {.out = out, .result = result, .rows_left = RP_PAGE_ROWS, .plots_left = RP_PAGE_PLOTS, .cells_left = RP_PAGE_CELLS,
+    struct rp_page page = {.out = out, .result = result, .rows_left = RP_PAGE_ROWS, .plots_left = RP_PAGE_PLOTS,
+                           .cells_left = RP_PAGE_CELLS,
                            .many = qw_json_size(cases) != 1, .prefix = ""};
     page.plotter = plots_wanted(cases) ? rp_plotter_open() : NULL;
     add_head(&page, cases);

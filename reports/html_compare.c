@@ -35,9 +35,9 @@ static void pair_row(struct rp_page *page, const char *name, const struct qw_jso
 /* The fields of both objects, those that only `b` has behind the others. */
 static void pair_rows(struct rp_page *page, const struct qw_json *a, const struct qw_json *b, int *left)
 {
-    const struct qw_json *const sides[] = {a, b};
+    const struct qw_json *const sides[] = {qw_json_is_object(a) ? a : NULL, qw_json_is_object(b) ? b : NULL};
     for (int side = 0; side < 2; side++)
-        for (const struct qw_json *f = qw_json_first(qw_json_is_object(sides[side]) ? sides[side] : NULL); f && *left; f = qw_json_next(f)) {
+        for (const struct qw_json *f = qw_json_first(sides[side]); f && *left; f = qw_json_next(f)) {
             const char *key = qw_json_key(f);
             bool told = (side == 1 && qw_json_get(a, key)) || qw_json_is_object(f);
             if (told)
@@ -47,20 +47,53 @@ static void pair_rows(struct rp_page *page, const struct qw_json *a, const struc
         }
 }
 
+/* What the comparison itself says of both sides: first what differs. */
+static void context_rows(struct rp_page *page, const struct qw_json *context, int *left)
+{
+    for (const struct qw_json *c = qw_json_first(context); c && *left; c = qw_json_next(c))
+        if (!qw_json_get_bool(c, "equal", false)) {
+            pair_row(page, qw_json_get_text(c, "name", "-"), qw_json_get(c, "a"), qw_json_get(c, "b"), true);
+            --*left;
+        }
+}
+
+/* Then, folded, what is the same in both. */
+static void common_context(struct rp_page *page, const struct qw_json *context, int *left)
+{
+    static const char *const columns[] = {"What", "In both", NULL};
+    int count = 0;
+    for (const struct qw_json *c = qw_json_first(context); c; c = qw_json_next(c))
+        count += qw_json_get_bool(c, "equal", false);
+    if (!count)
+        return;
+    rp_markup(page->out, "<details><summary>%d more %r the same in both</summary>\n", count, count == 1 ? "is" : "are");
+    rp_open_table(page, "pairs", "What is the same in both recordings", columns);
+    for (const struct qw_json *c = qw_json_first(context); c && *left; c = qw_json_next(c))
+        if (qw_json_get_bool(c, "equal", false)) {
+            rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td>%t</td></tr>\n", qw_json_get_text(c, "name", "-"),
+                      qw_json_get_text(c, "a", "-"));
+            --*left;
+        }
+    rp_close_table(page);
+    qw_text_add(page->out, "</details>\n");
+}
+
 void rp_html_pair(struct rp_page *page, const struct qw_json *one)
 {
     static const char *const columns[] = {"What", "A", "B", NULL};
     static const char *const groups[] = {"environment", "model", "adapter", "call", "recorder"};
-    const struct qw_json *other = qw_json_get(one, "other");
+    const struct qw_json *other = qw_json_get(one, "other"), *context = qw_json_get(one, "context");
     int left = PAIR_ROWS;
     rp_open_card(page, "pair", "pair", "The two recordings");
     rp_open_table(page, "pairs sideways", "Recording A and recording B", columns);
     pair_row(page, "recording", qw_json_get(one, "recording"), qw_json_get(other, "recording"), false);
     pair_row(page, "sha256", qw_json_get(one, "recording_sha256"), qw_json_get(other, "recording_sha256"), false);
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+    context_rows(page, context, &left);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups && !qw_json_size(context); i++)
         if (qw_json_is_object(qw_json_get(other, groups[i])) || i < 3)
             pair_rows(page, qw_json_get(one, groups[i]), qw_json_get(other, groups[i]), &left);
     rp_close_table(page);
+    common_context(page, context, &left);
     if (!left)
         qw_text_add(page->out, "<p>… and more; the result document has all fields.</p>\n");
     qw_text_add(page->out, "</section>\n");
@@ -76,15 +109,23 @@ static void range_cell(struct rp_page *page, const struct qw_json *range)
     rp_markup(page->out, "<td class=\"n\">%t%t%t</td>", from.text, single ? "" : "-", single ? "" : to.text);
 }
 
+/* "4", or "4 of 5" when more places were compared than differ. */
+static void count_cell(struct rp_page *page, const struct qw_json *difference)
+{
+    const struct rp_word count = rp_value(qw_json_get(difference, "count")), of = rp_value(qw_json_get(difference, "of"));
+    bool all = qw_json_is_null(qw_json_get(difference, "of")) || !strcmp(count.text, of.text);
+    rp_markup(page->out, "<td class=\"n\">%t%t%t</td>", count.text, all ? "" : " of ", all ? "" : of.text);
+}
+
 static void difference_row(struct rp_page *page, const struct qw_json *difference)
 {
     const char *kind = qw_json_get_text(difference, "kind", "-");
     qw_text_add(page->out, "<tr>");
     range_cell(page, qw_json_get(difference, "steps"));
     range_cell(page, qw_json_get(difference, "layers"));
-    rp_markup(page->out, "<th scope=\"row\">%t</th><td>%t</td><td class=\"n\">%t</td><td class=\"n\">%t</td><td>%t</td></tr>\n",
-              qw_json_get_text(difference, "site", "-"), kind, rp_value(qw_json_get(difference, "count")).text,
-              rp_number(qw_json_get(difference, "max_abs")).text,
+    rp_markup(page->out, "<th scope=\"row\">%t</th><td>%t</td>", qw_json_get_text(difference, "site", "-"), kind);
+    count_cell(page, difference);
+    rp_markup(page->out, "<td class=\"n\">%t</td><td>%t</td></tr>\n", rp_number(qw_json_get(difference, "max_abs")).text,
               qw_json_get_text(difference, "text", rp_kind_between(kind)));
 }
 

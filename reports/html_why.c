@@ -222,12 +222,13 @@ static void details(struct rp_page *page, const struct qw_json *one, const struc
 {
     const struct qw_json *ratio = qw_json_get(found, "ratio");
     const char *kind = qw_json_get_text(found, "kind", NULL);
-    const char *meaning = rp_is_compare(one) ? rp_kind_between(kind) : rp_kind_meaning(kind);
+    const char *meaning = rp_is_comparison(one) ? rp_kind_between(kind) : rp_kind_meaning(kind);
     rp_markup(page->out, "<dl>\n<dt>Kind</dt><dd><strong>%t</strong>%t%t</dd>\n", kind ? kind : "-", *meaning ? ": " : "",
               meaning);
     layout(page, found);
     list_term(page, "Index", qw_json_get(found, "index"), "");
     rp_add_term(page, "That is", qw_json_get_text(found, "position", NULL));
+    rp_add_term(page, "In words", qw_json_get_text(found, "text", NULL));
     if (!qw_json_is_null(ratio))
         size_term(page, ratio, rp_is_bitwise(one));
 }
@@ -252,7 +253,7 @@ void rp_html_divergence(struct rp_page *page, const struct qw_json *one)
     bool found_one = qw_json_is_object(found);
     if (!found_one && !raised)
         return;
-    bool pair = rp_is_compare(one);
+    bool pair = rp_is_comparison(one);
     rp_open_card(page, "where", "first-divergence", pair ? "Where they part" : "Where: the first divergence");
     if (found_one) {
         rp_add_place(&place, found);
@@ -288,12 +289,12 @@ void rp_html_next_steps(struct rp_page *page, const struct qw_json *one)
     for (int shown = 0; s && shown < RP_LIST_ROWS; s = qw_json_next(s), shown++)
         step(page, qw_json_get_text(s, "text", ""), qw_json_get_text(s, "command", NULL));
     rp_add_rest(page, "<li>", qw_json_size(steps) - RP_LIST_ROWS, "</li>");
-    if (!qw_json_size(steps) && remedy && !rp_is_compare(one))
+    if (!qw_json_size(steps) && remedy && !rp_is_comparison(one))
         step(page, remedy, NULL);
     if (!qw_json_size(steps) && rp_add_next_command(&command, one))
         step(page, "Look closer:", command.bytes);
     else if (!qw_json_size(steps))
-        step(page, rp_is_compare(one) ? "Nothing: the two recordings are equal."
+        step(page, rp_is_comparison(one) ? "Nothing: the two recordings are equal."
                                       : "Nothing: keep the recording as a witness that this combination conforms.", NULL);
     qw_text_add(page->out, "</ol>\n</section>\n");
     qw_text_free(&command);

@@ -103,7 +103,9 @@ static struct scale make_scale(const struct qw_json *sites, int64_t (*number_of)
 /* Band of a number that is in the scale, or -1. */
 static int find_band(const struct scale *scale, int64_t number)
 {
-    const int64_t *found = scale->count ? bsearch(&number, scale->number, (size_t)scale->count, sizeof number, compare_numbers) : NULL;
+    const int64_t *found = NULL;
+    if (scale->count)
+        found = bsearch(&number, scale->number, (size_t)scale->count, sizeof number, compare_numbers);
     return found ? (int)(found - scale->number) / scale->group : -1;
 }
 
@@ -115,11 +117,14 @@ static void add_bands(struct rp_band *to, int *count, const struct scale *scale)
     }
 }
 
-/* Which part outside the layers a site belongs to; `behind`: a layer of the model has run in this step. */
+/* Which part outside the layers a site belongs to; `behind`: a layer of the model has run in this step.  What belongs to
+ * no step is handed over. */
 static enum rp_band_kind part_of(const char *name, bool behind)
 {
-    if (!strcmp(name, "call") || begins_with(name, "adapter.") || begins_with(name, "received.") || begins_with(name, "cache_before."))
-        return RP_BAND_HANDED;
+    static const char *const handed[] = {"adapter.", "received.", "cache_before."};
+    for (size_t i = 0; i < sizeof handed / sizeof *handed; i++)
+        if (!strcmp(name, "call") || begins_with(name, handed[i]))
+            return RP_BAND_HANDED;
     if (begins_with(name, "cache_after."))
         return RP_BAND_KEPT;
     return behind ? RP_BAND_EXIT : RP_BAND_ENTRY;
@@ -177,7 +182,8 @@ static void each_part(struct rp_map *map, const struct qw_json *sites,
             behind = false;
         step = step_of(s);
         behind = behind || runs_in_layer(s);
-        visit(map, s, layer_of(s) >= 0 ? RP_BAND_NUMBER : part_of(name_of(s), behind), extra);
+        enum rp_band_kind outside = step < 0 ? RP_BAND_HANDED : part_of(name_of(s), behind);
+        visit(map, s, layer_of(s) >= 0 ? RP_BAND_NUMBER : outside, extra);
     }
 }
 

@@ -22,7 +22,7 @@ enum {
 
 /* What a row or a column stands for. */
 enum rp_band_kind {
-    RP_BAND_HANDED, /* what the model is handed: call, adapter, received, cache before */
+    RP_BAND_HANDED, /* what the model is handed: call, weights, adapter, received, cache before */
     RP_BAND_ENTRY,  /* the model before its first layer */
     RP_BAND_NUMBER, /* layers or steps first..last */
     RP_BAND_EXIT,   /* the model behind its last layer */

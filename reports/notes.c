@@ -167,8 +167,9 @@ bool rp_add_layout(struct qw_text *out, const struct qw_json *found)
 
 bool rp_is_bitwise(const struct qw_json *one)
 {
-    if (!rp_is_compare(one))
-        return false;
+    const struct qw_json *floor = qw_json_get(one, "floor");
+    if (!rp_is_comparison(one) || floor)
+        return rp_is_comparison(one) && !qw_json_bool(floor, false);
     for (const struct qw_json *s = qw_json_first(qw_json_get(one, "sites")); s; s = qw_json_next(s)) {
         double ratio = qw_json_get_real(s, "ratio", 0);
         if (isfinite(ratio) && ratio > 0)

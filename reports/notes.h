@@ -32,7 +32,8 @@ bool rp_add_layout(struct qw_text *out, const struct qw_json *found);
  * other ranks have their own names, unknown ones "axis". */
 const char *rp_axis_meaning(int axis, int rank);
 
-/* A case in which two recordings were held against each other bit by bit: no ratio is between 0 and infinity. */
+/* A case in which two recordings were held against each other bit by bit: case.floor says so, or where it is absent no
+ * ratio is between 0 and infinity. */
 bool rp_is_bitwise(const struct qw_json *one);
 
 #endif

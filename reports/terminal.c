@@ -192,7 +192,7 @@ static void first_divergence(const struct screen *to, const struct qw_json *one)
     const char *kind = qw_json_get_text(found, "kind", "");
     qw_text_add(to->out, "\n");
     rp_add_place(&text, found);
-    const char *meaning = rp_is_compare(one) ? rp_kind_between(kind) : rp_kind_meaning(kind);
+    const char *meaning = rp_is_comparison(one) ? rp_kind_between(kind) : rp_kind_meaning(kind);
     qw_text_addf(&text, " (%s%s%s)", kind, *meaning ? ": " : "", meaning);
     flush_line(to, "first bad", &text);
     side(to, "expected", qw_json_get(found, "expected"));

@@ -215,15 +215,22 @@ static const char *step_command(const struct qw_json *one)
     return NULL;
 }
 
+bool rp_is_comparison(const struct qw_json *one) { return !strcmp(qw_json_get_text(one, "mode", ""), "compare"); }
+
 bool rp_add_next_command(struct qw_text *out, const struct qw_json *one)
 {
-    const struct qw_json *cause = rp_case_cause(one);
+    const struct qw_json *cause = qw_json_get(one, "cause");
     const char *recording = qw_json_get_text(one, "recording", "");
     const char *command = step_command(one);
     if (command) {
         qw_text_add(out, command);
     } else if (rp_case_status(one)->shape == RP_SHAPE_GOOD || !*recording) {
         return false;
+    } else if (rp_is_comparison(one)) {
+        qw_text_add(out, "qconform diagnose ");
+        add_argument(out, recording);
+        qw_text_add(out, " ");
+        add_argument(out, qw_json_get_text(qw_json_get(one, "other"), "recording", ""));
     } else if (rp_is_named(cause)) {
         qw_text_add(out, "qconform explain ");
         add_argument(out, qw_json_get_text(cause, "id", ""));
@@ -257,7 +264,7 @@ bool rp_is_named(const struct qw_json *cause)
 
 const struct qw_json *rp_case_cause(const struct qw_json *one)
 {
-    return rp_is_compare(one) ? NULL : qw_json_get(one, "cause");
+    return rp_is_comparison(one) ? NULL : qw_json_get(one, "cause");
 }
 
 bool rp_is_nothing(const struct qw_json *side)
@@ -265,8 +272,6 @@ bool rp_is_nothing(const struct qw_json *side)
     return qw_json_is_null(qw_json_get(side, "shape")) && qw_json_is_null(qw_json_get(side, "dtype")) &&
            qw_json_is_null(qw_json_get(side, "value"));
 }
-
-bool rp_is_compare(const struct qw_json *one) { return !strcmp(qw_json_get_text(one, "mode", ""), "compare"); }
 
 bool rp_site_fails(const struct qw_json *site)
 {

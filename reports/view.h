@@ -67,6 +67,9 @@ const char *rp_blind_meaning(const char *id);
 const char *rp_confidence_meaning(const struct qw_json *cause);
 const char *rp_party_title(const struct qw_json *party);
 
+/* A case that holds one recording against another: "expected" is the first, "observed" the second. */
+bool rp_is_comparison(const struct qw_json *one);
+
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);
 
@@ -75,9 +78,6 @@ const struct qw_json *rp_case_cause(const struct qw_json *one);
 
 /* One side of the first divergence (expected or observed) that holds neither shape, nor dtype, nor value. */
 bool rp_is_nothing(const struct qw_json *side);
-
-/* A case that holds one recording against another: no cause is named in it. */
-bool rp_is_compare(const struct qw_json *one);
 
 /* A site whose status says that it does not conform by itself. */
 bool rp_site_fails(const struct qw_json *site);

@@ -294,8 +294,8 @@ Test(html, long_tables_are_cut_aloud)
 
 Test(html, a_comparison_shows_both_sides_and_names_no_cause)
 {
-    static const char *const parts[] = {"id=\"pair\"", "0.12.0", "0.13.2", "Where they part", "heads and sequence are swapped",
-                                        "id=\"differences\"", "the numbers differ", "id=\"tokens\"", "<mark>13</mark>",
+    static const char *const parts[] = {"id=\"pair\"", "0.12.0", "0.13.2", "1 more is the same in both", "Where they part", "heads and sequence are swapped",
+                                        "id=\"differences\"", "1 of 2", "id=\"tokens\"", "<mark>13</mark>",
                                         "<mark>99</mark>", "id=\"coverage\"", "only A recorded it", "bit by bit", "id=\"map\"",
                                         "Landlock: the kernel does not have it", NULL};
     char *page = render_sample("compare");

@@ -26,8 +26,11 @@ def without_patterns(rule):
     return [without_patterns(value) for value in rule] if isinstance(rule, list) else rule
 
 
+RULES = jsonschema.Draft202012Validator(without_patterns(SCHEMA))
+
+
 def is_a_result(document):
-    return jsonschema.Draft202012Validator(without_patterns(SCHEMA)).is_valid(document)
+    return RULES.is_valid(document)
 
 
 def compared():
@@ -42,9 +45,12 @@ def judged(tmp_path_factory):
     subprocess.run([str(ROOT / "build" / "qconform"), "diagnose", "-q", str(BAD), str(RAISED), "--json-out", str(path)], cwd=ROOT,
                    stdout=subprocess.DEVNULL)
     document = json.loads(path.read_text())
-    document["cases"][0]["sites"] = document["cases"][0]["sites"][:4]
-    document["cases"][0]["findings"] = document["cases"][0]["findings"][:2]
+    for name, count in {"sites": 3, "findings": 1, "parties": 1, "cache_lengths": 1, "next_steps": 1}.items():
+        document["cases"][0][name] = document["cases"][0][name][:count]
+    for case in document["cases"]:
+        del case["causes"][:]
     document["cases"].append(compared()["cases"][0])
+    del document["cases"][2]["sites"][4:], document["cases"][2]["differences"][1:]
     document["tool"]["sandbox"] = compared()["tool"]["sandbox"]
     return document
 
@@ -147,7 +153,7 @@ PAYLOADS = [
 ]
 FREE = {"id", "recording", "verdict", "title", "against", "remedy", "fixed_in", "mechanism", "evidence", "message", "site", "reason", "position",
         "text", "command", "basis", "version", "blas", "blas_core", "missing", "blind", "producer", "peft_type", "class", "name", "hint", "file",
-        "exception_type", "exception_message", "raised_at", "party", "transformers", "peft", "python", "torch", "value"}
+        "exception_type", "exception_message", "raised_at", "party", "transformers", "peft", "python", "torch", "value", "a", "b"}
 
 
 def with_text(node, word, key=None):
