@@ -175,7 +175,7 @@ static bool check_required(const struct check *check, const struct qw_json *keys
     return !key;
 }
 
-/* The fields that the schema knows, or with `any` all others. */
+/* The fields that the schema knows, or with `any` all of an object whose fields it does not name. */
 static bool check_fields(const struct check *check, const struct qw_json *rules, bool any, const struct qw_json *node,
                          const struct frame *at)
 {

@@ -197,9 +197,11 @@ static void figure(struct rp_page *page, const struct rp_map *by_steps, const st
     letters(page, by_steps, by_layers);
     rp_markup(page->out, "<p class=\"small\">%t</p>\n", description.bytes);
     qw_text_add(page->out, "<details><summary>Numbers per layer and step</summary>\n");
-    table(page, by_steps,
-          by_steps->one_view ? "Worst difference per layer and step" : "Largest ratio per layer and step: free-running / isolated",
-          "layer", by_steps->free_run, by_steps->one_view ? NULL : by_steps->isolated);
+    if (by_steps->one_view)
+        table(page, by_steps, "Worst difference per layer and step", "layer", by_steps->free_run, NULL);
+    else
+        table(page, by_steps, "Largest ratio per layer and step: free-running / isolated", "layer", by_steps->free_run,
+              by_steps->isolated);
     qw_text_add(page->out, "</details>\n");
     if (by_layers->rows && by_layers->step >= 0)
         step_tables(page, by_layers);

@@ -111,7 +111,7 @@ static void add_skip_links(struct rp_page *page, const struct qw_json *one)
         bool present;
     } links[] = {
         {"pair", "Recordings", pair},
-        {"cause", "Cause", !pair},
+        {"cause", "Cause", !pair || !rp_case_status(one)->judged},
         {"first-divergence", "First divergence", raised || qw_json_is_object(qw_json_get(one, "first_divergence"))},
         {"next", "What to do", true},
         {"differences", "Differences", pair && qw_json_size(qw_json_get(one, "differences")) > 0},
@@ -160,7 +160,7 @@ static void add_case(struct rp_page *page, const struct qw_json *one)
     qw_text_add(page->out, "<div class=\"cards\">\n");
     if (pair)
         rp_html_pair(page, one);
-    else
+    if (!pair || !rp_case_status(one)->judged)
         rp_html_cause(page, one);
     rp_html_divergence(page, one);
     rp_html_next_steps(page, one);

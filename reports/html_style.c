@@ -42,7 +42,7 @@ const char rp_page_style[] =
     ".pair{grid-column:span 7}"
     ".cards:has(>.where){grid-template-rows:auto 1fr}.cards:has(>.where)>.why{grid-row:span 2}"
     ".cards:has(>.where)>.next{grid-column:span 5}}\n"
-    ".cards:has(>.where):has(>.pair)>.pair{grid-row:span 2}"
+    ".cards:has(>.where):has(>.pair)>.pair{grid-row:span 2}.cards:has(>.why)>.pair{grid-column:span 12}"
     ".cards:not(:has(>.where))>.why,.cards:not(:has(>.where))>.pair{grid-column:span 12}"
     ".cards:has(>.pair)>.coverage{grid-column:span 12}\n"
     ".card>h2,.card>h3:first-child{font-size:.85rem;letter-spacing:.06em;text-transform:uppercase;color:var(--muted);"

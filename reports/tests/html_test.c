@@ -307,6 +307,17 @@ Test(html, a_comparison_shows_both_sides_and_names_no_cause)
     free(page);
 }
 
+Test(html, a_comparison_that_could_not_be_made_says_why)
+{
+    struct qw_json *document = parse_document("{\"cases\": [{\"mode\": \"compare\", \"id\": \"a vs b\", \"status\": \"ERROR\", \"cause\": null, "
+                                              "\"error\": {\"file\": \"b.h5\", \"message\": \"not an HDF5 file\"}}]}");
+    char *page = render(document);
+    cr_expect(strstr(page, "not an HDF5 file"));
+    cr_expect(strstr(page, "id=\"pair\""));
+    free(page);
+    qw_json_free(document);
+}
+
 Test(html, a_selection_and_what_was_waived_are_said)
 {
     char *page = render_sample("compare");
