@@ -38,6 +38,8 @@ build/%.o: %.c | build/libraries.mk
 	$(say) CC $<
 	$(quiet)$(CC) $(CFLAGS) $(FLAGS) $(LIBRARY_FLAGS) -MMD -MP -c $< -o $@
 
+build/reports/schema.o: reports/result.schema.json # which it takes in whole
+
 build/.packages: fixtures/packages.sh
 	@mkdir -p build
 	sh fixtures/packages.sh build

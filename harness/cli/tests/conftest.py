@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import h5py
+import jsonschema
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -37,11 +38,21 @@ class Outcome:
         return self.document["cases"][0]
 
 
+RESULTS = jsonschema.Draft202012Validator(json.loads((ROOT / "reports" / "result.schema.json").read_text()))
+
+
+def check_result(text):
+    """Every result that any of these tests sees keeps the schema."""
+    if text.startswith("{") and '"qconform-result/1"' in text[:60]:
+        RESULTS.validate(json.loads(text))
+
+
 @pytest.fixture
 def qconform():
     def run(*arguments, **variables):
         done = subprocess.run([str(PROGRAM), *map(str, arguments)], cwd=ROOT, env={**os.environ, **variables},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+        check_result(done.stdout)
         return Outcome(done)
     return run
 
