@@ -1,4 +1,4 @@
-"""Runs the program as its user does: build/qconform, from the folder of the checkout."""
+"""Runs the program as its user does: build/qconform (BUILD names another folder), from the folder of the checkout."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import h5py
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-PROGRAM = ROOT / "build" / "qconform"
+PROGRAM = ROOT / os.environ.get("BUILD", "build") / "qconform"
 RECORDINGS = ROOT / "fixtures" / "recordings"
 FOREIGN = ROOT / "fixtures" / "foreign"
 
