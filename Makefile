@@ -12,7 +12,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 FLAGS    := -std=c17 -D_GNU_SOURCE -I. -ffp-contract=off -fno-fast-math $(WARNINGS)
 
 # Where the libraries are, asked once the packages are there; make starts over when this file is new.
-ifneq ($(filter-out help layers lint format test test-fast asan record uninstall clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help layers lint format test test-fast asan fuzz record uninstall clean,$(or $(MAKECMDGOALS),all)),)
 include build/libraries.mk
 endif
 
@@ -25,10 +25,11 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(filter-out $(BUILD)/harness/cli/%,$(OBJECTS))
 TESTS   := $(shell find reference reports harness -path '*/tests/*.c' | LC_ALL=C sort)
 UNITS   := $(TESTS:%.c=$(BUILD)/%.o)
+FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz/*.c' | LC_ALL=C sort))
 
 RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
 
-.PHONY: all help packages demo test test-fast asan layers record noise clean
+.PHONY: all help packages demo test test-fast asan fuzz layers record noise clean
 all: $(BUILD)/qconform
 
 help:                 ## this list
@@ -61,7 +62,7 @@ test:                 ## every test; ends in "N passed, N failed"
 	@sh fixtures/test.sh
 
 test-fast:            ## the tests that need no other libraries than the program's own
-	@sh fixtures/test.sh layers unit e2e
+	@sh fixtures/test.sh layers unit corpus e2e
 
 $(BUILD)/unit-tests: $(LIBRARY) $(UNITS)
 	$(say) LINK $@
@@ -79,7 +80,32 @@ asan: export BUILD  := build/asan
 asan: export CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 asan: export EXTRA  := fixtures/sanitize.c
 asan:                 ## the fast tests under AddressSanitizer, LeakSanitizer and UBSan
-	@sh fixtures/test.sh unit e2e
+	@sh fixtures/test.sh unit corpus e2e
+
+# The fuzz targets: a main() of ours replays their corpora, that of libFuzzer goes on from there.
+FUZZ_MAIN ?= $(BUILD)/fixtures/replay.o
+FUZZED    := $(filter-out %/cli/main.o,$(OBJECTS)) $(BUILD)/fuzzed-main.o
+
+$(BUILD)/fuzzed-main.o: harness/cli/main.c | build/libraries.mk
+	@mkdir -p $(@D)
+	$(quiet)$(CC) $(CFLAGS) $(FLAGS) $(LIBRARY_FLAGS) -Dmain=main_of_qconform -Wno-missing-prototypes -c $< -o $@
+
+$(BUILD)/%.fuzz: $(BUILD)/%.o $(FUZZED) $(filter %.o,$(FUZZ_MAIN))
+	$(say) LINK $@
+	$(quiet)$(CC) $(CFLAGS) $< $(FUZZED) $(FUZZ_MAIN) $(EXTRA) $(LIBRARIES) -lm -o $@
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS:%=$(BUILD)/%.fuzz)
+
+fuzz: export BUILD     := build/fuzz
+fuzz: export CC        := clang
+fuzz: export CFLAGS    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz: export EXTRA     := fixtures/sanitize.c
+fuzz: export FUZZ_MAIN := -fsanitize=fuzzer
+fuzz:                 ## our own parsers and reports against mutated input, SECONDS=60 for all together
+	@sh fixtures/packages.sh fuzz
+	@$(MAKE) fuzzers
+	@sh fixtures/fuzz.sh $(SECONDS) $(FUZZERS)
 
 layers:               ## check the floors from the include lines
 	@sh fixtures/layers.sh
