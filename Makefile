@@ -29,7 +29,7 @@ FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz
 
 RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
 
-.PHONY: all help packages demo test test-fast asan fuzz layers record noise clean
+.PHONY: all help packages demo test test-fast asan fuzz faults lint format layers record noise clean
 all: $(BUILD)/qconform
 
 help:                 ## this list
@@ -94,6 +94,7 @@ $(BUILD)/%.fuzz: $(BUILD)/%.o $(FUZZED) $(filter %.o,$(FUZZ_MAIN))
 	$(say) LINK $@
 	$(quiet)$(CC) $(CFLAGS) $< $(FUZZED) $(FUZZ_MAIN) $(EXTRA) $(LIBRARIES) -lm -o $@
 
+.SECONDARY: # objects of the fuzz targets stay
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(BUILD)/%.fuzz)
 
@@ -106,6 +107,16 @@ fuzz:                 ## our own parsers and reports against mutated input, SECO
 	@sh fixtures/packages.sh fuzz
 	@$(MAKE) fuzzers
 	@sh fixtures/fuzz.sh $(SECONDS) $(FUZZERS)
+
+faults: $(BUILD)/qconform build/.test-packages  ## every single call to the system fails once (the fast tests take some of them)
+	FAULTS=all sh fixtures/test.sh faults
+
+lint:                 ## both compilers' warnings, clang-tidy, shellcheck, pyflakes, floors, lengths
+	@sh fixtures/lint.sh
+
+format:               ## put C sources into the style of .clang-format
+	@sh fixtures/packages.sh lint
+	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 layers:               ## check the floors from the include lines
 	@sh fixtures/layers.sh

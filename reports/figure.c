@@ -44,7 +44,8 @@ static bool same_place(const struct qw_json *a, const struct qw_json *b)
 static double find_first(const struct qw_json *one)
 {
     const struct qw_json *found = qw_json_get(one, "first_divergence");
-    double failing = NAN, place = 1;
+    double failing = NAN;
+    int place = 1;
     for (const struct qw_json *s = qw_json_first(qw_json_get(one, "sites")); s; s = qw_json_next(s), place++) {
         if (qw_json_is_object(found) && same_place(s, found))
             return place;

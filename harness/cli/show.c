@@ -19,7 +19,7 @@ int cli_complain(enum qc_exit code, const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-    return code;
+    return (int)code;
 }
 
 int cli_complain_error(const struct qw_error *error)

@@ -1,8 +1,8 @@
 /* Invariant: the same judgement gives the same words. */
 #include "harness/diagnose/narrative.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -12,11 +12,14 @@
 /* Layer and rest of a module path "model.layers.3.self_attn"; layer -1 outside the blocks. */
 static const char *split_path(int *layer, const char *path)
 {
-    int used = 0;
+    static const char blocks[] = "model.layers.";
+    size_t digits = strncmp(path, blocks, sizeof blocks - 1) == 0 ? strspn(path + sizeof blocks - 1, "0123456789") : 0;
     *layer = -1;
-    if (sscanf(path, "model.layers.%d%n", layer, &used) != 1)
+    if (digits < 1 || digits > 6)
         return path;
-    return path[used] == '.' ? path + used + 1 : "output";
+    *layer = (int)strtol(path + sizeof blocks - 1, NULL, 10);
+    const char *rest = path + sizeof blocks - 1 + digits;
+    return *rest == '.' ? rest + 1 : "output";
 }
 
 static bool raised_inside(const struct qc_item *item, const struct qc_recording *recording)

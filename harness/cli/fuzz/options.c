@@ -1,5 +1,6 @@
 /* Arbitrary words, one a line, as a command line.  Invariant: options that were accepted are within their ranges. */
 #include <assert.h>
+#include <getopt.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     char *text = qw_format("%.*s", (int)size, (const char *)bytes);
     char program[] = "qconform", *words[MOST + 2] = {program}, *rest = text;
     int count = 1;
+    optind = 0; /* getopt stands where the last input ended; the program reads one command line only */
+    getopt(count, words, "");
     for (char *word; count <= MOST && (word = strsep(&rest, "\n"));)
         words[count++] = word;
     const struct cli_verb *verb = cli_verb_find(words[1]);
