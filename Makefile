@@ -29,7 +29,7 @@ FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz
 
 RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
 
-.PHONY: all help packages demo test test-fast asan fuzz faults lint format install uninstall layers record noise clean
+.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench install uninstall layers record noise clean
 all: $(BUILD)/qconform
 
 help:                 ## this list
@@ -117,6 +117,13 @@ lint:                 ## both compilers' warnings, clang-tidy, shellcheck, pyfla
 format:               ## put C sources into the style of .clang-format
 	@sh fixtures/packages.sh lint
 	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+build/bench: $(LIBRARY) build/fixtures/bench.o
+	$(say) LINK $@
+	$(quiet)$(CC) $(CFLAGS) $^ $(LIBRARIES) -lm -o $@
+
+bench: build/qconform build/bench  ## what the program costs beside the best known way; build/bench.json
+	@python3 fixtures/bench.py
 
 install: $(BUILD)/qconform  ## program, manual, schemas, completions below DESTDIR and PREFIX (/usr/local)
 	@sh fixtures/install.sh "$(DESTDIR)" "$(PREFIX)"
