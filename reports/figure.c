@@ -134,7 +134,7 @@ static struct profile make_profile(struct rp_page *page, const struct qw_json *o
     double multiple = qw_json_get_real(qw_json_get(page->result, "noise"), "multiple", 1);
     struct profile made = {.sites = qw_json_size(sites)};
     struct qw_text first = {0};
-    made.group = (made.sites + POINT_LIMIT - 1) / POINT_LIMIT;
+    made.group = made.sites ? (made.sites + POINT_LIMIT - 1) / POINT_LIMIT : 1;
     size_t count = made.sites ? (size_t)((made.sites - 1) / made.group + 1) : 0;
     made.place = nan_array(count);
     made.free_run = nan_array(count);

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     char program[] = "qconform", *words[MOST + 2] = {program}, *rest = text;
     int count = 1;
     optind = 0; /* getopt stands where the last input ended; the program reads one command line only */
-    getopt(count, words, "");
+    (void)getopt(count, words, "");
     for (char *word; count <= MOST && (word = strsep(&rest, "\n"));)
         words[count++] = word;
     const struct cli_verb *verb = cli_verb_find(words[1]);
