@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -20,6 +21,15 @@ def rows():
     own = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
     foreign = json.loads((ROOT / "fixtures" / "foreign.json").read_text())["recordings"]
     return [(RECORDINGS / row["file"], row["expected"]) for row in own] + [(FOREIGN / row["file"], row["expected"]) for row in foreign]
+
+
+def options():
+    """Every option that writes a file, as the program lists them."""
+    text = subprocess.run([str(PROGRAM), "help", "report"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.findall(r"^ +(--[a-z-]+) FILE\b", text, re.M)
+
+
+OPTIONS = options()
 
 
 class Outcome:

@@ -1,7 +1,6 @@
 """Outputs that cannot be written: exit 74, the old file or the complete new one under the final name, nothing beside it."""
 
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -9,19 +8,10 @@ import time
 
 import pytest
 
-from conftest import PROGRAM, RECORDINGS, ROOT
+from conftest import OPTIONS, PROGRAM, RECORDINGS, ROOT
 
 BAD = RECORDINGS / "qwen2-prompt-tf4.44.2-peft0.12.0.h5"
 SAMPLE = ROOT / "reports" / "tests" / "failing.json"
-
-
-def options():
-    """Every option that writes a file, as the program lists them."""
-    text = subprocess.run([str(PROGRAM), "help", "report"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return re.findall(r"^ +(--[a-z-]+) FILE\b", text, re.M)
-
-
-OPTIONS = options()
 
 
 def run(*arguments, user=None, **more):
