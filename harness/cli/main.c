@@ -61,8 +61,9 @@ static int finish(int code)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
-    return errno == EPIPE ? QC_EXIT_OUTPUT
-                          : cli_complain(QC_EXIT_OUTPUT, "standard output cannot be written: %s; check that there is room", strerror(errno));
+    return errno == EPIPE
+               ? QC_EXIT_OUTPUT
+               : cli_complain(QC_EXIT_OUTPUT, "standard output cannot be written: %s; check that there is room", strerror(errno));
 }
 
 int main(int argc, char **argv)

@@ -188,10 +188,7 @@ const char *qw_path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
-char *qw_path_folder(const char *path)
-{
-    return qw_format("%.*s", (int)(qw_path_base(path) - path), path);
-}
+char *qw_path_folder(const char *path) { return qw_format("%.*s", (int)(qw_path_base(path) - path), path); }
 
 char *qw_path_join(const char *folder, const char *name)
 {
