@@ -91,8 +91,9 @@ class Run:
 
 def points(calls):
     """Which calls fail: all, or evenly spread ones with the first and the last."""
-    most = calls if os.environ.get("FAULTS") == "all" else int(os.environ.get("FAULTS", "10"))
-    return sorted({1 + round(i * (calls - 1) / max(most - 1, 1)) for i in range(min(most, calls))})
+    wanted = os.environ.get("FAULTS", "10")
+    count = calls if wanted == "all" else min(int(wanted), calls)
+    return sorted({1 + round(i * (calls - 1) / max(count - 1, 1)) for i in range(count)})
 
 
 def sweep(library, scenario, call, where="parent", **more):
