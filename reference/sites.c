@@ -2,6 +2,7 @@
 #include "reference/sites.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct qw_site_row qw_site_rows[QW_SITES] = {
@@ -29,13 +30,18 @@ void qw_site_path(char *out, size_t size, enum qw_site site, int layer)
 
 const char *qw_site_of_path(int *layer, const char *path)
 {
-    static const char *const blocks[] = {"model.layers.%d%n", "transformer.h.%d%n"};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
-        int used = 0;
-        if (sscanf(path, blocks[i], layer, &used) == 1 && used > 0)
-            return path[used] == '.' ? path + used + 1 : "output";
-    }
+    static const char *const blocks[] = {"model.layers.", "transformer.h."};
     *layer = -1;
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        const char *number = path + strlen(blocks[i]);
+        if (strncmp(path, blocks[i], strlen(blocks[i])) != 0)
+            continue;
+        size_t digits = strspn(number, "0123456789");
+        if (digits < 1 || digits > 6)
+            return path;
+        *layer = (int)strtol(number, NULL, 10);
+        return number[digits] == '.' ? number + digits + 1 : "output";
+    }
     return path;
 }
 

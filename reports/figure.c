@@ -45,7 +45,8 @@ static bool same_place(const struct qw_json *a, const struct qw_json *b)
 static double find_first(const struct qw_json *one)
 {
     const struct qw_json *found = qw_json_get(one, "first_divergence");
-    double failing = NAN, place = 1;
+    double failing = NAN;
+    int place = 1;
     for (const struct qw_json *s = qw_json_first(qw_json_get(one, "sites")); s; s = qw_json_next(s), place++) {
         if (qw_json_is_object(found) && same_place(s, found))
             return place;
@@ -134,7 +135,7 @@ static struct profile make_profile(struct rp_page *page, const struct qw_json *o
     double multiple = qw_json_get_real(qw_json_get(page->result, "noise"), "multiple", 1);
     struct profile made = {.sites = qw_json_size(sites)};
     struct qw_text first = {0};
-    made.group = (made.sites + POINT_LIMIT - 1) / POINT_LIMIT;
+    made.group = made.sites ? (made.sites + POINT_LIMIT - 1) / POINT_LIMIT : 1;
     size_t count = made.sites ? (size_t)((made.sites - 1) / made.group + 1) : 0;
     made.place = nan_array(count);
     made.free_run = nan_array(count);

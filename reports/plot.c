@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -42,7 +43,7 @@ static bool spawn(pid_t *child, int input, int output)
     char path[4096] = "PATH=/usr/local/bin:/usr/bin:/bin";
     const char *own = getenv("PATH");
     if (own && strlen(own) < sizeof path - 6)
-        strcpy(path + 5, own);
+        snprintf(path + 5, sizeof path - 5, "%s", own);
     char *environment[] = {path, (char[]){"LC_ALL=C"}, (char[]){"HOME=/nonexistent"}, NULL};
     char *arguments[] = {(char[]){"gnuplot"}, (char[]){"-d"}, NULL};
     posix_spawn_file_actions_t actions;

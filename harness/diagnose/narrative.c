@@ -2,6 +2,7 @@
 #include "harness/diagnose/narrative.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 #include "reference/base/text.h"

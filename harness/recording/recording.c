@@ -222,7 +222,7 @@ static bool check_cache_tensor(const struct qc_hdf5 *file, const struct qw_tenso
 static int layer_number(const char *name)
 {
     size_t digits = strspn(name, "0123456789");
-    return digits == 3 && !name[digits] ? atoi(name) : -1;
+    return digits == 3 && !name[digits] ? (int)strtol(name, NULL, 10) : -1;
 }
 
 static void read_cache(struct qc_cache *cache, struct qc_hdf5 *file, const char *group)

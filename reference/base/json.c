@@ -16,6 +16,10 @@
 #error "cJSON 1.7.15 or later is needed"
 #endif
 
+/* cJSON's own allocations end as all others do: with memory, or with the process. */
+static void *allocate(size_t size) { return qw_realloc(NULL, size, 1); }
+__attribute__((constructor)) static void use_own_memory(void) { cJSON_InitHooks(&(cJSON_Hooks){allocate, free}); }
+
 static const cJSON *in(const struct qw_json *node) { return (const cJSON *)node; }
 static cJSON *out(struct qw_json *node) { return (cJSON *)node; }
 static struct qw_json *wrap(cJSON *node) { return (struct qw_json *)node; }

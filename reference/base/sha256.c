@@ -9,7 +9,7 @@ static void finish(char hex[QW_SHA256_HEX], struct sha256_ctx *context)
     uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_digest(context, sizeof digest, digest);
     for (int i = 0; i < SHA256_DIGEST_SIZE; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+        snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
 }
 
 void qw_sha256(char hex[QW_SHA256_HEX], const void *bytes, size_t size)

@@ -1,8 +1,9 @@
-"""Runs the program as its user does: build/qconform, from the folder of the checkout."""
+"""Runs the program as its user does: build/qconform (BUILD names another folder), from the folder of the checkout."""
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -11,7 +12,7 @@ import jsonschema
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-PROGRAM = ROOT / "build" / "qconform"
+PROGRAM = ROOT / os.environ.get("BUILD", "build") / "qconform"
 RECORDINGS = ROOT / "fixtures" / "recordings"
 FOREIGN = ROOT / "fixtures" / "foreign"
 
@@ -22,6 +23,15 @@ def rows():
     foreign = json.loads((ROOT / "fixtures" / "foreign.json").read_text())["recordings"]
     return [(folder / row["file"], {**row["expected"], "patched": "patch" in row})
             for folder, table in ((RECORDINGS, own), (FOREIGN, foreign)) for row in table]
+
+
+def options():
+    """Every option that writes a file, as the program lists them."""
+    text = subprocess.run([str(PROGRAM), "help", "report"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.findall(r"^ +(--[a-z-]+) FILE\b", text, re.M)
+
+
+OPTIONS = options()
 
 
 class Outcome:
