@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pathlib
 import shutil
 import struct
 
@@ -89,8 +90,9 @@ def test_one_file_wins_over_an_index(qconform, model):
 def named(damaged, folder, digest):
     """A copy of the recording that names this folder and digest."""
     def change(file):
-        file["/model"].attrs["weights"], file["/model"].attrs["weights_sha256"] = str(folder), digest
-        file["/adapter"].attrs["weights"] = str(ROOT / "fixtures/adapters/qwen2-tiny-prompt")
+        here = pathlib.Path(file.filename).parent
+        file["/model"].attrs["weights"], file["/model"].attrs["weights_sha256"] = os.path.relpath(folder, here), digest
+        file["/adapter"].attrs["weights"] = os.path.relpath(ROOT / "fixtures/adapters/qwen2-tiny-prompt", here)
     return damaged(IN_FOLDER, change)
 
 
