@@ -138,7 +138,8 @@ Test(sandbox, all_pieces_are_reported)
 
 Test(sandbox, without_landlock_nothing_can_be_written_still)
 {
-    static const char *const reading[] = {"read its input", "ask for a name", "read /etc/passwd", "read a sibling", "read a device", NULL};
+    static const char *const reading[] = {"read its input", "ask for a name", "read /etc/passwd",
+                                          "read a sibling", "read a device", NULL};
     char path[256];
     struct qw_json *sandbox;
     make_input(path);
