@@ -7,6 +7,7 @@
 
 #include "reports/columns.h"
 #include "reports/escape.h"
+#include "reports/terminal_compare.h"
 #include "reports/view.h"
 
 struct screen {
@@ -332,6 +333,10 @@ static void failing_sites(const struct screen *to, const struct qw_json *one)
 static void one_case(const struct screen *to, const struct qw_json *result, const struct qw_json *one)
 {
     struct qw_text text = {0};
+    if (rp_is_comparison(one)) {
+        rp_terminal_compare(to->out, one, to->width, to->style->verbosity);
+        return;
+    }
     verdict(to, one);
     stop(to, one);
     cause(to, one);

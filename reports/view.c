@@ -212,15 +212,26 @@ static const char *step_command(const struct qw_json *one)
     return NULL;
 }
 
+bool rp_is_comparison(const struct qw_json *one) { return !strcmp(qw_json_get_text(one, "mode", ""), "compare"); }
+
 bool rp_add_next_command(struct qw_text *out, const struct qw_json *one)
 {
     const struct qw_json *cause = qw_json_get(one, "cause");
     const char *recording = qw_json_get_text(one, "recording", "");
+    const char *unread = qw_json_get_text(qw_json_get(one, "error"), "file", "");
     const char *command = step_command(one);
     if (command) {
         qw_text_add(out, command);
     } else if (rp_case_status(one)->shape == RP_SHAPE_GOOD || !*recording) {
         return false;
+    } else if (rp_is_comparison(one) && *unread) {
+        qw_text_add(out, "qconform inspect ");
+        add_argument(out, unread);
+    } else if (rp_is_comparison(one)) {
+        qw_text_add(out, "qconform diagnose ");
+        add_argument(out, recording);
+        qw_text_add(out, " ");
+        add_argument(out, qw_json_get_text(qw_json_get(one, "other"), "recording", ""));
     } else if (rp_is_named(cause)) {
         qw_text_add(out, "qconform explain ");
         add_argument(out, qw_json_get_text(cause, "id", ""));

@@ -64,6 +64,9 @@ const char *rp_blind_meaning(const char *id);
 const char *rp_confidence_meaning(const struct qw_json *cause);
 const char *rp_party_title(const struct qw_json *party);
 
+/* A case that holds one recording against another: "expected" is the first, "observed" the second. */
+bool rp_is_comparison(const struct qw_json *one);
+
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);
 

@@ -103,6 +103,7 @@ static struct qw_json *run_checks(void)
     bool recorder = runs((const char *const[]){"python3", "-c", "import qconform_recorder", NULL});
     add(checks, "recorder", recorder, false, recorder ? "found" : "python3 cannot import qconform_recorder (only needed to record)",
         "pip install ./fixtures/recorder in the environment of your run");
+    cli_environment_put(document);
     return document;
 }
 
@@ -119,6 +120,7 @@ int cli_doctor(const struct cli_options *options)
             qw_text_addf(&text, "%-8s %-16s -> %s\n", "", "", advice);
     }
     qw_text_addf(&text, "noise multiple %g\n", QC_NOISE_MULTIPLE);
+    cli_environment_describe(&text);
     int shown = options->json ? cli_print_json(document) : cli_print(text.bytes);
     qw_text_free(&text);
     qw_json_free(document);

@@ -6,7 +6,7 @@
 #include "reference/model/arith.h"
 
 static const struct cli_verb verbs[] = {
-#define VERB(name, function, synopsis, summary, takes) {name, function, synopsis, summary, takes},
+#define VERB(name, function, synopsis, summary, takes, examples) {name, function, synopsis, summary, takes, examples},
 #include "harness/cli/verbs.def"
 #undef VERB
 };
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         return qc_worker_main(argc - 2, argv + 2);
     const struct cli_verb *verb = cli_verb_find(verb_name(argc, argv));
     if (!verb)
-        return cli_complain(QC_EXIT_USAGE, "there is no verb \"%s\"; see qconform help", argv[1]);
+        return cli_unknown_verb(argv[1]);
     struct cli_options options;
     if (!cli_options_read(&options, verb, argc, argv))
         return QC_EXIT_USAGE;

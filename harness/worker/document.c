@@ -13,14 +13,24 @@ static const char *const statuses[] = {"PASS", "FAIL", "ERROR", "SKIP", "XFAIL",
 enum { PASS, FAIL, ERROR, SKIP, XFAIL, XPASS, CHANGED, TIMEOUT, CRASH, NOTRUN, STATUSES };
 
 static const struct {
-    enum qc_exit code;
-    const char *name;
-} exits[] = {{QC_EXIT_OK, "ok"},
-             {QC_EXIT_DIVERGED, "diverged"},
-             {QC_EXIT_INPUT, "bad-input"},
-             {QC_EXIT_NOTHING, "nothing"},
-             {QC_EXIT_INCONCLUSIVE, "inconclusive"},
-             {QC_EXIT_UNEXPECTED_PASS, "unexpected-pass"}};
+    int code;
+    const char *name, *meaning;
+} exits[] = {
+#define EXIT(id, code, name, meaning) {code, name, meaning},
+#include "harness/worker/exits.def"
+#undef EXIT
+};
+
+bool qc_exit_words(const char **name, const char **meaning, int code)
+{
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
+        if (exits[i].code == code) {
+            *name = exits[i].name;
+            *meaning = exits[i].meaning;
+            return true;
+        }
+    return false;
+}
 
 static enum qc_exit exit_of(const int count[STATUSES])
 {
@@ -65,9 +75,9 @@ static void put_exit(struct qw_json *document, enum qc_exit code)
 {
     struct qw_json *json = qw_json_put(document, "exit", qw_json_object());
     qw_json_put_int(json, "code", code);
-    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
-        if (exits[i].code == code)
-            qw_json_put_text(json, "name", exits[i].name);
+    const char *name = NULL, *meaning = NULL;
+    qc_exit_words(&name, &meaning, code);
+    qw_json_put_text(json, "name", name);
 }
 
 char *qc_timestamp(void)

@@ -19,6 +19,7 @@ static const struct {
                {"last_step", offsetof(struct qc_task, selection.last_step)},
                {"first_layer", offsetof(struct qc_task, selection.first_layer)},
                {"last_layer", offsetof(struct qc_task, selection.last_layer)},
+               {"floor", offsetof(struct qc_task, floor)},
                {"seconds", offsetof(struct qc_task, seconds)},
                {"parent", offsetof(struct qc_task, parent)}};
 

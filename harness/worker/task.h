@@ -11,6 +11,7 @@ struct qc_task {
     const char *other; /* of a second recording; NULL: none */
     struct qc_places places;
     struct qc_selection selection;
+    int floor;   /* compare: 1 asks for the noise floor instead of equal bits */
     int seconds; /* of processor time; <= 0: no bound */
     int parent;  /* process that waits for the answer; <= 0: nobody does */
 };

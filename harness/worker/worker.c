@@ -9,6 +9,7 @@
 #include "harness/worker/case.h"
 #include "harness/worker/frame.h"
 #include "harness/worker/inspect.h"
+#include "harness/worker/pair_case.h"
 #include "harness/worker/sandbox.h"
 #include "reference/model/arith.h"
 

@@ -9,48 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "reference/base/input.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
 
-static bool read_fully(int fd, char *bytes, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t got = read(fd, bytes + done, size - done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        done += (size_t)got;
-    }
-    return true;
-}
-
-static bool read_regular(char **bytes, size_t *size, int fd, size_t budget, struct qw_error *error)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return qw_fail(error, QW_ERROR_INPUT, "", "give the path of a regular file", "not a regular file");
-    if ((size_t)info.st_size > budget)
-        return qw_fail(error, QW_ERROR_INPUT, "", "", "%lld bytes are more than the %zu that are read here",
-                       (long long)info.st_size, budget);
-    *size = (size_t)info.st_size;
-    *bytes = qw_calloc(*size + 1, 1);
-    if (read_fully(fd, *bytes, *size))
-        return true;
-    free(*bytes);
-    *bytes = NULL;
-    return qw_fail(error, QW_ERROR_INPUT, "", "", "could not be read to its end: %s", strerror(errno));
-}
-
 bool qw_file_read(char **bytes, size_t *size, const char *path, size_t budget, struct qw_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool ok = fd >= 0 ? read_regular(bytes, size, fd, budget, error)
-                      : qw_fail(error, QW_ERROR_INPUT, "", "check the path", "cannot be opened: %s", strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    qw_error_in_file(error, path);
+    struct qw_input input;
+    bool ok = qw_input_open(&input, path, error) && qw_input_read_all(bytes, &input, budget, error);
+    if (ok)
+        *size = (size_t)input.size;
+    qw_input_close(&input);
     return ok;
 }
 

@@ -1,13 +1,8 @@
 /* Invariant: the digest is that of FIPS 180-4, whatever the size. */
 #include "reference/base/sha256.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static void finish(char hex[QW_SHA256_HEX], struct sha256_ctx *context)
 {
@@ -25,39 +20,33 @@ void qw_sha256(char hex[QW_SHA256_HEX], const void *bytes, size_t size)
     finish(hex, &context);
 }
 
-/* Opens a regular file: a pipe would wait for a writer that may never come. */
-static FILE *open_regular(const char *path, struct qw_error *error)
+static bool add_input(struct sha256_ctx *context, const struct qw_input *input, struct qw_error *error)
 {
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        qw_fail(error, QW_ERROR_INPUT, "", "check the path", "cannot be opened: %s", strerror(errno));
-    else if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        qw_fail(error, QW_ERROR_INPUT, "", "give the path of a regular file", "not a regular file");
-    else
-        return fdopen(fd, "rb");
-    if (fd >= 0)
-        close(fd);
-    qw_error_in_file(error, path);
-    return NULL;
+    uint8_t block[1 << 16];
+    for (int64_t at = 0; at < input->size; at += (int64_t)sizeof block) {
+        size_t count = input->size - at < (int64_t)sizeof block ? (size_t)(input->size - at) : sizeof block;
+        if (!qw_input_read(block, input, at, count, error))
+            return false;
+        sha256_update(context, count, block);
+    }
+    return true;
+}
+
+bool qw_sha256_inputs(char hex[QW_SHA256_HEX], const struct qw_input *inputs, int count, struct qw_error *error)
+{
+    struct sha256_ctx context;
+    sha256_init(&context);
+    for (int i = 0; i < count; i++)
+        if (!add_input(&context, &inputs[i], error))
+            return false;
+    finish(hex, &context);
+    return true;
 }
 
 bool qw_sha256_file(char hex[QW_SHA256_HEX], const char *path, struct qw_error *error)
 {
-    FILE *file = open_regular(path, error);
-    if (!file)
-        return false;
-    struct sha256_ctx context;
-    sha256_init(&context);
-    uint8_t block[1 << 16];
-    for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
-        sha256_update(&context, got, block);
-    bool ok = !ferror(file);
-    fclose(file);
-    finish(hex, &context);
-    if (!ok) {
-        qw_fail(error, QW_ERROR_INPUT, "", "", "could not be read to its end");
-        qw_error_in_file(error, path);
-    }
+    struct qw_input input;
+    bool ok = qw_input_open(&input, path, error) && qw_sha256_inputs(hex, &input, 1, error);
+    qw_input_close(&input);
     return ok;
 }
