@@ -89,8 +89,8 @@ def test_one_file_wins_over_an_index(qconform, model):
 def named(damaged, folder, digest):
     """A copy of the recording that names this folder and digest."""
     def change(file):
-        file["/model"].attrs["weights"], file["/model"].attrs["weights_sha256"] = str(folder), digest
-        file["/adapter"].attrs["weights"] = str(ROOT / "fixtures/adapters/qwen2-tiny-prompt")
+        file["/model"].attrs["weights"], file["/model"].attrs["weights_sha256"] = os.path.relpath(folder, folder.parent), digest
+        file["/adapter"].attrs["weights"] = os.path.relpath(ROOT / "fixtures/adapters/qwen2-tiny-prompt", folder.parent)
     return damaged(IN_FOLDER, change)
 
 
