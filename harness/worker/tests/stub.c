@@ -77,6 +77,7 @@ static struct qw_json *try_everything(const struct qc_task *task)
         const char *what;
         int reason;
     } tries[] = {{"read its input", opened(open(task->path, O_RDONLY))},
+                 {"ask for a name", outcome(access("/etc/passwd", F_OK))},
                  {"read /etc/passwd", opened(open("/etc/passwd", O_RDONLY))},
                  {"read a sibling", opened(open(sibling, O_RDONLY))},
                  {"read its parent", opened(open(parent, O_RDONLY))},
