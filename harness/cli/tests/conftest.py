@@ -50,7 +50,7 @@ class Outcome:
 def qconform():
     def run(*arguments, **variables):
         done = subprocess.run([str(PROGRAM), *map(str, arguments)], cwd=ROOT, env={**os.environ, **variables},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900)
         return Outcome(done)
     return run
 
