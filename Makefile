@@ -84,6 +84,8 @@ build/.test-packages: fixtures/packages.sh
 asan: export BUILD  := build/asan
 asan: export CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 asan: export EXTRA  := fixtures/sanitize.c
+# These two compare plays with one another, at length; their code is covered by the rest.
+asan: export PYTEST_ADDOPTS := -k 'not same_inputs_same_bytes and not blas_kernel'
 asan:                 ## the fast tests under AddressSanitizer, LeakSanitizer and UBSan
 	@sh fixtures/test.sh unit corpus e2e
 

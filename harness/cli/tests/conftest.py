@@ -61,7 +61,7 @@ def check_result(text):
 def qconform():
     def run(*arguments, **variables):
         done = subprocess.run([str(PROGRAM), *map(str, arguments)], cwd=ROOT, env={**os.environ, **variables},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900)
         check_result(done.stdout)
         return Outcome(done)
     return run
