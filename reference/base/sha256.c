@@ -26,38 +26,42 @@ void qw_sha256(char hex[QW_SHA256_HEX], const void *bytes, size_t size)
 }
 
 /* Opens a regular file: a pipe would wait for a writer that may never come. */
-static FILE *open_regular(const char *path, struct qw_error *error)
+static int open_regular(const char *path, struct qw_error *error)
 {
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         qw_fail(error, QW_ERROR_INPUT, "", "check the path", "cannot be opened: %s", strerror(errno));
-    else if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        qw_fail(error, QW_ERROR_INPUT, "", "give the path of a regular file", "not a regular file");
+    else if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+        return fd;
     else
-        return fdopen(fd, "rb");
+        qw_fail(error, QW_ERROR_INPUT, "", "give the path of a regular file", "not a regular file");
     if (fd >= 0)
         close(fd);
-    qw_error_in_file(error, path);
-    return NULL;
+    return -1;
+}
+
+bool qw_sha256_descriptor(char hex[QW_SHA256_HEX], int descriptor, struct qw_error *error)
+{
+    struct sha256_ctx context;
+    uint8_t block[1 << 16];
+    off_t at = 0;
+    ssize_t got;
+    sha256_init(&context);
+    while ((got = pread(descriptor, block, sizeof block, at)) > 0 || (got < 0 && errno == EINTR)) {
+        sha256_update(&context, got > 0 ? (size_t)got : 0, block);
+        at += got > 0 ? got : 0;
+    }
+    finish(hex, &context);
+    return got == 0 || qw_fail(error, QW_ERROR_INPUT, "", "", "could not be read to its end: %s", strerror(errno));
 }
 
 bool qw_sha256_file(char hex[QW_SHA256_HEX], const char *path, struct qw_error *error)
 {
-    FILE *file = open_regular(path, error);
-    if (!file)
-        return false;
-    struct sha256_ctx context;
-    sha256_init(&context);
-    uint8_t block[1 << 16];
-    for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
-        sha256_update(&context, got, block);
-    bool ok = !ferror(file);
-    fclose(file);
-    finish(hex, &context);
-    if (!ok) {
-        qw_fail(error, QW_ERROR_INPUT, "", "", "could not be read to its end");
-        qw_error_in_file(error, path);
-    }
+    int fd = open_regular(path, error);
+    bool ok = fd >= 0 && qw_sha256_descriptor(hex, fd, error);
+    if (fd >= 0)
+        close(fd);
+    qw_error_in_file(error, path);
     return ok;
 }

@@ -49,8 +49,10 @@ void made_delete(hid_t file, const char *path);
 /* A 16-bit floating type of `mantissa` and `exponent` bits, as h5py stores bfloat16 (7, 8) and float16 (10, 5). */
 hid_t made_half_type(int mantissa, int exponent);
 
-/* Reads the file and holds the refusal against what is expected: its kind, its object, words of its reason. */
+/* Reads the file and holds the refusal against what is expected: its kind, its object, words of its reason, that it says
+ * what to do and that no identifier of libhdf5 stays open. */
 void made_refused(const char *path, int64_t budget, const char *place, const char *words);
+void made_refused_within(const char *path, const struct qc_limits *limits, const char *place, const char *words);
 /* Makes the sound recording, lets `spoil` change it, and expects the refusal. */
 void made_spoiled(void (*spoil)(hid_t file), const char *place, const char *words);
 /* The same, but the file must still be read; release with qc_recording_clear. */
