@@ -89,6 +89,11 @@ void made_int(hid_t file, const char *object, const char *name, int64_t number)
     attribute(file, object, name, H5T_STD_I64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_INT64, &number);
 }
 
+void made_real(hid_t file, const char *object, const char *name, double number)
+{
+    attribute(file, object, name, H5T_IEEE_F64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_DOUBLE, &number);
+}
+
 void made_ints(hid_t file, const char *object, const char *name, int count, const int64_t *numbers)
 {
     hsize_t extent = (hsize_t)count;

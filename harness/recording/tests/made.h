@@ -32,6 +32,7 @@ hid_t made_open(const char *path);
 /* Attributes: replaced when they are there. */
 void made_text(hid_t file, const char *object, const char *name, const char *text);
 void made_int(hid_t file, const char *object, const char *name, int64_t number);
+void made_real(hid_t file, const char *object, const char *name, double number);
 void made_ints(hid_t file, const char *object, const char *name, int count, const int64_t *numbers);
 void made_drop(hid_t file, const char *object, const char *name);
 
