@@ -232,9 +232,11 @@ static void make_step(hid_t file)
     made_int(file, MADE_TAP, "order", 7);
 }
 
-hid_t made_recording(const char *path)
+hid_t made_recording(const char *path) { return made_recording_as(path, H5P_DEFAULT, H5P_DEFAULT); }
+
+hid_t made_recording_as(const char *path, hid_t creation, hid_t access)
 {
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     sound(file, path);
     make_head(file);
     make_call(file);
@@ -305,15 +307,20 @@ void made_spoiled(void (*spoil)(hid_t file), const char *place, const char *word
     made_refused(path, MADE_BUDGET, place, words);
 }
 
+struct qc_recording made_read_within(const char *path, const struct qc_limits *limits)
+{
+    struct qc_recording recording;
+    struct qw_error error = {0};
+    cr_assert(read_without_leak(&recording, path, limits, &error), "refused: %s: %s", error.place, error.message);
+    return recording;
+}
+
 struct qc_recording made_accepted(void (*change)(hid_t file))
 {
     char path[256];
-    struct qc_recording recording;
-    struct qw_error error = {0};
     struct qc_limits limits = qc_limits_of(MADE_BUDGET);
     hid_t file = made_recording(made_path(path, "changed.h5"));
     change(file);
     sound(H5Fclose(file), path);
-    cr_assert(read_without_leak(&recording, path, &limits, &error), "refused: %s: %s", error.place, error.message);
-    return recording;
+    return made_read_within(path, &limits);
 }

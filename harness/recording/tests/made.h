@@ -26,6 +26,7 @@ const char *made_copy(char out[256], const char *shipped);
 
 /* Writes the sound recording and leaves it open for writing; close it with H5Fclose. */
 hid_t made_recording(const char *path);
+hid_t made_recording_as(const char *path, hid_t creation, hid_t access);
 /* The same file, opened again. */
 hid_t made_open(const char *path);
 
@@ -56,7 +57,9 @@ void made_refused(const char *path, int64_t budget, const char *place, const cha
 void made_refused_within(const char *path, const struct qc_limits *limits, const char *place, const char *words);
 /* Makes the sound recording, lets `spoil` change it, and expects the refusal. */
 void made_spoiled(void (*spoil)(hid_t file), const char *place, const char *words);
-/* The same, but the file must still be read; release with qc_recording_clear. */
+/* Reads a file that must be read; release with qc_recording_clear. */
+struct qc_recording made_read_within(const char *path, const struct qc_limits *limits);
+/* Makes the sound recording, changes it, but the file must still be read; release with qc_recording_clear. */
 struct qc_recording made_accepted(void (*change)(hid_t file));
 
 #endif
