@@ -39,6 +39,17 @@ static bool is_printable(const char *name)
     return true;
 }
 
+/* Such a part of a path leads elsewhere than its name says: "." to its own group. */
+static bool is_odd(const char *path)
+{
+    for (size_t length; path; path = path[length] ? path + length + 1 : NULL) {
+        length = strcspn(path, "/");
+        if (!length || (length <= 2 && !strncmp(path, "..", length)))
+            return true;
+    }
+    return false;
+}
+
 static int64_t depth_of(const char *path)
 {
     int64_t depth = 1;
@@ -60,12 +71,14 @@ static herr_t check_link(hid_t group, const char *name, const H5L_info_t *info, 
         why = "a soft or external link, only hard links are read", hint = "store the object itself";
     else if ((int64_t)strlen(name) > limits->path)
         why = "a longer path than a recording has";
-    else if (depth_of(name) > limits->depth)
-        why = "deeper groups than a recording has";
     else if (++walk->links > limits->links)
         why = "more objects than a recording has", hint = "record fewer steps or a lower level";
     else if (!is_printable(name))
         why = "a name that is not printable UTF-8";
+    else if (is_odd(name))
+        why = "a name that is empty or a dot, or holds a slash";
+    else if (depth_of(name) > limits->depth)
+        why = "deeper groups than a recording has";
     if (why)
         qc_hdf5_refuse(walk->hdf5, place, hint, why);
     return why ? -1 : 0;
