@@ -98,7 +98,8 @@ static void add_steps(struct qw_text *out, const struct qw_json *steps, bool ver
 {
     qw_text_addf(out, "steps: %d calls of the base model\n", qw_json_size(steps));
     for (const struct qw_json *step = qw_json_first(steps); step; step = qw_json_next(step)) {
-        qw_text_addf(out, "  step %lld%s\n", (long long)qw_json_get_int(step, "step", 0), qw_json_get_bool(step, "raised", false) ? " (raised)" : "");
+        qw_text_addf(out, "  step %lld%s\n", (long long)qw_json_get_int(step, "step", 0),
+                     qw_json_get_bool(step, "raised", false) ? " (raised)" : "");
         add_tensors(out, qw_json_get(step, "received"), "    received ");
         add_cache(out, "cache before", qw_json_get(step, "cache_before"), verbose);
         add_cache(out, "cache after", qw_json_get(step, "cache_after"), verbose);

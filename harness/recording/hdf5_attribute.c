@@ -25,7 +25,8 @@ static hid_t open_attribute(const struct qc_hdf5 *hdf5, const char *object, cons
 {
     if (!qc_hdf5_has_attribute(hdf5, object, name)) {
         if (required)
-            refuse_attribute(hdf5, object, name, "see the recording format, version 1", "this attribute is required and is not there");
+            refuse_attribute(hdf5, object, name, "see the recording format, version 1",
+                             "this attribute is required and is not there");
         return -1;
     }
     hid_t attribute = H5Aopen_by_name(hdf5->file, object, name, H5P_DEFAULT, H5P_DEFAULT);
@@ -118,7 +119,8 @@ static int read_numbers(void *out, int most, hid_t attribute, H5T_class_t class,
 {
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     hssize_t count = H5Sget_simple_extent_npoints(space);
-    bool fits = H5Tget_class(type) == class && count >= 0 && count <= most && (count == 0 || H5Aread(attribute, memory, out) >= 0);
+    bool fits = H5Tget_class(type) == class && count >= 0 && count <= most &&
+                (count == 0 || H5Aread(attribute, memory, out) >= 0);
     H5Sclose(space);
     H5Tclose(type);
     return fits ? (int)count : -1;

@@ -46,7 +46,8 @@ static bool check_filters(const struct qc_hdf5 *hdf5, hid_t list, const char *pa
         while (which < 3 && allowed[which] != id)
             which++;
         if (which == 3)
-            return qc_hdf5_refuse(hdf5, path, "use deflate, shuffle and fletcher32 only", "stored with a filter that is not read");
+            return qc_hdf5_refuse(hdf5, path, "use deflate, shuffle and fletcher32 only",
+                                  "stored with a filter that is not read");
         if (seen[which]++)
             return qc_hdf5_refuse(hdf5, path, "use each filter once", "stored with the same filter twice");
     }
@@ -58,7 +59,8 @@ static bool check_layout(const struct qc_hdf5 *hdf5, hid_t dataset, hid_t list, 
     switch (H5Pget_layout(list)) {
     case H5D_COMPACT: return true;
     case H5D_CONTIGUOUS:
-        return H5Pget_external_count(list) == 0 || qc_hdf5_refuse(hdf5, path, "store the data in this file", "external storage is not read");
+        return H5Pget_external_count(list) == 0 ||
+               qc_hdf5_refuse(hdf5, path, "store the data in this file", "external storage is not read");
     case H5D_CHUNKED:
         return check_filters(hdf5, list, path) &&
                (chunk_fits(hdf5, dataset, list) ||
@@ -154,7 +156,8 @@ static bool read_from(struct qc_dataset *found, const struct qc_hdf5 *hdf5, cons
         return true;
     found->from = qc_hdf5_int(hdf5, path, "from", true, 0);
     if (!part->axis)
-        return qc_hdf5_refuse(hdf5, path, "store the whole tensor", "attribute \"from\": only keys and values may lack earlier positions");
+        return qc_hdf5_refuse(hdf5, path, "store the whole tensor",
+                              "attribute \"from\": only keys and values may lack earlier positions");
     if (found->whole.rank <= part->axis)
         return qc_hdf5_refuse(hdf5, path, "store keys and values with four axes", "attribute \"from\" needs a sequence axis");
     return (found->from >= 0 && found->from <= found->whole.dim[part->axis]) ||
@@ -340,7 +343,10 @@ static struct qc_dataset read_dataset(struct qc_hdf5 *hdf5, const char *path, co
     return found;
 }
 
-struct qc_dataset qc_hdf5_dataset(struct qc_hdf5 *hdf5, const char *path) { return read_dataset(hdf5, path, &(struct part){false, 0}); }
+struct qc_dataset qc_hdf5_dataset(struct qc_hdf5 *hdf5, const char *path)
+{
+    return read_dataset(hdf5, path, &(struct part){false, 0});
+}
 
 struct qc_dataset qc_hdf5_dataset_rows(struct qc_hdf5 *hdf5, const char *path)
 {

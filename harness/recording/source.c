@@ -29,7 +29,8 @@ void qc_source_close(struct qc_source *source)
 
 static bool changed(struct qw_error *error)
 {
-    return qw_fail(error, QW_ERROR_INPUT, "", "wait until it is whole, or read a copy of it", "the file changed while it was read");
+    return qw_fail(error, QW_ERROR_INPUT, "", "wait until it is whole, or read a copy of it",
+                   "the file changed while it was read");
 }
 
 bool qc_source_same(const struct qc_source *source, int descriptor, struct qw_error *error)
@@ -83,7 +84,8 @@ bool qc_source_explain(const struct qc_source *source, struct qw_error *error)
     ssize_t got = find_superblock(block, source);
     long long size = (long long)source->info.st_size;
     if (got < 0)
-        return qw_fail(error, QW_ERROR_INPUT, "", "give a file that the recorder wrote", "%snot an HDF5 file", size ? "" : "an empty file, ");
+        return qw_fail(error, QW_ERROR_INPUT, "", "give a file that the recorder wrote", "%snot an HDF5 file",
+                       size ? "" : "an empty file, ");
     if (got < OLDEST_BLOCK)
         return qw_fail(error, QW_ERROR_INPUT, "", AGAIN, "truncated: %lld bytes are less than the head of an HDF5 file", size);
     unsigned version = block[8];

@@ -77,7 +77,8 @@ static struct qw_tensor *join(const struct qw_tensor *held, const struct qw_tens
         outer *= (size_t)whole.dim[i];
     for (int i = axis + 1; i < whole.rank; i++)
         inner *= (size_t)whole.dim[i];
-    size_t head = (size_t)from * inner, tail = (size_t)kept->shape.dim[axis] * inner, stride = (size_t)held->shape.dim[axis] * inner;
+    size_t head = (size_t)from * inner, tail = (size_t)kept->shape.dim[axis] * inner;
+    size_t stride = (size_t)held->shape.dim[axis] * inner;
     for (size_t i = 0; i < outer; i++) {
         memcpy((char *)joined->data + i * (head + tail), (const char *)held->data + i * stride, head);
         memcpy((char *)joined->data + i * (head + tail) + head, (const char *)kept->data + i * tail, tail);
@@ -132,7 +133,8 @@ static int count_layers(struct qc_hdf5 *file, const char *group)
 static void read_layer(struct qc_cache_layer *layer, struct qc_hdf5 *file, const char *group, int number, int axis,
                        const struct earlier *earlier)
 {
-    char *folder = qw_format("%s/%03d", group, number), *key = qw_format("%s/key", folder), *value = qw_format("%s/value", folder);
+    char *folder = qw_format("%s/%03d", group, number);
+    char *key = qw_format("%s/key", folder), *value = qw_format("%s/value", folder);
     if (qc_hdf5_group(file, folder)) {
         layer->key = read_held(&layer->key_from, file, key, axis, held_before(earlier, number, false));
         layer->value = read_held(&layer->value_from, file, value, axis, held_before(earlier, number, true));

@@ -258,7 +258,11 @@ Test(kinds, a_shape_of_eight_thousand_axes) { made_spoiled(endless_shape, MADE_T
 
 /* ---- element types ---- */
 
-static void tap_of(hid_t file, hid_t type) { made_stored(file, MADE_TAP, type, H5P_DEFAULT, "float32", 1, (int64_t[]){3}, 0, NULL); }
+static void tap_of(hid_t file, hid_t type)
+{
+    made_stored(file, MADE_TAP, type, H5P_DEFAULT, "float32", 1, (int64_t[]){3}, 0, NULL);
+}
+
 static void references(hid_t file) { tap_of(file, H5T_STD_REF_OBJ); }
 static void regions(hid_t file) { tap_of(file, H5T_STD_REF_DSETREG); }
 static void opaque_bytes(hid_t file) { tap_of(file, H5Tcreate(H5T_OPAQUE, 4)); }

@@ -154,7 +154,8 @@ static void defused(int64_t elements, int written, int deflates, int64_t budget,
     getrusage(RUSAGE_SELF, &before);
     made_refused(path, budget, MADE_TAP, words);
     getrusage(RUSAGE_SELF, &after);
-    cr_expect_lt(after.ru_maxrss - before.ru_maxrss, 100 << 10, "%ld KiB more were in memory", after.ru_maxrss - before.ru_maxrss);
+    long more = after.ru_maxrss - before.ru_maxrss;
+    cr_expect_lt(more, 100 << 10, "%ld KiB more were in memory", more);
 }
 
 Test(limits, a_claim_of_256_gigabytes) { defused((int64_t)1 << 36, 0, 1, (int64_t)16 << 30, "budget"); }
@@ -162,7 +163,10 @@ Test(limits, zeros_packed_a_thousand_times) { defused((int64_t)280 << 18, 280, 1
 Test(limits, packed_twice) { defused((int64_t)4 << 18, 4, 2, (int64_t)16 << 30, "the same filter twice"); }
 Test(limits, chunks_that_nobody_wrote) { defused((int64_t)4 << 18, 3, 1, (int64_t)16 << 30, "never wholly written"); }
 
-static void declare(hid_t file) { made_stored(file, MADE_TAP, H5T_IEEE_F32LE, H5P_DEFAULT, "float32", 1, (int64_t[]){3}, 0, NULL); }
+static void declare(hid_t file)
+{
+    made_stored(file, MADE_TAP, H5T_IEEE_F32LE, H5P_DEFAULT, "float32", 1, (int64_t[]){3}, 0, NULL);
+}
 
 Test(limits, elements_that_nobody_wrote) { made_spoiled(declare, MADE_TAP, "never wholly written"); }
 

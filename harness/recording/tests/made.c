@@ -267,14 +267,16 @@ static struct open_identifiers open_identifiers(void)
 }
 
 /* What belongs to a file is asserted where the file is closed; here is what belongs to none. */
-static bool read_without_leak(struct qc_recording *recording, const char *path, const struct qc_limits *limits, struct qw_error *error)
+static bool read_without_leak(struct qc_recording *recording, const char *path, const struct qc_limits *limits,
+                              struct qw_error *error)
 {
     struct open_identifiers before = open_identifiers();
     bool ok = qc_recording_read_within(recording, path, limits, error);
     struct open_identifiers after = open_identifiers();
     cr_expect(before.lists == after.lists && before.types == after.types && before.spaces == after.spaces,
-              "identifiers are left open: %lld property lists, %lld types, %lld dataspaces", (long long)(after.lists - before.lists),
-              (long long)(after.types - before.types), (long long)(after.spaces - before.spaces));
+              "identifiers are left open: %lld property lists, %lld types, %lld dataspaces",
+              (long long)(after.lists - before.lists), (long long)(after.types - before.types),
+              (long long)(after.spaces - before.spaces));
     return ok;
 }
 

@@ -152,7 +152,8 @@ static void set_plugin(void)
     made_path(canary, "sung");
     made_path(source, "canary.c");
     made_path(library, "libcanary.so");
-    qw_text_addf(&text, "#include <stdio.h>\n__attribute__((constructor)) static void sing(void) { fclose(fopen(\"%s\", \"w\")); }\n", canary);
+    qw_text_add(&text, "#include <stdio.h>\n__attribute__((constructor)) static void sing(void)\n");
+    qw_text_addf(&text, "{ fclose(fopen(\"%s\", \"w\")); }\n", canary);
     cr_assert(qw_file_write(source, text.bytes, text.length, &error));
     qw_text_free(&text);
     qw_text_addf(&text, "cc -shared -fPIC -o %s %s", library, source);
