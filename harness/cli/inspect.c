@@ -34,14 +34,18 @@ static void add_field(struct qw_text *out, const char *name, const char *value)
     qw_text_add(out, "\n");
 }
 
+#define SHOWN_ROWS 8
+
 static void add_rows(struct qw_text *out, const struct qw_json *rows)
 {
+    int count = qw_json_size(rows), shown = 0;
     if (!rows)
         return;
-    qw_text_addf(out, "  %s", qw_json_size(rows) == 1 ? "row" : "rows");
-    for (const struct qw_json *row = qw_json_first(rows); row; row = qw_json_next(row))
-        qw_text_addf(out, "%s %lld", row == qw_json_first(rows) ? "" : ",", (long long)qw_json_int(row, 0));
-    qw_text_add(out, qw_json_size(rows) ? " kept" : " kept: none");
+    qw_text_addf(out, "  %d row%s kept%s", count, count == 1 ? "" : "s", count ? ":" : "");
+    for (const struct qw_json *row = qw_json_first(rows); row && shown < SHOWN_ROWS; row = qw_json_next(row), shown++)
+        qw_text_addf(out, " %lld", (long long)qw_json_int(row, 0));
+    if (shown < count)
+        qw_text_add(out, " …");
 }
 
 static void add_statistics(struct qw_text *out, const struct qw_json *statistics)

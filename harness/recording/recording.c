@@ -242,7 +242,10 @@ static bool read_source(struct qc_recording *recording, const struct qc_source *
         qc_hdf5_close(&file);
     }
     lift_limit(&before);
-    return ok && qc_source_unchanged(source, error);
+    struct qw_error change = {0};
+    if (!qc_source_unchanged(source, &change)) /* whatever else was found may come of it */
+        *error = change;
+    return ok && error->kind == QW_ERROR_NONE;
 }
 
 bool qc_recording_read_within(struct qc_recording *recording, const char *path, const struct qc_limits *limits,

@@ -87,6 +87,6 @@ def test_inspect_says_what_was_kept(qconform, damaged):
     keys = [tensor for tensor in document["steps"][1]["cache_after"]["tensors"] if tensor["name"] == "key"]
     assert [key["layer"] for key in keys] == [0, 1, 2] and {key["from"] for key in keys} == {11}
     out = qconform("inspect", "-v", path).out
-    assert "lm_head  float32 [1, 11, 101]  rows 2, 10 kept" in out
+    assert "lm_head  float32 [1, 11, 101]  2 rows kept: 2 10" in out
     assert "positions below 11 are the step before's" in out
     assert "min -1.5  max inf  mean 0.25  rms 0.5  nan 0  inf 1  zero 2  statistics only" in out
