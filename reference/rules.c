@@ -24,19 +24,22 @@ static bool at_least(struct qw_version version, const char *bound)
     return qw_version_compare(version, from) >= 0;
 }
 
-struct qw_rules qw_rules_healthy(struct qw_version transformers, struct qw_version peft)
+struct qw_rules qw_rules_healthy(struct qw_setting setting)
 {
     struct qw_rules healthy = {0}, *rules = &healthy;
-#define ERA(transformers_from, peft_from, assignment)                                 \
-    if (at_least(transformers, transformers_from) && at_least(peft, peft_from)) \
+    bool eager = setting.eager, cuda = setting.cuda;
+#define ERA(transformers_from, peft_from, assignment)                                                \
+    if (at_least(setting.transformers, transformers_from) && at_least(setting.peft, peft_from)) \
         assignment;
 #include "reference/eras.def"
 #undef ERA
     return healthy;
 }
 
-struct qw_version qw_newest_transformers(void) { return (struct qw_version){{5, 23, 0}}; }
-struct qw_version qw_newest_peft(void) { return (struct qw_version){{0, 21, 2}}; }
+struct qw_setting qw_setting_newest(void)
+{
+    return (struct qw_setting){.transformers = {{5, 23, 0}}, .peft = {{0, 21, 2}}};
+}
 
 static const struct {
     const char *id;

@@ -15,17 +15,40 @@
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 
+/* What the model makes of a mask that is shorter than the cache. */
+enum qw_short_mask {
+    QW_SHORT_HIDES_LAST,          /* padded with zeros at the right: the last keys are hidden */
+    QW_SHORT_IGNORED,             /* all ones: not looked at */
+    QW_SHORT_RAISES_IN_MODEL,     /* before the blocks, where the mask of four axes is made */
+    QW_SHORT_RAISES_IN_ATTENTION, /* in the first attention, where it meets the scores */
+};
+
+/* What attention gives for a row that sees no key. */
+enum qw_blind_row {
+    QW_BLIND_UNIFORM,  /* every key weighs the same, those of the future included */
+    QW_BLIND_ZERO,     /* nothing */
+    QW_BLIND_UNMASKED, /* as if it saw every key */
+};
+
 struct qw_rules {
     /* protocol */
     bool inject_first;                  /* virtual tokens reach the first step */
     bool inject_again;                  /* … and every later step that starts without a cache (use_cache=False) */
     bool extend_mask;                   /* the mask covers the virtual tokens */
+    bool hide_virtual;                  /* … with zeros */
+    int virtual_offset;                 /* real tokens start at this many times P */
+    bool transpose_prefix;              /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
+    bool prefix_counted;                /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
+    bool swap_prefix;                   /* … with keys in the place of values and the reverse */
     enum qw_mask_habit unpadded_mask;
     enum qw_prefix_heads prefix_heads;  /* for how many heads a prefix is cut */
     unsigned empty_caches;              /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
     unsigned filled_caches;             /* kinds that may hold rows */
     /* model */
     bool rotary_in_attention;           /* cos/sin tables [S,D] made in each attention, not once per call */
+    enum qw_short_mask short_mask;      /* for a first call, and for a single token */
+    enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
+    enum qw_blind_row blind_row;
 };
 
 struct qw_version {
@@ -36,10 +59,17 @@ struct qw_version {
 bool qw_version_read(struct qw_version *version, const char *text);
 int qw_version_compare(struct qw_version a, struct qw_version b); /* < 0, 0, > 0 */
 
-/* The healthy rules of the pair. */
-struct qw_rules qw_rules_healthy(struct qw_version transformers, struct qw_version peft);
-/* The newest versions that the rules were measured with: later ones are played by the same rules. */
-struct qw_version qw_newest_transformers(void), qw_newest_peft(void);
+/* Where a run took place, as far as healthy rules depend on it. */
+struct qw_setting {
+    struct qw_version transformers, peft;
+    bool eager; /* attention written out in the model's code, not torch's scaled_dot_product_attention */
+    bool cuda;
+};
+
+/* The healthy rules of a setting. */
+struct qw_rules qw_rules_healthy(struct qw_setting setting);
+/* The newest versions that the rules were measured with (later ones are played by the same rules), on a CPU. */
+struct qw_setting qw_setting_newest(void);
 
 enum qw_deviation {
 #define DEVIATION(symbol, id, party, assignment) QW_DEVIATION_##symbol,

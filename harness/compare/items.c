@@ -96,5 +96,6 @@ double qc_item_energy(const struct qc_item *item)
 {
     if (!item->free.looked || item->free.kind == QC_KIND_NONE || item->reason)
         return 0;
-    return item->free.kind == QC_VALUE ? item->free.difference.energy : 1;
+    bool sized = item->free.kind == QC_VALUE || (item->free.kind == QC_LAYOUT && item->free.valued);
+    return sized ? item->free.difference.energy : 1;
 }

@@ -34,6 +34,7 @@ struct qc_view {
     enum qc_kind kind; /* QC_KIND_NONE: conforms */
     struct qw_shape expected_shape;
     struct qc_difference difference;
+    int permutation[QW_MAX_RANK]; /* QC_LAYOUT: axis i of the record is this axis of what is expected */
 };
 
 struct qc_item {

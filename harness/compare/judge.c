@@ -17,11 +17,10 @@ static const struct qc_step *recorded_step(const struct qc_judgement *judgement,
 
 /* ---- the cache after a step ---- */
 
-/* Recorded values of one half of one layer when they have the play's extents; free with free(). */
-static double *recorded_half(const struct qw_tensor *tensor, const struct qw_cache_layer *held, int64_t batch)
+static bool fits(const struct qw_tensor *tensor, const struct qw_cache_layer *held, int64_t batch)
 {
     struct qw_shape shape = qw_shape_of(4, batch, held->heads, held->length, held->head_size);
-    return tensor && tensor->data && qw_shape_equal(&tensor->shape, &shape) ? qw_tensor_doubles(tensor) : NULL;
+    return tensor && qw_shape_equal(&tensor->shape, &shape);
 }
 
 /* Rows that were there before must come back as they were: [B,heads,S,D] with the first `old` of S rows. */
@@ -34,14 +33,18 @@ static double *old_rows(const double *values, const struct qw_cache_layer *held,
     return rows;
 }
 
-static struct qc_difference compare_old_rows(const double *recorded, const double *truth, const struct qw_cache_layer *held,
+static struct qc_difference compare_old_rows(const struct qw_tensor *tensor, const double *truth, const struct qw_cache_layer *held,
                                              int64_t batch, int64_t old, double roundoff)
 {
+    if (!tensor->data || !old)
+        return (struct qc_difference){0};
+    double *recorded = qw_tensor_doubles(tensor);
     double *was = old_rows(truth, held, batch, old), *is = old_rows(recorded, held, batch, old);
+    free(recorded);
     int64_t D = held->head_size, S = held->length;
     struct qc_difference found = qc_difference_of(is, was, NULL, batch * held->heads * old * D, 0, roundoff);
-    int64_t row = old ? found.index / D : 0;
-    found.index = old ? ((row / old) * S + row % old) * D + found.index % D : 0;
+    int64_t row = found.index / D;
+    found.index = ((row / old) * S + row % old) * D + found.index % D;
     free(was);
     free(is);
     return found;
@@ -54,17 +57,16 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
 {
     const struct qw_cache_layer *t = &play->truth.layer[layer];
     const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
-    double *recorded = qc_view_open(view) ? recorded_half(tensor, t, play->truth.batch) : NULL;
-    if (!recorded)
+    if (!qc_view_open(view) || !fits(tensor, t, play->truth.batch))
         return;
     double roundoff = qw_dtype_roundoff(judgement->subject->dtype), *envelope = qc_play_envelope(play, layer, value);
     const double *truth = value ? t->value : t->key;
-    int64_t count = play->truth.batch * t->heads * t->length * t->head_size;
-    struct qc_difference found = qc_difference_of(recorded, truth, envelope, count, 1, roundoff);
-    struct qc_difference kept = compare_old_rows(recorded, truth, t, play->truth.batch, old, roundoff);
-    qc_view_note(view, qc_conforms(kept.ratio) ? &found : &kept, QC_VALUE);
+    struct qc_difference found;
+    if (qc_difference_of_tensor(&found, tensor, truth, envelope, 1, roundoff)) {
+        struct qc_difference kept = compare_old_rows(tensor, truth, t, play->truth.batch, old, roundoff);
+        qc_view_note(view, qc_conforms(kept.ratio) ? &found : &kept, QC_VALUE);
+    }
     free(envelope);
-    free(recorded);
 }
 
 static void compare_after(struct qc_judgement *judgement, int step, const struct qc_play *play, int64_t old, bool isolated)
@@ -97,11 +99,11 @@ static bool cache_is_known(const struct qw_cache *cache)
     return true;
 }
 
-/* Logits rows that the record keeps: as many as it has, or all where it has all of its own positions. */
+/* Logits rows that the library computed: as many as it says, or all where it has all of its own positions. */
 static int64_t logits_rows(const struct qc_step *recorded, int64_t own, int64_t queries)
 {
     const struct qc_tap *tap = recorded ? qc_step_tap(recorded, "lm_head") : NULL;
-    int64_t rows = tap && tap->tensor->shape.rank == 3 ? tap->tensor->shape.dim[1] : 1;
+    int64_t rows = tap && qc_tap_shape(tap)->rank == 3 ? qc_tap_shape(tap)->dim[1] : 1;
     return rows == own || rows > queries || rows < 1 ? queries : rows;
 }
 
@@ -137,18 +139,20 @@ static void play_step(struct qc_judgement *judgement, int step, struct qc_play *
                       int64_t rows)
 {
     const struct qw_config *config = &judgement->subject->model.config;
-    int stopped = first_misfit(&play->truth, config);
+    int misfit = first_misfit(&play->truth, config);
+    if (misfit >= 0)
+        judgement->stop = (struct qc_stop){true, step, misfit};
     play->alive = play->alive && cache_is_known(&play->truth) && (handover->input_ids || handover->inputs_embeds);
     if (play->alive && recorded_step(judgement, step)) {
         struct qc_replay replay = {judgement, step, false, handover, play, rows};
-        int layer = qc_replay_run(&replay);
-        stopped = layer >= 0 ? layer : stopped;
+        qc_replay_run(&replay, &judgement->stop);
     } else {
+        enum qw_short_mask mask = qw_mask_treatment(&judgement->rules, handover, qw_cache_length(&play->truth));
+        if (mask == QW_SHORT_RAISES_IN_MODEL || (mask == QW_SHORT_RAISES_IN_ATTENTION && misfit < 0))
+            judgement->stop = (struct qc_stop){true, step, mask == QW_SHORT_RAISES_IN_MODEL ? -1 : 0};
         play->alive = false;
         advance_structure(&play->truth, config, handover->queries);
     }
-    if (stopped >= 0)
-        judgement->stop = (struct qc_stop){true, step, stopped};
 }
 
 /* Brings the caches of the other plays into the state in which this step hands them over. */
@@ -265,7 +269,8 @@ static void judge_isolated(struct qc_judgement *judgement, int step)
     }
     if (given_handover(&handover, subject, recorded) && play.alive && fill_play_from_record(&play, &recorded->before)) {
         struct qc_replay replay = {judgement, step, true, &handover, &play, extents.rows};
-        if (qc_replay_run(&replay) < 0 && subject->call.use_cache)
+        struct qc_stop stop;
+        if (qc_replay_run(&replay, &stop) && subject->call.use_cache)
             compare_after(judgement, step, &play, past, true);
     }
     qw_handover_clear(&handover);
@@ -274,14 +279,15 @@ static void judge_isolated(struct qc_judgement *judgement, int step)
 
 /* ---- the whole ---- */
 
-/* Whether the module in which the run raised lies in the attention at which the play cannot go on. */
+/* Whether the run raised in the module at which the play cannot go on. */
 static bool predicts_raise(const struct qc_judgement *judgement)
 {
     const struct qc_recording *recording = judgement->subject->recording;
+    const struct qc_stop *stop = &judgement->stop;
     char path[64];
-    snprintf(path, sizeof path, "model.layers.%d.self_attn", judgement->stop.layer);
-    return recording->raised && judgement->stop.stopped && judgement->stop.step == recording->steps - 1 &&
-           recording->step[judgement->stop.step].raised && !strncmp(recording->raised_at, path, strlen(path));
+    snprintf(path, sizeof path, "model.layers.%d.self_attn", stop->layer);
+    bool there = stop->layer < 0 ? !strcmp(recording->raised_at, "model") : !strncmp(recording->raised_at, path, strlen(path));
+    return recording->raised && stop->stopped && stop->step == recording->steps - 1 && recording->step[stop->step].raised && there;
 }
 
 static void note_steps_beyond(struct qc_judgement *judgement, int first)

@@ -19,10 +19,10 @@ struct qc_consequence {
     double largest_kl;     /* largest Kullback-Leibler divergence KL(play || record), in nats */
 };
 
-/* Where a play cannot go on: keys that cannot be joined to the cache. */
+/* Where a play cannot go on, because the real model would raise there. */
 struct qc_stop {
     bool stopped;
-    int step, layer;
+    int step, layer; /* in self_attn of this layer; -1: before the blocks */
 };
 
 struct qc_judgement {

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "reference/base/tensor.h"
+
 /* The multiple of the floor up to which a site conforms; README shows the distribution that it was chosen from. */
 #define QC_NOISE_MULTIPLE 5.0
 
@@ -40,12 +42,18 @@ struct qc_difference {
     double rms;      /* root mean square of r - t */
     double ulp;      /* max |r - t| in units in the last place of t there */
     double energy;   /* mean squared error / mean square of t; 0 when it conforms */
-    int64_t index;   /* flat index of the largest error, or of the first non-finite element */
+    int64_t index;   /* flat index of the largest error, or of the first non-finite element; -1: of a statistic */
     double expected, observed; /* t and r there */
     bool nonfinite;  /* r has a NaN or an infinity where t has none */
 };
 
 /* Compares `count` elements.  `played` is s, or the envelope of several plays; NULL for copied data. */
+/* The same for a tensor of which the elements, or only their statistics, are known; false when neither is.  Statistics are
+ * judged by the same floor, since each of min, max, mean and rms moves by at most max |r - t|; mean and rms have besides
+ * the error of a float64 sum of `count` terms. */
+bool qc_difference_of_tensor(struct qc_difference *found, const struct qw_tensor *recorded, const double *truth,
+                             const double *played, int64_t sum, double roundoff);
+
 struct qc_difference qc_difference_of(const double *recorded, const double *truth, const double *played, int64_t count,
                                       int64_t sum, double roundoff);
 

@@ -27,28 +27,46 @@ static const struct qc_step *step_of(const struct qc_replay *replay)
     return &replay->judgement->subject->recording->step[replay->step];
 }
 
-static const struct qw_tensor *recorded_tap(const struct qc_replay *replay, enum qw_site site, int layer)
+static const struct qc_tap *recorded_tap(const struct qc_replay *replay, enum qw_site site, int layer)
 {
     char path[160];
     qw_site_path(path, sizeof path, site, layer);
-    const struct qc_tap *tap = qc_step_tap(step_of(replay), path);
-    return tap ? tap->tensor : NULL;
+    return qc_step_tap(step_of(replay), path);
 }
 
-/* The recorded values in the extents of the play, or NULL when they are not there or of other extents.  One batch row
- * stands for all where the library computes a rotary table once. */
-static double *recorded_values(const struct qw_tensor *tensor, const struct qw_shape *shape)
+/* Whether the library computed the rotary table once, so that one batch row stands for all. */
+static bool stands_for_all(const struct qw_shape *recorded, const struct qw_shape *shape)
 {
-    if (!tensor || !tensor->data || tensor->shape.rank != shape->rank)
-        return NULL;
+    return recorded->rank == shape->rank && recorded->dim[0] == 1 &&
+           qw_shape_count(recorded) * shape->dim[0] == qw_shape_count(shape);
+}
+
+/* Row of the play's [B,R,…] in which kept row i of the record lies: both end at the last position. */
+static int64_t row_of(const struct qc_tap *tap, int64_t i, const struct qw_shape *shape)
+{
+    return shape->dim[1] - tap->whole.dim[1] + tap->row[i];
+}
+
+/* Puts the recorded values in the place of the play's, as far as they were kept and have its extents. */
+static void put_recorded(double *value, const struct qc_tap *tap, const struct qw_shape *shape)
+{
+    const struct qw_tensor *tensor = tap ? tap->tensor : NULL;
+    if (!tensor || !tensor->data || tap->row || !(qw_shape_equal(&tensor->shape, shape) || stands_for_all(&tensor->shape, shape)))
+        return;
     int64_t have = qw_shape_count(&tensor->shape), want = qw_shape_count(shape);
-    bool one_row = tensor->shape.dim[0] == 1 && have * shape->dim[0] == want;
-    if (!qw_shape_equal(&tensor->shape, shape) && !one_row)
-        return NULL;
-    double *values = QW_NEW_ARRAY(double, want);
     for (int64_t first = 0; first < want; first += have)
-        qw_tensor_read(values + first, tensor, 0, have);
-    return values;
+        qw_tensor_read(value + first, tensor, 0, have);
+}
+
+/* Of [B,R,w], the rows that the record keeps: [B,rows,w]; free with free(). */
+static double *kept_rows(const double *value, const struct qc_tap *tap, const struct qw_shape *shape)
+{
+    int64_t B = shape->dim[0], R = shape->dim[1], w = shape->dim[2];
+    double *kept = QW_NEW_ARRAY(double, B * tap->rows * w);
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t i = 0; i < tap->rows; i++)
+            memcpy(kept + (b * tap->rows + i) * w, value + (b * R + row_of(tap, i, shape)) * w, sizeof *kept * (size_t)w);
+    return kept;
 }
 
 static void collect(void *user, enum qw_site site, int layer, double *value, const struct qw_shape *shape)
@@ -56,12 +74,8 @@ static void collect(void *user, enum qw_site site, int layer, double *value, con
     struct collector *collector = user;
     size_t count = (size_t)qw_shape_count(shape);
     collector->seen[collector->count++] = (struct seen){site, layer, *shape, qw_memdup(value, count, sizeof *value)};
-    if (!collector->replay->isolated)
-        return;
-    double *given = recorded_values(recorded_tap(collector->replay, site, layer), shape);
-    if (given)
-        memcpy(value, given, count * sizeof *value);
-    free(given);
+    if (collector->replay->isolated)
+        put_recorded(value, recorded_tap(collector->replay, site, layer), shape);
 }
 
 static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
@@ -80,21 +94,32 @@ static double *envelope_of(const struct seen *truth, const struct collector *pla
     return envelope;
 }
 
+/* What the play gave, in the extents of what was recorded; NULL when they do not fit.  Free with free(). */
+static double *as_recorded(const double *value, const struct qc_tap *tap, const struct qw_shape *shape)
+{
+    if (tap->row)
+        return tap->whole.rank == 3 && shape->rank == 3 && tap->rows > 0 && row_of(tap, 0, shape) >= 0 ? kept_rows(value, tap, shape)
+                                                                                                        : NULL;
+    if (!qw_shape_equal(&tap->tensor->shape, shape) && !stands_for_all(&tap->tensor->shape, shape))
+        return NULL;
+    return qw_memdup(value, (size_t)qw_shape_count(&tap->tensor->shape), sizeof *value);
+}
+
 static void compare_seen(const struct qc_replay *replay, const struct seen *truth, const struct collector *played, int index)
 {
     struct qc_item *item = qc_items_at(&replay->judgement->items, truth->site, replay->step, truth->layer);
     struct qc_view *view = replay->isolated ? &item->isolated : &item->free;
-    double *recorded =
-        qc_view_open(view) ? recorded_values(recorded_tap(replay, truth->site, truth->layer), &truth->shape) : NULL;
-    if (!recorded)
+    const struct qc_tap *tap = recorded_tap(replay, truth->site, truth->layer);
+    if (!tap || !qc_view_open(view))
         return;
-    double roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
-    double *envelope = envelope_of(truth, played, index);
-    struct qc_difference difference = qc_difference_of(recorded, truth->value, envelope, qw_shape_count(&truth->shape),
-                                                       sum_of(replay, truth->site), roundoff);
-    qc_view_note(view, &difference, QC_VALUE);
+    double *whole = envelope_of(truth, played, index), roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
+    double *expected = as_recorded(truth->value, tap, &truth->shape), *envelope = as_recorded(whole, tap, &truth->shape);
+    struct qc_difference difference;
+    if (expected && qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff))
+        qc_view_note(view, &difference, QC_VALUE);
+    free(expected);
     free(envelope);
-    free(recorded);
+    free(whole);
 }
 
 /* KL(p || q) of two rows of logits, in nats. */
@@ -127,9 +152,11 @@ static int64_t largest(const double *row, int64_t n)
 static void weigh_logits(const struct qc_replay *replay, const struct seen *truth)
 {
     struct qc_consequence *consequence = &replay->judgement->consequence;
-    const struct qw_tensor *tap = recorded_tap(replay, QW_SITE_LM_HEAD, -1);
+    const struct qc_tap *there = recorded_tap(replay, QW_SITE_LM_HEAD, -1);
+    const struct qw_tensor *tap = there ? there->tensor : NULL;
+    bool last = there && (!there->row || (there->rows && there->row[there->rows - 1] == there->whole.dim[1] - 1));
     int64_t B = truth->shape.dim[0], rows = truth->shape.dim[1], V = truth->shape.dim[2];
-    if (!tap || !tap->data || tap->shape.rank != 3 || tap->shape.dim[0] != B || tap->shape.dim[2] != V || !tap->shape.dim[1])
+    if (!last || !tap->data || tap->shape.rank != 3 || tap->shape.dim[0] != B || tap->shape.dim[2] != V || !tap->shape.dim[1])
         return;
     bool agreed = true;
     double *row = QW_NEW_ARRAY(double, V);
@@ -216,19 +243,24 @@ static void begin(struct passes *passes, struct qc_replay *replay)
     }
 }
 
-int qc_replay_run(struct qc_replay *replay)
+bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
 {
     struct passes passes;
-    int stopped = -1, layers = (int)replay->judgement->subject->model.config.layers;
+    int layers = (int)replay->judgement->subject->model.config.layers;
     begin(&passes, replay);
     compare_stage(replay, &passes.truth, passes.played);
-    for (int layer = 0; layer < layers && stopped < 0; layer++) {
-        stopped = qw_pass_block(&passes.t, layer) ? -1 : layer;
+    bool stopped = !qw_pass_enters_blocks(&passes.t);
+    if (stopped)
+        *stop = (struct qc_stop){true, replay->step, -1};
+    for (int layer = 0; layer < layers && !stopped; layer++) {
+        stopped = !qw_pass_block(&passes.t, layer);
+        if (stopped)
+            *stop = (struct qc_stop){true, replay->step, layer};
         for (int i = 0; i < QC_NOISE_PLAYS; i++)
             qw_pass_block(&passes.s[i], layer);
         compare_stage(replay, &passes.truth, passes.played);
     }
-    if (stopped < 0) {
+    if (!stopped) {
         qw_pass_end(&passes.t, replay->rows);
         for (int i = 0; i < QC_NOISE_PLAYS; i++)
             qw_pass_end(&passes.s[i], replay->rows);
@@ -237,5 +269,5 @@ int qc_replay_run(struct qc_replay *replay)
     qw_pass_clear(&passes.t);
     for (int i = 0; i < QC_NOISE_PLAYS; i++)
         qw_pass_clear(&passes.s[i]);
-    return stopped;
+    return !stopped;
 }

@@ -29,7 +29,7 @@ struct qc_replay {
     int64_t rows;                        /* logits rows to compute */
 };
 
-/* The layer in which the play cannot join its keys to the cache, or -1 when the step was played to its end. */
-int qc_replay_run(struct qc_replay *replay);
+/* Plays the step.  Where the play cannot go on, as the real model could not, the place is filled in and it is false. */
+bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop);
 
 #endif

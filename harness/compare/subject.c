@@ -227,13 +227,17 @@ static bool rotary_in_attention(const struct qc_recording *recording, bool by_er
 static void make_rules(struct qc_subject *subject)
 {
     const struct qw_json *environment = subject->recording->environment;
-    if (!qw_version_read(&subject->transformers, qw_json_get_text(environment, "transformers", "")))
-        subject->transformers = qw_newest_transformers();
-    if (!qw_version_read(&subject->peft, qw_json_get_text(environment, "peft", "")))
-        subject->peft = qw_newest_peft();
-    subject->newer = qw_version_compare(subject->transformers, qw_newest_transformers()) > 0 ||
-                     qw_version_compare(subject->peft, qw_newest_peft()) > 0;
-    subject->rules = qw_rules_healthy(subject->transformers, subject->peft);
+    const struct qw_setting newest = qw_setting_newest();
+    struct qw_setting *setting = &subject->setting;
+    if (!qw_version_read(&setting->transformers, qw_json_get_text(environment, "transformers", "")))
+        setting->transformers = newest.transformers;
+    if (!qw_version_read(&setting->peft, qw_json_get_text(environment, "peft", "")))
+        setting->peft = newest.peft;
+    setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
+    setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
+    subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
+                     qw_version_compare(setting->peft, newest.peft) > 0;
+    subject->rules = qw_rules_healthy(*setting);
     subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
 }
 

@@ -23,7 +23,7 @@ struct qc_subject {
     struct qw_model model;                /* has_weights tells whether values can be played */
     struct qw_adapter adapter;
     struct qw_call call;
-    struct qw_version transformers, peft;
+    struct qw_setting setting;
     bool newer;                           /* the versions are newer than those that the rules were measured with */
     struct qw_rules rules;                /* healthy */
     struct qc_selection selection;        /* everything, unless the caller narrows it */

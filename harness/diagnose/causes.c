@@ -60,11 +60,19 @@ const char *qc_cause_fixed_in(const struct qc_cause_row *cause, const struct qc_
 {
     for (int i = 0; i < COUNT(known); i++)
         if (!strcmp(known[i].id, cause->id) &&
-            within(subject->transformers, known[i].transformers_from, known[i].transformers_below) &&
-            within(subject->peft, known[i].peft_from, known[i].peft_below) &&
+            within(subject->setting.transformers, known[i].transformers_from, known[i].transformers_below) &&
+            within(subject->setting.peft, known[i].peft_from, known[i].peft_below) &&
             (!known[i].peft_type[0] || !strcmp(known[i].peft_type, subject->adapter.peft_type)))
             return known[i].fixed_in;
     return NULL;
+}
+
+bool qc_cause_has_versions(const struct qc_cause_row *cause)
+{
+    for (int i = 0; i < COUNT(known); i++)
+        if (!strcmp(known[i].id, cause->id))
+            return true;
+    return false;
 }
 
 bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *subject)

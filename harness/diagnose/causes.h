@@ -18,6 +18,9 @@ bool qc_cause_deviation(enum qw_deviation *deviation, const struct qc_cause_row 
 /* First good release for the recorded versions, "peft 0.13.0"; NULL when the pair is not among the known bad ones. */
 const char *qc_cause_fixed_in(const struct qc_cause_row *cause, const struct qc_subject *subject);
 
+/* Whether any version of the libraries is known to have it (rather than an engine or a script of its own). */
+bool qc_cause_has_versions(const struct qc_cause_row *cause);
+
 /* Whether the exception of a run that raised is one that the cause is known to raise. */
 bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *subject);
 

@@ -47,6 +47,30 @@ static double unreached_energy(const struct qc_judgement *healthy, const struct 
     return energy;
 }
 
+/* Sites whose content is integers or structure: a play gives them exactly or it does not. */
+static bool is_handover_fact(const struct qc_item *item)
+{
+    enum qw_place place = qw_site_rows[item->site].place;
+    return place == QW_RECEIVED || item->site == QW_SITE_BEFORE_TYPE || item->site == QW_SITE_BEFORE_LENGTH;
+}
+
+/* The first fact of the hand-over that the healthy play has right and the deviated one wrong. */
+static void rule_out(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, const struct qc_judgement *deviated)
+{
+    for (int i = 0; i < healthy->items.count && !hypothesis->ruled_out; i++) {
+        const struct qc_item *item = healthy->items.ordered[i], *twin = twin_of(item, deviated);
+        bool right = item->recorded && item->free.looked && item->free.kind == QC_KIND_NONE;
+        bool wrong = twin->free.looked && twin->free.kind != QC_KIND_NONE;
+        bool by_value = item->site == QW_SITE_INPUTS_EMBEDS && twin->free.kind == QC_VALUE;
+        if (!is_handover_fact(item) || !right || !wrong || by_value)
+            continue;
+        hypothesis->ruled_out = true;
+        hypothesis->against = item->site;
+        hypothesis->against_step = item->step;
+        hypothesis->explained = 0;
+    }
+}
+
 static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
 {
     struct qw_rules rules = healthy->subject->rules;
@@ -56,6 +80,7 @@ static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judg
     double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
     hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
+    rule_out(hypothesis, healthy, &deviated);
     qc_judgement_clear(&deviated);
 }
 

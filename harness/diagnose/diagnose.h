@@ -4,7 +4,10 @@
  *
  * E sums, over the compared tensors of the free-running view, squared error by
  * squared rms, with conforming tensors counted 0 and structural differences 1.
- * A cause without a deviation is named by the signature of its exception. */
+ * A cause without a deviation is named by the signature of its exception.
+ *
+ * A deviation is ruled out, and explains nothing, when it contradicts a structural fact of the hand-over (what kind of
+ * input, mask, positions, cache type and length) that the record has as the healthy play has it. */
 #ifndef QC_DIAGNOSE_DIAGNOSE_H
 #define QC_DIAGNOSE_DIAGNOSE_H
 
@@ -17,6 +20,9 @@ struct qc_hypothesis {
     const struct qc_cause_row *cause;
     double explained;      /* 0 … 1 */
     bool by_signature;     /* no deviation: the exception speaks */
+    bool ruled_out;        /* it would have handed over something else where the record is as a healthy run */
+    enum qw_site against;  /* … first at this site and step */
+    int against_step;
     int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
 };
 

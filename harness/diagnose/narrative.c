@@ -98,6 +98,36 @@ static char *extra_text(const char *name, const struct qc_item *item)
     return qw_format("%s is there%s%s although the healthy run has none", name, shaped ? " with shape " : "", shaped ? shape : "");
 }
 
+/* What the axes of a site mean, outermost first. */
+static const char *axis_name(enum qw_site site, int axis)
+{
+    static const char *const prompt[] = {"layer", "key or value", "batch", "heads", "sequence", "head size"};
+    static const char *const cache[] = {"batch", "heads", "sequence", "head size"};
+    static const char *const tokens[] = {"batch", "sequence", "hidden size"};
+    enum qw_place place = qw_site_rows[site].place;
+    return place == QW_ADAPTER ? prompt[axis] : place == QW_BEFORE || place == QW_AFTER ? cache[axis] : tokens[axis];
+}
+
+/* "cache_before.key holds its axes in another order, [0, 2, 1, 3]: sequence, heads where heads, sequence are expected" */
+static char *layout_text(const char *name, const struct qc_item *item)
+{
+    const struct qc_view *view = qc_item_view(item);
+    struct qw_text order = {0}, is = {0}, should = {0};
+    enum qw_site site = view->expected_shape.rank == 3 && item->site == QW_SITE_ADAPTER_PROMPT ? QW_SITE_INPUTS_EMBEDS : item->site;
+    for (int i = 0; i < view->expected_shape.rank; i++) {
+        qw_text_addf(&order, "%s%d", i ? ", " : "", view->permutation[i]);
+        if (view->permutation[i] == i)
+            continue;
+        qw_text_addf(&is, "%s%s", is.length ? ", " : "", axis_name(site, view->permutation[i]));
+        qw_text_addf(&should, "%s%s", should.length ? ", " : "", axis_name(site, i));
+    }
+    char *text = qw_format("%s holds its axes in the order [%s]: %s where %s are expected", name, order.bytes, is.bytes, should.bytes);
+    qw_text_free(&order);
+    qw_text_free(&is);
+    qw_text_free(&should);
+    return text;
+}
+
 char *qc_difference_text(const struct qc_item *item, const struct qc_recording *recording)
 {
     char *name = qc_site_name(item, recording), *text;
@@ -111,6 +141,7 @@ char *qc_difference_text(const struct qc_item *item, const struct qc_recording *
         text = qw_format("%s is %.0f where %.0f is expected", name, view->difference.observed, view->difference.expected);
         break;
     case QC_DTYPE: text = qw_format("%s is stored as %s, the model computes in %s", name, item->dtype, recording->model_dtype); break;
+    case QC_LAYOUT: text = layout_text(name, item); break;
     case QC_NONFINITE: text = qw_format("%s holds a value that is not finite", name); break;
     case QC_VALUE: text = value_text(name, item); break;
     case QC_POSITION:
@@ -160,7 +191,7 @@ char *qc_position_text(const struct qc_item *item, const struct qc_judgement *ju
 {
     const struct qc_view *view = qc_item_view(item);
     int axis = sequence_axis(item);
-    if (!view->valued || view->kind == QC_KIND_NONE || axis < 0 || axis >= view->expected_shape.rank || item->step < 0)
+    if (!view->valued || view->kind == QC_KIND_NONE || view->difference.index < 0 || axis < 0 || axis >= view->expected_shape.rank || item->step < 0)
         return NULL;
     int64_t index[QW_MAX_RANK], P = judgement->subject->adapter.virtual_tokens, T = judgement->subject->call.tokens;
     qw_shape_unravel(index, &view->expected_shape, view->difference.index);

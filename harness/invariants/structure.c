@@ -3,7 +3,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "harness/compare/layout.h"
 #include "reference/base/memory.h"
 #include "reference/letters.h"
 
@@ -62,13 +64,20 @@ static void look_at_dtype(struct qc_view *view, const struct qw_tensor *tensor, 
 /* Compares copied data: any element that differs is a difference without a floor. */
 static void look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, enum qc_kind kind)
 {
-    if (view->kind != QC_KIND_NONE || !tensor || !tensor->data || !expected)
+    if (view->kind != QC_KIND_NONE || !tensor || !expected)
         return;
-    int64_t count = qw_shape_count(&tensor->shape);
-    double *recorded = qw_tensor_doubles(tensor);
-    struct qc_difference found = qc_difference_of(recorded, expected, NULL, count, 0, qw_dtype_roundoff(tensor->dtype));
-    qc_view_note(view, &found, kind);
-    free(recorded);
+    struct qc_difference found;
+    if (qc_difference_of_tensor(&found, tensor, expected, NULL, 0, qw_dtype_roundoff(tensor->dtype)))
+        qc_view_note(view, &found, kind);
+}
+
+/* The same for data whose axes may have been handed over in another order. */
+static void look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected)
+{
+    look_at_copy(view, tensor, expected, QC_VALUE);
+    if ((view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
+        qc_layout_find(view->permutation, tensor, expected, &view->expected_shape))
+        view->kind = QC_LAYOUT;
 }
 
 /* ---- adapter.prompt ---- */
@@ -84,6 +93,19 @@ static void note_misfit(struct qc_item *item, const struct qw_tensor *table, con
     }
 }
 
+static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item *item, const struct qw_tensor *recorded,
+                           const struct qw_rules *rules)
+{
+    const struct qc_subject *subject = judgement->subject;
+    struct qw_tensor *prompt = qw_protocol_prompt(&subject->adapter, &subject->model.config, rules, subject->call.batch);
+    item->free.expected_shape = prompt->shape;
+    if (recorded) {
+        look(item, &item->free, recorded, &prompt->shape);
+        look_at_axes(&item->free, recorded, prompt->data);
+    }
+    qw_tensor_free(prompt);
+}
+
 void qc_judge_prompt(struct qc_judgement *judgement)
 {
     const struct qc_subject *subject = judgement->subject;
@@ -92,15 +114,17 @@ void qc_judge_prompt(struct qc_judgement *judgement)
     if (subject->adapter.kind == QW_ADAPTER_NONE || (!recorded && !misfit))
         return;
     struct qc_item *item = item_at(judgement, QW_SITE_ADAPTER_PROMPT, 0, -1);
-    struct qw_tensor *prompt = qw_adapter_prompt(&subject->adapter, &subject->model.config, &judgement->rules, subject->call.batch);
     item->expected = true;
-    if (recorded) {
-        look(item, &item->free, recorded, &prompt->shape);
-        look_at_copy(&item->free, recorded, prompt->data, QC_VALUE);
+    look_at_prompt(judgement, item, recorded, &judgement->rules);
+    if (recorded && item->free.kind != QC_KIND_NONE) {
+        /* what get_prompt() gave may be right where it went wrong on its way to the cache */
+        struct qc_item healthy = *item;
+        look_at_prompt(judgement, &healthy, recorded, &subject->rules);
+        if (healthy.free.kind == QC_KIND_NONE)
+            *item = healthy;
     }
     if (misfit)
-        note_misfit(item, table, &prompt->shape);
-    qw_tensor_free(prompt);
+        note_misfit(item, table, &item->free.expected_shape);
 }
 
 /* ---- received ---- */
@@ -117,7 +141,7 @@ static void judge_tokens(struct qc_judgement *judgement, int step, const struct 
     look(item, &item->free, tensor, &expected);
     if (handover->embeds) {
         look_at_dtype(&item->free, tensor, judgement);
-        look_at_copy(&item->free, tensor, handover->inputs_embeds, QC_VALUE);
+        look_at_axes(&item->free, tensor, handover->inputs_embeds);
         return;
     }
     double *ids = QW_NEW_ARRAY(double, handover->batch * handover->queries);
@@ -135,10 +159,19 @@ static bool all_ones(const struct qw_tensor *mask)
     return true;
 }
 
+/* Where nothing is hidden, some eras hand over no mask. */
+static bool hides_nothing(const struct qw_handover *handover)
+{
+    for (int64_t i = 0; handover->mask && i < handover->batch * handover->mask_length; i++)
+        if (handover->mask[i] == 0)
+            return false;
+    return true;
+}
+
 static void judge_mask(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
     const struct qw_tensor *mask = kept(judgement, step_of(judgement, step)->input[QC_ATTENTION_MASK]);
-    bool may_stay_away = !handover->mask || judgement->rules.unpadded_mask == QW_MASK_OPTIONAL;
+    bool may_stay_away = !handover->mask || (judgement->rules.unpadded_mask == QW_MASK_OPTIONAL && hides_nothing(handover));
     if (!mask && may_stay_away)
         return;
     struct qc_item *item = item_at(judgement, QW_SITE_ATTENTION_MASK, step, -1);
@@ -153,31 +186,56 @@ static void judge_mask(struct qc_judgement *judgement, int step, const struct qw
         item->free.kind = QC_EXTRA;
 }
 
-static void judge_positions(struct qc_judgement *judgement, int step, const struct qw_handover *handover, enum qc_input input,
-                            enum qw_site site)
+/* [B,q] of the place in the sequence, or of the position that the model will use */
+static double *numbers_of(const struct qw_handover *handover, bool slots)
 {
-    const struct qw_tensor *tensor = step_of(judgement, step)->input[input];
+    double *numbers = QW_NEW_ARRAY(double, handover->batch * handover->queries);
+    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
+        numbers[i] = slots ? (double)(handover->first_slot + i % handover->queries) : (double)handover->position[i];
+    return numbers;
+}
+
+static void judge_position_ids(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
+{
+    const struct qw_tensor *tensor = step_of(judgement, step)->input[QC_POSITION_IDS];
     if (!tensor)
         return;
-    struct qc_item *item = item_at(judgement, site, step, -1);
-    bool per_row = input == QC_POSITION_IDS;
-    int64_t B = per_row && tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
-    struct qw_shape expected = per_row ? qw_shape_of(2, B, handover->queries) : qw_shape_of(1, handover->queries);
-    double *positions = QW_NEW_ARRAY(double, handover->batch * handover->queries);
-    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
-        positions[i] = (double)handover->position[i];
+    struct qc_item *item = item_at(judgement, QW_SITE_POSITION_IDS, step, -1);
+    int64_t B = tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
+    struct qw_shape expected = qw_shape_of(2, B, handover->queries);
+    double *positions = numbers_of(handover, false);
     item->expected = true;
     look(item, &item->free, tensor, &expected);
     look_at_copy(&item->free, tensor, positions, QC_POSITION);
     free(positions);
 }
 
+/* Places in the cache; where no position_ids are handed over the model takes them for positions, wrong ones too. */
+static void judge_cache_position(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
+{
+    const struct qc_step *recorded = step_of(judgement, step);
+    const struct qw_tensor *tensor = recorded->input[QC_CACHE_POSITION];
+    if (!tensor)
+        return;
+    struct qc_item *item = item_at(judgement, QW_SITE_CACHE_POSITION, step, -1);
+    struct qw_shape expected = qw_shape_of(1, handover->queries);
+    item->expected = true;
+    for (int slots = recorded->input[QC_POSITION_IDS] != NULL; slots < 2; slots++) {
+        double *numbers = numbers_of(handover, slots);
+        look(item, &item->free, tensor, &expected);
+        look_at_copy(&item->free, tensor, numbers, QC_POSITION);
+        free(numbers);
+        if (item->free.kind == QC_KIND_NONE)
+            return;
+    }
+}
+
 void qc_judge_received(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
     judge_tokens(judgement, step, handover);
     judge_mask(judgement, step, handover);
-    judge_positions(judgement, step, handover, QC_POSITION_IDS, QW_SITE_POSITION_IDS);
-    judge_positions(judgement, step, handover, QC_CACHE_POSITION, QW_SITE_CACHE_POSITION);
+    judge_position_ids(judgement, step, handover);
+    judge_cache_position(judgement, step, handover);
 }
 
 /* ---- caches ---- */
@@ -256,8 +314,17 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
             look_at_half(item, &item->free, half(judgement, recorded, layer, value), &shape);
             look_at_dtype(&item->free, half(judgement, recorded, layer, value), judgement);
             if (step == 0 || !judgement->subject->call.use_cache)
-                look_at_copy(&item->free, half(judgement, recorded, layer, value), value ? held->value : held->key, QC_VALUE);
+                look_at_axes(&item->free, half(judgement, recorded, layer, value), value ? held->value : held->key);
         }
+}
+
+/* Without elements, the digests tell whether two tensors of one file are the same. */
+static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor, const struct qw_tensor *same)
+{
+    if (view->kind != QC_KIND_NONE || !tensor || !same || !tensor->stats || !same->stats || !tensor->stats->sha256[0])
+        return;
+    if (strcmp(tensor->stats->sha256, same->stats->sha256))
+        view->kind = QC_VALUE;
 }
 
 static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
@@ -270,10 +337,12 @@ static void judge_half_handed_back(struct qc_judgement *judgement, int step, int
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     look_at_dtype(&item->isolated, before, judgement);
-    if (!after || !after->data)
+    if (!after || !after->data) {
+        look_at_digest(&item->isolated, before, after);
         return;
+    }
     double *expected = qw_tensor_doubles(after);
-    look_at_copy(&item->isolated, before, expected, QC_VALUE);
+    look_at_axes(&item->isolated, before, expected);
     free(expected);
 }
 
@@ -333,12 +402,11 @@ static int rank_of(enum qw_site site, int layer, int layers)
     return (place == QW_HEAD ? 0 : place == QW_BLOCK ? layer + 1 : layers + 1) * QW_SITES + (int)site;
 }
 
-static const struct qw_tensor *tap_of(const struct qc_step *step, enum qw_site site, int layer)
+static const struct qc_tap *tap_of(const struct qc_step *step, enum qw_site site, int layer)
 {
     char path[160];
     qw_site_path(path, sizeof path, site, layer);
-    const struct qc_tap *tap = qc_step_tap(step, path);
-    return tap ? tap->tensor : NULL;
+    return qc_step_tap(step, path);
 }
 
 /* A step that raised has taps up to the raise: the last of those that are there. */
@@ -371,7 +439,11 @@ static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site 
 static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
                       bool isolated)
 {
-    const struct qw_tensor *tap = kept(judgement, tap_of(step_of(judgement, step), site, layer));
+    const struct qc_tap *there = tap_of(step_of(judgement, step), site, layer);
+    struct qw_tensor whole = there ? *there->tensor : (struct qw_tensor){0};
+    if (there)
+        whole.shape = *qc_tap_shape(there);
+    const struct qw_tensor *tap = there ? kept(judgement, &whole) : NULL;
     bool wanted = has_site(judgement, site, extents);
     if (!wanted && (!tap || site != QW_SITE_EMBED))
         return;

@@ -33,8 +33,8 @@ struct qc_tap {
     char *path; /* module path, with "@1" or "#order" where it stands in the file */
     struct qw_tensor *tensor; /* what was kept */
     int64_t order;            /* place in execution order within the step; -1 unknown */
-    struct qw_shape whole;    /* extents of the whole tensor; other than the tensor's where only some rows were kept */
-    int64_t *row;             /* [rows] kept positions along axis 1, ascending; NULL: all of them, or the last ones */
+    struct qw_shape whole;    /* extents of the whole tensor, where only some rows were kept */
+    int64_t *row;             /* [rows] kept positions along axis 1, ascending; NULL: the tensor is whole */
     int64_t rows;             /* 0 when `row` is NULL */
 };
 
@@ -96,5 +96,7 @@ const char *qc_input_name(enum qc_input input); /* "input_ids" */
 /* The tap of that very path in a step: of "model.norm" the first call's first output, of "model.norm@1" its second, of
  * "model.norm#7" what a later call gave; NULL when it is not there. */
 const struct qc_tap *qc_step_tap(const struct qc_step *step, const char *path);
+/* Extents of the whole tensor of a tap, kept or not. */
+const struct qw_shape *qc_tap_shape(const struct qc_tap *tap);
 
 #endif

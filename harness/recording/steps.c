@@ -21,6 +21,8 @@ const struct qc_tap *qc_step_tap(const struct qc_step *step, const char *path)
     return NULL;
 }
 
+const struct qw_shape *qc_tap_shape(const struct qc_tap *tap) { return tap->row ? &tap->whole : &tap->tensor->shape; }
+
 static bool refuse(const struct qc_hdf5 *file, const char *place, const char *why)
 {
     return qc_hdf5_refuse(file, place, QC_FORMAT_HINT, why);
@@ -115,7 +117,7 @@ static struct qw_tensor *read_held(int64_t *from, struct qc_hdf5 *file, const ch
 static int layer_number(const char *name)
 {
     size_t digits = strspn(name, "0123456789");
-    return digits == 3 && !name[digits] ? atoi(name) : -1;
+    return digits == 3 && !name[digits] ? (int)strtol(name, NULL, 10) : -1;
 }
 
 /* One more than the highest number: a layer that holds nothing may have no group. */

@@ -39,7 +39,7 @@ static void put_element(struct qw_json *json, const struct qc_case_view *view, c
 {
     const struct qc_view *how = qc_item_view(item);
     int64_t index[QW_MAX_RANK];
-    if (how->valued && how->kind != QC_KIND_NONE) {
+    if (how->valued && how->kind != QC_KIND_NONE && how->difference.index >= 0) {
         qw_shape_unravel(index, &how->expected_shape, how->difference.index);
         struct qw_json *array = qw_json_put(json, "index", qw_json_array());
         for (int i = 0; i < how->expected_shape.rank; i++)
@@ -50,7 +50,21 @@ static void put_element(struct qw_json *json, const struct qc_case_view *view, c
     }
     qw_json_put_null(json, "index");
     qw_json_put_null(json, "position");
-    qw_json_put_null(json, "ratio");
+    if (how->valued && how->kind != QC_KIND_NONE)
+        qw_json_put_real(json, "ratio", how->difference.ratio);
+    else
+        qw_json_put_null(json, "ratio");
+}
+
+static void put_permutation(struct qw_json *json, const struct qc_view *how)
+{
+    if (how->kind != QC_LAYOUT) {
+        qw_json_put_null(json, "permutation");
+        return;
+    }
+    struct qw_json *array = qw_json_put(json, "permutation", qw_json_array());
+    for (int i = 0; i < how->expected_shape.rank; i++)
+        qw_json_add_int(array, how->permutation[i]);
 }
 
 void qc_put_first(struct qw_json *json, const struct qc_case_view *view, const struct qc_item *item)
@@ -65,7 +79,7 @@ void qc_put_first(struct qw_json *json, const struct qc_case_view *view, const s
     qc_put_owned(first, "site", qc_site_name(item, view->recording));
     qw_json_put_text(first, "party", qw_party_name(qw_site_rows[item->site].party));
     qw_json_put_text(first, "kind", qc_kind_name(qc_item_view(item)->kind));
-    qw_json_put_null(first, "permutation");
+    put_permutation(first, qc_item_view(item));
     put_side(first, "expected", view, item, false);
     put_side(first, "observed", view, item, true);
     put_element(first, view, item);

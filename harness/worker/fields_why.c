@@ -53,7 +53,7 @@ static void put_against(struct qw_json *cause, const struct qc_case_view *view)
 {
     const struct qc_hypothesis *best = &view->diagnosis->ranked[0];
     struct qw_json *against = qw_json_put(cause, "against", qw_json_array());
-    if (!qc_cause_fixed_in(best->cause, view->subject))
+    if (qc_cause_has_versions(best->cause) && !qc_cause_fixed_in(best->cause, view->subject))
         qw_json_add_text(against, "The recorded versions are not among those that are known for this cause.");
     if (view->recording->raised && qc_cause_has_signature(best->cause) && !qc_cause_signed(best->cause, view->subject))
         qw_json_add_text(against, "The exception that was raised is not the one that this cause is known for.");

@@ -45,7 +45,7 @@ static struct qw_json *add_tensor(struct qw_json *array, const char *name, const
 static void add_tap(struct qw_json *array, const struct qc_tap *tap)
 {
     struct qw_tensor whole = *tap->tensor;
-    whole.shape = tap->whole;
+    whole.shape = *qc_tap_shape(tap);
     struct qw_json *entry = add_tensor(array, tap->path, &whole);
     if (tap->order >= 0)
         qw_json_put_int(entry, "order", tap->order);

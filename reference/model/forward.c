@@ -50,8 +50,9 @@ static void make_rotary(struct qw_pass *pass)
     see_tokens(pass, QW_SITE_ROTARY_SIN, -1, pass->sin, D);
 }
 
-/* cos, sin [B,q,D] looked up by position in tables [S,D] that this attention makes (older eras). */
-static void look_up_rotary(struct qw_pass *pass, int layer)
+/* cos, sin [B,q,D] looked up by position in tables [S,D] that this attention makes (older eras); false when a position
+ * lies beyond them. */
+static bool look_up_rotary(struct qw_pass *pass, int layer)
 {
     int64_t D = pass->model->config.head_size, S = pass->past + pass->handover->queries;
     int64_t *position = QW_NEW_ARRAY(int64_t, S);
@@ -61,21 +62,37 @@ static void look_up_rotary(struct qw_pass *pass, int layer)
     qw_rotary_table(pass->arith, cos_table, sin_table, position, pass->model->config.rope_theta, S, D);
     see(pass, QW_SITE_TABLE_COS, layer, cos_table, qw_shape_of(2, S, D));
     see(pass, QW_SITE_TABLE_SIN, layer, sin_table, qw_shape_of(2, S, D));
+    bool covered = true;
     for (int64_t t = 0; t < tokens_of(pass); t++) {
         int64_t row = pass->handover->position[t];
-        row = row < 0 ? 0 : row >= S ? S - 1 : row;
+        if (row < 0 || row >= S) {
+            covered = false;
+            continue;
+        }
         memcpy(pass->cos + t * D, cos_table + row * D, sizeof *cos_table * (size_t)D);
         memcpy(pass->sin + t * D, sin_table + row * D, sizeof *sin_table * (size_t)D);
     }
     free(position);
     free(cos_table);
     free(sin_table);
+    return covered;
+}
+
+enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct qw_handover *handover, int64_t past)
+{
+    bool all_ones = true;
+    if (!handover->mask || handover->mask_length >= past + handover->queries)
+        return QW_SHORT_IGNORED;
+    for (int64_t i = 0; i < handover->batch * handover->mask_length; i++)
+        all_ones = all_ones && handover->mask[i] != 0;
+    return all_ones && (past == 0 || handover->queries == 1) ? rules->short_mask : rules->short_mask_past;
 }
 
 struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
                              const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap)
 {
-    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), NULL, NULL, NULL};
+    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), QW_SHORT_IGNORED, NULL, NULL, NULL};
+    pass.mask = qw_mask_treatment(rules, handover, pass.past);
     int64_t n = tokens_of(&pass), d = model->config.hidden, D = model->config.head_size;
     pass.hidden = QW_NEW_ARRAY(double, n * d);
     pass.cos = QW_NEW_ARRAY(double, n * D);
@@ -86,15 +103,17 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
         qw_embed(pass.hidden, model->embed, handover->input_ids, n, d);
         see_tokens(&pass, QW_SITE_EMBED, -1, pass.hidden, d);
     }
-    if (!rules->rotary_in_attention)
+    if (!rules->rotary_in_attention && qw_pass_enters_blocks(&pass))
         make_rotary(&pass);
     for (int64_t i = 0; i < handover->queries; i++)
         qw_cache_mark(cache, handover->origin[i], 1);
     return pass;
 }
 
+bool qw_pass_enters_blocks(const struct qw_pass *pass) { return pass->mask != QW_SHORT_RAISES_IN_MODEL; }
+
 /* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows.  A mask is aligned at the left;
- * what it does not cover is visible, what it covers beyond S is nowhere. */
+ * what it covers beyond S is nowhere. */
 static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
 {
     const struct qw_handover *handover = pass->handover;
@@ -102,8 +121,9 @@ static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q * S);
     for (int64_t i = 0; i < q; i++)
         for (int64_t j = 0; j <= pass->past + i; j++)
-            visible[i * S + j] = !handover->mask || j >= handover->mask_length ||
-                                 handover->mask[b * handover->mask_length + j] != 0;
+            visible[i * S + j] = handover->mask && j < handover->mask_length
+                                     ? handover->mask[b * handover->mask_length + j] != 0
+                                     : pass->mask == QW_SHORT_IGNORED;
     return visible;
 }
 
@@ -132,7 +152,8 @@ static double *attend(struct qw_pass *pass, int layer, const double *queries)
         for (int64_t h = 0; h < H; h++) {
             int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
             gather_head(Q, queries, b, h, q, H, D);
-            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, q, held->length, D);
+            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, pass->rules->blind_row, q,
+                      held->length, D);
             scatter_head(out, y, b, h, q, H, D);
         }
         free(visible);
@@ -142,7 +163,7 @@ static double *attend(struct qw_pass *pass, int layer, const double *queries)
     return out;
 }
 
-/* self_attn: q, k, v; rotary; join the cache; attend; o.  NULL when the join cannot be done. */
+/* self_attn: q, k, v; rotary; join the cache; attend; o.  NULL where the real model raises. */
 static double *attention(struct qw_pass *pass, int layer, const double *x)
 {
     const struct qw_config *config = &pass->model->config;
@@ -150,12 +171,12 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     double *q = linear(pass, QW_SITE_Q_PROJ, layer, x, w->q_weight, w->q_bias);
     double *k = linear(pass, QW_SITE_K_PROJ, layer, x, w->k_weight, w->k_bias);
     double *v = linear(pass, QW_SITE_V_PROJ, layer, x, w->v_weight, w->v_bias);
-    if (pass->rules->rotary_in_attention)
-        look_up_rotary(pass, layer);
+    bool rotates = !pass->rules->rotary_in_attention || look_up_rotary(pass, layer);
     double *o = NULL;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
     bool known = held->length == pass->past && (!held->length || held->key);
-    if (known && qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size)) {
+    bool masked = pass->mask != QW_SHORT_RAISES_IN_ATTENTION;
+    if (known && rotates && masked && qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size)) {
         qw_rotate(pass->arith, q, pass->cos, pass->sin, tokens_of(pass), config->heads, config->head_size);
         qw_rotate(pass->arith, k, pass->cos, pass->sin, tokens_of(pass), config->kv_heads, config->head_size);
         qw_cache_append(pass->cache, layer, k, v, pass->handover->queries, config->kv_heads, config->head_size);

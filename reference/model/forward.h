@@ -31,6 +31,7 @@ struct qw_pass {
     struct qw_cache *cache; /* as handed over; the pass appends to it */
     struct qw_tap tap;
     int64_t past;           /* rows in the cache before this call */
+    enum qw_short_mask mask; /* what becomes of the keys that the mask does not cover */
     double *hidden;         /* [B,q,d] */
     double *cos, *sin;      /* [B,q,D] */
 };
@@ -39,8 +40,15 @@ struct qw_pass {
 struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
                              const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap);
 
-/* False when the block's keys cannot be joined to the cache (other heads or head size, another length than layer 0's,
- * or values not known): the real model raises there, in self_attn of this layer. */
+/* What becomes of the keys that the handover's mask does not cover, behind `past` rows; IGNORED when it covers all. */
+enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct qw_handover *handover, int64_t past);
+
+/* False when the real model raises before its blocks: it cannot use a mask of this length. */
+bool qw_pass_enters_blocks(const struct qw_pass *pass);
+
+/* False when the real model raises in self_attn of this layer: keys that cannot be joined to the cache (other heads or
+ * head size, another length than layer 0's, or values not known), a position beyond the rotary table, a mask that does
+ * not fit the scores. */
 bool qw_pass_block(struct qw_pass *pass, int layer);
 
 /* Logits of the last `rows` positions. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 
@@ -75,29 +76,35 @@ void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table,
         }
 }
 
-/* weights[S] = softmax over the visible entries of scores[S], in place */
+/* weights[S] = softmax over the visible entries of scores[S], in place; at least one is visible */
 static void softmax(const struct qw_arith *arith, double *scores, const unsigned char *visible, int64_t S)
 {
     double largest = -(double)INFINITY, sum = 0;
-    bool blind = true;
     for (int64_t j = 0; j < S; j++)
-        blind = blind && !visible[j];
-    for (int64_t j = 0; j < S; j++) {
-        if (blind)
-            scores[j] = 0;
-        if ((blind || visible[j]) && scores[j] > largest)
+        if (visible[j] && scores[j] > largest)
             largest = scores[j];
-    }
     for (int64_t j = 0; j < S; j++) {
-        scores[j] = blind || visible[j] ? qw_arith_round(arith, exp(qw_arith_round(arith, scores[j] - largest))) : 0;
+        scores[j] = visible[j] ? qw_arith_round(arith, exp(qw_arith_round(arith, scores[j] - largest))) : 0;
         sum = qw_arith_round(arith, sum + scores[j]);
     }
     for (int64_t j = 0; j < S; j++)
         scores[j] = qw_arith_round(arith, scores[j] / sum);
 }
 
+/* weights[S] of a row that sees nothing */
+static void softmax_blind(const struct qw_arith *arith, double *scores, enum qw_blind_row blind, int64_t S)
+{
+    unsigned char *all = QW_NEW_ARRAY(unsigned char, S);
+    memset(all, 1, (size_t)S);
+    for (int64_t j = 0; j < S && blind != QW_BLIND_UNMASKED; j++)
+        scores[j] = 0;
+    if (blind != QW_BLIND_ZERO)
+        softmax(arith, scores, all, S);
+    free(all);
+}
+
 void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const double *K, const double *V,
-               const unsigned char *visible, int64_t q, int64_t S, int64_t D)
+               const unsigned char *visible, enum qw_blind_row blind, int64_t q, int64_t S, int64_t D)
 {
     double *scores = QW_NEW_ARRAY(double, q * S);
     double scale = qw_arith_round(arith, 1 / sqrt((double)D));
@@ -108,7 +115,10 @@ void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const d
     for (int64_t i = 0; i < q * S; i++)
         scores[i] = qw_arith_round(arith, scores[i] * scale);
     for (int64_t i = 0; i < q; i++)
-        softmax(arith, scores + i * S, visible + i * S, S);
+        if (memchr(visible + i * S, 1, (size_t)S))
+            softmax(arith, scores + i * S, visible + i * S, S);
+        else
+            softmax_blind(arith, scores + i * S, blind, S);
     arith->matmul_nn(y, scores, &values, q, S, D);
     shake(arith, y, q * D);
     free(scores);

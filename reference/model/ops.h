@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "reference/model/arith.h"
+#include "reference/rules.h"
 
 /* y[n,d] = table[ids[n],:]   (copies; every id < rows of the table) */
 void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int64_t n, int64_t d);
@@ -30,9 +31,9 @@ void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table,
                int64_t heads, int64_t D);
 
 /* One head: y[q,D] = softmax(Q K^T / sqrt(D) + mask) V;  Q[q,D], K[S,D], V[S,D]; visible[q,S] 1 where the row sees
- * the key.  A row that sees nothing sees everything equally. */
+ * the key; `blind` says what a row gives that sees none. */
 void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const double *K, const double *V,
-               const unsigned char *visible, int64_t q, int64_t S, int64_t D);
+               const unsigned char *visible, enum qw_blind_row blind, int64_t q, int64_t S, int64_t D);
 
 /* y = silu(x) = x / (1 + exp(-x)) */
 void qw_silu(const struct qw_arith *arith, double *y, const double *x, int64_t n);

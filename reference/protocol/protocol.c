@@ -26,8 +26,8 @@ static int64_t *ids_of(int64_t *count, const struct qw_call *call, int64_t step)
     return ids;
 }
 
-/* [B, virtual + T + step]: ones for virtual tokens, the caller's mask, ones for generated tokens */
-static double *mask_of(int64_t *length, const struct qw_call *call, int64_t virtual_tokens, int64_t step)
+/* [B, virtual + T + step]: `seen` (1) for virtual tokens, the caller's mask, ones for generated tokens */
+static double *mask_of(int64_t *length, const struct qw_call *call, int64_t virtual_tokens, double seen, int64_t step)
 {
     *length = virtual_tokens + call->tokens + step;
     if (!call->mask && !call->generate)
@@ -37,7 +37,7 @@ static double *mask_of(int64_t *length, const struct qw_call *call, int64_t virt
         for (int64_t i = 0; i < *length; i++) {
             int64_t token = i - virtual_tokens;
             bool given = call->mask && token >= 0 && token < call->tokens;
-            mask[b * *length + i] = given ? (double)call->mask[b * call->tokens + token] : 1;
+            mask[b * *length + i] = token < 0 ? seen : given ? (double)call->mask[b * call->tokens + token] : 1;
         }
     return mask;
 }
@@ -69,6 +69,47 @@ static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *
     return embeds;
 }
 
+/* [L,2,B,K,P,D] -> [L,2,B,P,K,D] */
+static struct qw_tensor *transposed(const struct qw_tensor *prompt)
+{
+    struct qw_shape shape = prompt->shape;
+    int64_t slices = shape.dim[0] * shape.dim[1] * shape.dim[2], K = shape.dim[3], P = shape.dim[4], D = shape.dim[5];
+    shape.dim[3] = P;
+    shape.dim[4] = K;
+    if (!prompt->data)
+        return qw_tensor_structure(QW_F64, &shape);
+    struct qw_tensor *out = qw_tensor_make(QW_F64, &shape);
+    for (int64_t s = 0; s < slices; s++)
+        for (int64_t k = 0; k < K; k++)
+            for (int64_t p = 0; p < P; p++)
+                memcpy((double *)out->data + ((s * P + p) * K + k) * D,
+                       (const double *)prompt->data + ((s * K + k) * P + p) * D, sizeof(double) * (size_t)D);
+    return out;
+}
+
+/* [L,2,…] -> [L,2,…] with the two halves of every layer exchanged */
+static struct qw_tensor *swapped(const struct qw_tensor *prompt)
+{
+    if (!prompt->data)
+        return qw_tensor_structure(QW_F64, &prompt->shape);
+    struct qw_tensor *out = qw_tensor_make(QW_F64, &prompt->shape);
+    int64_t halves = 2 * prompt->shape.dim[0], half = qw_shape_count(&prompt->shape) / halves;
+    for (int64_t i = 0; i < halves; i++)
+        memcpy((double *)out->data + (i ^ 1) * half, (const double *)prompt->data + i * half, sizeof(double) * (size_t)half);
+    return out;
+}
+
+struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
+                                     const struct qw_rules *rules, int64_t batch)
+{
+    struct qw_tensor *prompt = qw_adapter_prompt(adapter, config, rules, batch);
+    if (adapter->kind != QW_ADAPTER_KEYS_VALUES || !(rules->transpose_prefix || rules->swap_prefix))
+        return prompt;
+    struct qw_tensor *turned = rules->transpose_prefix ? transposed(prompt) : swapped(prompt);
+    qw_tensor_free(prompt);
+    return turned;
+}
+
 static void fill_with_prefix(struct qw_cache *cache, const struct qw_tensor *prompt)
 {
     const int64_t *dim = prompt->shape.dim; /* [L,2,B,heads,P,D] */
@@ -87,10 +128,16 @@ static bool injects(const struct qw_adapter *adapter, const struct qw_call *call
     return step == 0 ? rules->inject_first : !call->use_cache && rules->inject_again;
 }
 
+/* Position of place `at` of the sequence, its first `virtual_rows` places being virtual tokens. */
+static int64_t position_of(int64_t at, int64_t virtual_rows, const struct qw_rules *rules)
+{
+    return at < virtual_rows ? at : at - virtual_rows + rules->virtual_offset * virtual_rows;
+}
+
 static void inject(struct qw_handover *handover, struct qw_cache *cache, const struct qw_adapter *adapter,
                    const struct qw_model *model, const struct qw_rules *rules)
 {
-    struct qw_tensor *prompt = qw_adapter_prompt(adapter, &model->config, rules, handover->batch);
+    struct qw_tensor *prompt = qw_protocol_prompt(adapter, &model->config, rules, handover->batch);
     if (adapter->kind == QW_ADAPTER_KEYS_VALUES) {
         fill_with_prefix(cache, prompt);
     } else {
@@ -115,12 +162,15 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     int64_t fed = handover.queries;
     if (injects(adapter, call, rules, step))
         inject(&handover, cache, adapter, model, rules);
-    int64_t past = qw_cache_length(cache), masked = rules->extend_mask ? adapter->virtual_tokens : 0;
-    handover.mask = mask_of(&handover.mask_length, call, masked, step);
+    int64_t virtual_rows = injects(adapter, call, rules, call->use_cache ? 0 : step) ? adapter->virtual_tokens : 0;
+    int64_t masked = rules->extend_mask ? adapter->virtual_tokens : 0;
+    bool counted = step == 0 && virtual_rows && adapter->kind == QW_ADAPTER_KEYS_VALUES && call->generate && rules->prefix_counted;
+    handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
+    handover.mask = mask_of(&handover.mask_length, call, masked, rules->hide_virtual ? 0 : 1, step);
     handover.origin = origins_of(&handover, call, handover.queries - fed, step);
     handover.position = QW_NEW_ARRAY(int64_t, call->batch * handover.queries);
     for (int64_t i = 0; i < call->batch * handover.queries; i++)
-        handover.position[i] = past + i % handover.queries;
+        handover.position[i] = position_of(handover.first_slot + i % handover.queries, virtual_rows, rules);
     return handover;
 }
 

@@ -30,10 +30,16 @@ struct qw_handover {
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
     int64_t *position;      /* [B,q], as the model will use them */
+    int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
     int64_t mask_length;
     enum qw_origin *origin; /* [q]: what each row of this call is */
 };
+
+/* The prompt that is handed over under the rules: what the adapter makes of its table (qw_adapter_prompt), [B,P,d] or
+ * [L,2,B,K,P,D].  Free with qw_tensor_free. */
+struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
+                                     const struct qw_rules *rules, int64_t batch);
 
 /* Steps that the call takes: N for generate() (at least 1), 1 for forward(). */
 int64_t qw_protocol_steps(const struct qw_call *call);

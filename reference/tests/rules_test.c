@@ -39,11 +39,20 @@ Test(rules, versions_are_ordered_as_numbers)
         }
 }
 
+static struct qw_rules healthy_of(const char *transformers, const char *peft)
+{
+    return qw_rules_healthy((struct qw_setting){.transformers = version(transformers), .peft = version(peft)});
+}
+
 static bool same(const struct qw_rules *a, const struct qw_rules *b)
 {
     return a->inject_first == b->inject_first && a->inject_again == b->inject_again && a->extend_mask == b->extend_mask &&
            a->unpadded_mask == b->unpadded_mask && a->prefix_heads == b->prefix_heads && a->empty_caches == b->empty_caches &&
-           a->filled_caches == b->filled_caches && a->rotary_in_attention == b->rotary_in_attention;
+           a->filled_caches == b->filled_caches && a->rotary_in_attention == b->rotary_in_attention &&
+           a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
+           a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
+           a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask &&
+           a->short_mask_past == b->short_mask_past && a->blind_row == b->blind_row;
 }
 
 /* Pairs that were measured, with what they were seen to do. */
@@ -60,7 +69,7 @@ static const struct {
 Test(rules, healthy_rules_of_each_pair)
 {
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct qw_rules rules = qw_rules_healthy(version(pairs[i].transformers), version(pairs[i].peft));
+        struct qw_rules rules = healthy_of(pairs[i].transformers, pairs[i].peft);
         const char *name = pairs[i].transformers;
         cr_expect_eq(rules.rotary_in_attention, pairs[i].tables, "%s", name);
         cr_expect_eq(!!(rules.filled_caches & 1u << QW_CACHE_TUPLE), pairs[i].tuples, "%s", name);
@@ -73,7 +82,7 @@ Test(rules, healthy_rules_of_each_pair)
 Test(rules, what_is_healthy_in_every_pair)
 {
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct qw_rules rules = qw_rules_healthy(version(pairs[i].transformers), version(pairs[i].peft));
+        struct qw_rules rules = healthy_of(pairs[i].transformers, pairs[i].peft);
         cr_expect(rules.inject_first && rules.inject_again && rules.extend_mask, "%s", pairs[i].transformers);
         cr_expect_eq(rules.prefix_heads, QW_PREFIX_KEY_VALUE_HEADS);
         cr_expect(rules.empty_caches & 1u << QW_CACHE_NONE && rules.empty_caches & 1u << QW_CACHE_DYNAMIC);
@@ -83,17 +92,44 @@ Test(rules, what_is_healthy_in_every_pair)
 
 Test(rules, newest_versions_know_the_newest_rules)
 {
-    struct qw_version transformers = qw_newest_transformers(), peft = qw_newest_peft();
-    struct qw_rules newest = qw_rules_healthy(transformers, peft);
-    struct qw_rules beyond = qw_rules_healthy(version("99.0.0"), version("99.0.0"));
+    struct qw_rules newest = qw_rules_healthy(qw_setting_newest());
+    struct qw_rules beyond = healthy_of("99.0.0", "99.0.0");
     cr_assert(same(&newest, &beyond), "an era begins after the newest measured versions");
+}
+
+/* Measured on the CPU: what a mask that is too short does, and what a row gives that sees nothing. */
+static const struct {
+    const char *transformers;
+    bool eager;
+    enum qw_short_mask first, past;
+    enum qw_blind_row blind;
+} masks[] = {
+    {"4.38.2", true, QW_SHORT_RAISES_IN_MODEL, QW_SHORT_RAISES_IN_MODEL, QW_BLIND_UNIFORM},
+    {"4.38.2", false, QW_SHORT_IGNORED, QW_SHORT_RAISES_IN_MODEL, QW_BLIND_UNMASKED},
+    {"4.41.2", false, QW_SHORT_IGNORED, QW_SHORT_RAISES_IN_MODEL, QW_BLIND_UNIFORM},
+    {"4.42.4", true, QW_SHORT_RAISES_IN_ATTENTION, QW_SHORT_RAISES_IN_ATTENTION, QW_BLIND_UNIFORM},
+    {"4.51.3", false, QW_SHORT_IGNORED, QW_SHORT_RAISES_IN_ATTENTION, QW_BLIND_UNIFORM},
+    {"4.57.3", true, QW_SHORT_HIDES_LAST, QW_SHORT_HIDES_LAST, QW_BLIND_UNIFORM},
+    {"4.57.3", false, QW_SHORT_HIDES_LAST, QW_SHORT_HIDES_LAST, QW_BLIND_ZERO},
+    {"5.23.0", false, QW_SHORT_HIDES_LAST, QW_SHORT_HIDES_LAST, QW_BLIND_ZERO},
+};
+
+Test(rules, masks_are_used_as_each_era_uses_them)
+{
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+        struct qw_setting setting = {.transformers = version(masks[i].transformers), .eager = masks[i].eager};
+        struct qw_rules rules = qw_rules_healthy(setting);
+        cr_expect_eq(rules.short_mask, masks[i].first, "%s", masks[i].transformers);
+        cr_expect_eq(rules.short_mask_past, masks[i].past, "%s", masks[i].transformers);
+        cr_expect_eq(rules.blind_row, masks[i].blind, "%s", masks[i].transformers);
+    }
 }
 
 /* ---- deviations ---- */
 
 Test(rules, each_deviation_changes_the_healthy_rules)
 {
-    struct qw_rules healthy = qw_rules_healthy(qw_newest_transformers(), qw_newest_peft());
+    struct qw_rules healthy = qw_rules_healthy(qw_setting_newest());
     for (int i = 0; i < QW_DEVIATIONS; i++) {
         struct qw_rules deviating = healthy;
         qw_deviation_apply(&deviating, (enum qw_deviation)i);
@@ -103,7 +139,7 @@ Test(rules, each_deviation_changes_the_healthy_rules)
 
 Test(rules, no_two_deviations_are_the_same)
 {
-    struct qw_rules healthy = qw_rules_healthy(qw_newest_transformers(), qw_newest_peft());
+    struct qw_rules healthy = qw_rules_healthy(qw_setting_newest());
     for (int i = 0; i < QW_DEVIATIONS; i++)
         for (int j = 0; j < i; j++) {
             struct qw_rules a = healthy, b = healthy;
@@ -116,7 +152,7 @@ Test(rules, no_two_deviations_are_the_same)
 
 Test(rules, deviations_touch_only_their_rule)
 {
-    struct qw_rules rules = qw_rules_healthy(version("4.44.2"), version("0.13.2")), wanted = rules;
+    struct qw_rules rules = healthy_of("4.44.2", "0.13.2"), wanted = rules;
     wanted.inject_first = false;
     qw_deviation_apply(&rules, QW_DEVIATION_PROMPT_NOT_INJECTED);
     cr_assert(same(&rules, &wanted));

@@ -19,7 +19,8 @@ def rows():
     """Every shipped recording with the verdict that it must get."""
     own = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
     foreign = json.loads((ROOT / "fixtures" / "foreign.json").read_text())["recordings"]
-    return [(RECORDINGS / row["file"], row["expected"]) for row in own] + [(FOREIGN / row["file"], row["expected"]) for row in foreign]
+    return [(folder / row["file"], {**row["expected"], "patched": "patch" in row})
+            for folder, table in ((RECORDINGS, own), (FOREIGN, foreign)) for row in table]
 
 
 class Outcome:

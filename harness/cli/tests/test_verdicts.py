@@ -23,12 +23,12 @@ def test_shipped_recording(qconform, path, expected):
     assert done.code == (0 if expected["status"] == "PASS" else 1)
     if expected["status"] == "PASS":
         assert case["first_divergence"] is None and case["coverage"]["missing"] == 0
-        assert case["coverage"]["compared"] == case["coverage"]["expected"] > 100
+        assert case["coverage"]["compared"] == case["coverage"]["expected"] > 50
         assert 0 < case["largest_ratio"]["ratio"] <= multiple
         assert all(site["status"] == "conforms" for site in case["sites"])
     else:
         assert case["cause"]["explained"] >= 0.99
-        assert case["cause"]["upstream"] and case["cause"]["fixed_in"]
+        assert expected["patched"] or (case["cause"]["upstream"] and case["cause"]["fixed_in"])
 
 
 @pytest.mark.parametrize("path", [RECORDINGS / BAD, FOREIGN / "qwen2-prompt-not-injected.h5"], ids=lambda path: path.name)

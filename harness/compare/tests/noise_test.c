@@ -1,6 +1,7 @@
 /* The comparison against the noise floor, on numbers that can be checked by hand. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "harness/compare/noise.h"
 
@@ -175,4 +176,69 @@ Test(noise, an_envelope_keeps_the_farthest_play)
     qc_envelope_widen(envelope, truth, first, 3);
     qc_envelope_widen(envelope, truth, second, 3);
     cr_expect(envelope[0] == 1.5 && envelope[1] == 1 && envelope[2] == 3.5);
+}
+
+/* ---- statistics in place of elements ---- */
+
+static const double sample[] = {1, -2, 0, 4, 0.5, -0.25};
+static const double played[] = {1, -2, 0, 4.0000001, 0.5, -0.25};
+#define SAMPLES 6
+
+static struct qw_stats sample_stats(void)
+{
+    return (struct qw_stats){-2, 4, 3.25 / 6, sqrt(21.3125 / 6), 0, 0, 1, ""};
+}
+
+static struct qc_difference of_stats(const struct qw_stats *stats, const double *truth, const double *play, int64_t sum)
+{
+    struct qw_shape shape = qw_shape_of(1, (int64_t)SAMPLES);
+    struct qw_tensor *tensor = qw_tensor_structure(QW_F32, &shape);
+    tensor->stats = malloc(sizeof *stats);
+    *tensor->stats = *stats;
+    struct qc_difference found;
+    cr_assert(qc_difference_of_tensor(&found, tensor, truth, play, sum, 0x1p-24));
+    qw_tensor_free(tensor);
+    return found;
+}
+
+Test(noise, right_statistics_conform_even_of_copied_data)
+{
+    struct qw_stats stats = sample_stats();
+    struct qc_difference computed = of_stats(&stats, sample, played, 4), copied = of_stats(&stats, sample, NULL, 0);
+    cr_expect(qc_conforms(computed.ratio) && qc_conforms(copied.ratio));
+    cr_expect_eq(computed.index, -1, "a statistic has no element");
+}
+
+Test(noise, each_wrong_statistic_is_found)
+{
+    for (int i = 0; i < 4; i++) {
+        struct qw_stats stats = sample_stats();
+        *(i == 0 ? &stats.min : i == 1 ? &stats.max : i == 2 ? &stats.mean : &stats.rms) += 1e-4;
+        cr_expect_not(qc_conforms(of_stats(&stats, sample, played, 4).ratio), "statistic %d", i);
+        cr_expect_not(qc_conforms(of_stats(&stats, sample, NULL, 0).ratio), "statistic %d of a copy", i);
+    }
+}
+
+Test(noise, counted_nan_is_not_finite)
+{
+    struct qw_stats stats = sample_stats();
+    stats.nan = 1;
+    struct qc_difference found = of_stats(&stats, sample, played, 4);
+    cr_assert(found.nonfinite && !qc_conforms(found.ratio));
+}
+
+Test(noise, nan_statistic_does_not_conform)
+{
+    struct qw_stats stats = sample_stats();
+    stats.mean = (double)NAN;
+    cr_assert_not(qc_conforms(of_stats(&stats, sample, played, 4).ratio));
+}
+
+Test(noise, structure_alone_says_nothing_about_values)
+{
+    struct qw_shape shape = qw_shape_of(1, (int64_t)SAMPLES);
+    struct qw_tensor *tensor = qw_tensor_structure(QW_F32, &shape);
+    struct qc_difference found;
+    cr_assert_not(qc_difference_of_tensor(&found, tensor, sample, played, 4, 0x1p-24));
+    qw_tensor_free(tensor);
 }

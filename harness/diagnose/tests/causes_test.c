@@ -31,7 +31,6 @@ Test(causes, upstream_addresses_are_https)
 {
     for (int i = 0; i < qc_cause_count(); i++) {
         const char *rest = qc_cause_at(i)->upstream;
-        cr_expect(rest[0], "%s: the causes so far are all known upstream", qc_cause_at(i)->id);
         while (*rest) {
             cr_expect_eq(strncmp(rest, "https://github.com/", 19), 0, "%s: %s", qc_cause_at(i)->id, rest);
             rest += strcspn(rest, " ");

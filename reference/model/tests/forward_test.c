@@ -180,7 +180,7 @@ static void play_masked(struct play *play, int64_t length, double value)
     qw_handover_clear(&handover);
 }
 
-Test(forward, mask_of_ones_is_no_mask_whatever_its_length)
+Test(forward, mask_of_ones_is_no_mask_however_long_and_where_short_ones_are_ignored)
 {
     struct qw_model model = read_model(TINY);
     size_t bytes = sizeof(double) * (size_t)(N * model.config.vocab);
@@ -188,6 +188,7 @@ Test(forward, mask_of_ones_is_no_mask_whatever_its_length)
     play_ids(&bare, prompt, 1, N);
     for (int64_t length = 1; length <= N + 4; length++) {
         struct play masked = play_make(&model, &qw_f64, 1);
+        masked.rules.short_mask = QW_SHORT_IGNORED;
         play_masked(&masked, length, 1);
         cr_expect_arr_eq(logits_of(&masked), logits_of(&bare), bytes, "length %lld", (long long)length);
         play_clear(&masked);
@@ -196,11 +197,86 @@ Test(forward, mask_of_ones_is_no_mask_whatever_its_length)
     qw_model_clear(&model);
 }
 
+/* A short mask that hides the last keys is the long one with zeros for them. */
+Test(forward, short_mask_may_hide_the_last_keys)
+{
+    struct qw_model model = read_model(TINY);
+    struct play padded = play_make(&model, &qw_f64, 1), small = play_make(&model, &qw_f64, 1), bare = play_make(&model, &qw_f64, 1);
+    struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+    handover.mask = QW_NEW_ARRAY(double, N);
+    handover.mask_length = N;
+    for (int64_t i = 0; i < N - 2; i++)
+        handover.mask[i] = 1;
+    play_call(&padded, &handover, N);
+    small.rules.short_mask = QW_SHORT_HIDES_LAST;
+    play_masked(&small, N - 2, 1);
+    play_ids(&bare, prompt, 1, N);
+    cr_expect_arr_eq(logits_of(&small), logits_of(&padded), sizeof(double) * (size_t)(N * model.config.vocab));
+    expect_apart(logits_of(&small) + (N - 1) * model.config.vocab, logits_of(&bare) + (N - 1) * model.config.vocab, model.config.vocab,
+                 "the last row saw keys that are hidden now");
+    qw_handover_clear(&handover);
+    play_clear(&padded);
+    play_clear(&small);
+    play_clear(&bare);
+    qw_model_clear(&model);
+}
+
+Test(forward, short_mask_stops_the_model_where_its_era_raises)
+{
+    static const struct {
+        enum qw_short_mask first, past;
+        bool enters, passes; /* of a first call with a short mask of ones */
+    } rows[] = {{QW_SHORT_RAISES_IN_MODEL, QW_SHORT_IGNORED, false, false},
+                {QW_SHORT_RAISES_IN_ATTENTION, QW_SHORT_IGNORED, true, false},
+                {QW_SHORT_IGNORED, QW_SHORT_RAISES_IN_MODEL, true, true}};
+    struct qw_model model = read_model(TINY);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct qw_rules rules = newest_rules();
+        struct qw_cache cache = qw_cache_make(model.config.layers, 1);
+        struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+        double ones[] = {1, 1};
+        rules.short_mask = rows[i].first;
+        rules.short_mask_past = rows[i].past;
+        handover.mask = ones;
+        handover.mask_length = 2;
+        struct qw_pass pass = qw_pass_begin(&model, &qw_f64, &rules, &handover, &cache, (struct qw_tap){NULL, NULL});
+        cr_expect_eq(qw_pass_enters_blocks(&pass), rows[i].enters);
+        cr_expect_eq(rows[i].enters && qw_pass_block(&pass, 0), rows[i].passes);
+        ones[1] = 0; /* a mask that hides something is looked at as behind a filled cache */
+        cr_expect_eq(qw_mask_treatment(&rules, &handover, 0), rows[i].past);
+        qw_pass_clear(&pass);
+        handover.mask = NULL;
+        qw_handover_clear(&handover);
+        qw_cache_clear(&cache);
+    }
+    qw_model_clear(&model);
+}
+
+/* The older eras look cos and sin up in a table that is as long as the cache. */
+Test(forward, position_beyond_the_table_stops_the_model)
+{
+    struct qw_model model = read_model(TINY);
+    for (int era = 0; era < 2; era++) {
+        struct qw_rules rules = newest_rules();
+        struct qw_cache cache = qw_cache_make(model.config.layers, 1);
+        struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
+        rules.rotary_in_attention = era == 0;
+        handover.position[N - 1] = N;
+        struct qw_pass pass = qw_pass_begin(&model, &qw_f64, &rules, &handover, &cache, (struct qw_tap){NULL, NULL});
+        cr_expect_eq(qw_pass_block(&pass, 0), era == 1);
+        qw_pass_clear(&pass);
+        qw_handover_clear(&handover);
+        qw_cache_clear(&cache);
+    }
+    qw_model_clear(&model);
+}
+
 /* With everything hidden every row averages all values, the later ones included: o_proj is the same for all rows. */
 Test(forward, rows_that_see_nothing_all_see_the_same)
 {
     struct qw_model model = read_model(TINY);
     struct play play = play_make(&model, &qw_f64, 1);
+    play.rules.blind_row = QW_BLIND_UNIFORM;
     int64_t d = model.config.hidden;
     play_masked(&play, N, 0);
     const double *o = seen(&play, QW_SITE_O_PROJ, 0);

@@ -250,7 +250,7 @@ static void scene_clear(struct scene *scene)
 
 static void attend(const struct qw_arith *arith, double *y, const struct scene *scene)
 {
-    qw_attend(arith, y, scene->q, scene->k, scene->v, scene->visible, Q, S, D);
+    qw_attend(arith, y, scene->q, scene->k, scene->v, scene->visible, QW_BLIND_UNIFORM, Q, S, D);
 }
 
 Test(ops, attention_weights_by_hand)
@@ -260,10 +260,28 @@ Test(ops, attention_weights_by_hand)
     const unsigned char visible[] = {1, 1};
     for (int a = 0; a < 2; a++) {
         double y[4];
-        qw_attend(ariths[a], y, q, k, v, visible, 1, 2, 4);
+        qw_attend(ariths[a], y, q, k, v, visible, QW_BLIND_UNIFORM, 1, 2, 4);
         expect_near(y[0], 1 / (1 + exp(-3)), 6 * roundoff[a], "the nearer key");
         expect_near(y[1], 1 / (1 + exp(3)), 6 * roundoff[a], "the other");
         cr_expect(y[2] == 0 && y[3] == 0);
+    }
+}
+
+Test(ops, rows_that_see_no_key)
+{
+    /* Three keys: the mean of the values, nothing, or as if nothing were hidden. */
+    const double q[] = {2, 0}, k[] = {1, 0, 3, 0, -1, 5}, v[] = {1, 0, 0, 1, 4, 2};
+    const unsigned char none[] = {0, 0, 0}, all[] = {1, 1, 1};
+    for (int a = 0; a < 2; a++) {
+        double uniform[2], zero[2], unmasked[2], seen[2];
+        qw_attend(ariths[a], uniform, q, k, v, none, QW_BLIND_UNIFORM, 1, 3, 2);
+        qw_attend(ariths[a], zero, q, k, v, none, QW_BLIND_ZERO, 1, 3, 2);
+        qw_attend(ariths[a], unmasked, q, k, v, none, QW_BLIND_UNMASKED, 1, 3, 2);
+        qw_attend(ariths[a], seen, q, k, v, all, QW_BLIND_ZERO, 1, 3, 2);
+        expect_near(uniform[0], 5.0 / 3, 4 * roundoff[a], "the mean");
+        expect_near(uniform[1], 1, 4 * roundoff[a], "the mean");
+        cr_expect(zero[0] == 0 && zero[1] == 0);
+        cr_expect_arr_eq(unmasked, seen, sizeof seen);
     }
 }
 

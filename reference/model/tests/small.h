@@ -144,7 +144,7 @@ static inline struct qw_model read_model(const char *folder)
 }
 
 /* Rules of transformers 5: cos and sin once per call. */
-static inline struct qw_rules newest_rules(void) { return qw_rules_healthy(qw_newest_transformers(), qw_newest_peft()); }
+static inline struct qw_rules newest_rules(void) { return qw_rules_healthy(qw_setting_newest()); }
 
 /* ---- plays that are kept ---- */
 
