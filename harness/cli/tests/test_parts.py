@@ -65,6 +65,24 @@ def test_a_kept_end_of_nothing_is_bad_input(qconform, damaged):
     assert "no step before" in done.case["verdict"]
 
 
+def keep_two_rows(file):
+    """Of the first step's logits the first and the last position."""
+    taps = file["/steps/000000/taps"]
+    whole, attributes = taps["lm_head"][()], dict(taps["lm_head"].attrs)
+    rows = np.array([0, whole.shape[1] - 1])
+    store(taps, "lm_head", whole[:, rows], {**attributes, "rows": rows})
+    return taps["lm_head"]
+
+
+def test_kept_rows_are_judged_where_they_lie(qconform, damaged):
+    assert qconform("diagnose", "--json", damaged(HEALTHY, keep_two_rows)).case["status"] == "PASS"
+
+    def change(file):
+        keep_two_rows(file)[0, 0, 5] += 1
+    case = qconform("diagnose", "--json", damaged(HEALTHY, change)).case
+    assert case["status"] == "FAIL" and case["first_divergence"]["site"] == "lm_head"
+
+
 def test_inspect_says_what_was_kept(qconform, damaged):
     statistics = {"min": -1.5, "max": np.inf, "mean": 0.25, "rms": 0.5, "sha256": "0a" * 32,
                   "nan": np.int64(0), "inf": np.int64(1), "zero": np.int64(2)}
