@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 #include "harness/recording/steps.h"
 #include "reference/base/memory.h"
@@ -214,6 +215,13 @@ static void lift_limit(const struct rlimit *before)
 #endif
 }
 
+/* The process dies by SIGPROF when reading takes more processor time than that; 0 lifts the limit. */
+static void limit_time(int64_t seconds)
+{
+    struct itimerval timer = {.it_value = {.tv_sec = seconds}};
+    setitimer(ITIMER_PROF, &timer, NULL);
+}
+
 /* Never more than half of the address space: the other half is for what libhdf5 takes to read it. */
 static int64_t memory_for_data(int64_t wanted)
 {
@@ -234,6 +242,7 @@ static bool read_source(struct qc_recording *recording, const struct qc_source *
     struct qc_hdf5 file;
     recording->bytes = (int64_t)source->info.st_size;
     struct rlimit before = limit_memory(recording->bytes);
+    limit_time(limits->seconds + recording->bytes / limits->bytes_a_second);
     struct qc_limits allowed = *limits;
     allowed.data = memory_for_data(limits->data);
     bool ok = qw_sha256_descriptor(recording->sha256, source->descriptor, error) && qc_hdf5_open(&file, source, &allowed, error);
@@ -241,6 +250,7 @@ static bool read_source(struct qc_recording *recording, const struct qc_source *
         ok = read_groups(recording, &file);
         qc_hdf5_close(&file);
     }
+    limit_time(0);
     lift_limit(&before);
     struct qw_error change = {0};
     if (!qc_source_unchanged(source, &change)) /* whatever else was found may come of it */

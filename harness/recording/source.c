@@ -30,7 +30,7 @@ void qc_source_close(struct qc_source *source)
 static bool changed(struct qw_error *error)
 {
     return qw_fail(error, QW_ERROR_INPUT, "", "wait until it is whole, or read a copy of it",
-                   "the file changed while it was read");
+                   "was changed while it was read");
 }
 
 bool qc_source_same(const struct qc_source *source, int descriptor, struct qw_error *error)

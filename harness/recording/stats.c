@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "reference/base/memory.h"
+#include "reference/base/sha256.h"
 
 #define HINT "write min max mean rms (float64), nan inf zero (int64) and sha256 (64 hex digits), or none of them"
 

@@ -12,7 +12,7 @@ from conftest import RECORDINGS
 
 STATUSES = {"PASS", "FAIL", "ERROR", "SKIP", "CRASH", "TIMEOUT"}
 HEALTHY = RECORDINGS / "qwen2-prompt-tf4.44.2-peft0.13.2.h5"
-BATCH = 400
+BATCH = 200
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,7 @@ def test_two_thousand_flipped_bytes(qconform, small, tmp_path):
     cases = judged(qconform, tmp_path, contents)
     statuses = [case["status"] for case in cases]
     assert set(statuses) <= STATUSES
+    assert "TIMEOUT" not in statuses, "damage that sends the library round for ever is stopped long before"
     assert statuses.count("SKIP") > 100 and statuses.count("ERROR") > 100, "flips that do not matter, and flips that do"
     for case in cases:
         if case["status"] in ("ERROR", "CRASH"):

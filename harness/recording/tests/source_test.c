@@ -147,7 +147,7 @@ static bool open_library(struct opened *opened)
 static void expect_change(struct opened *opened)
 {
     cr_expect_not(qc_source_unchanged(&opened->source, &opened->error));
-    cr_expect_str_eq(opened->error.message, "the file changed while it was read");
+    cr_expect_str_eq(opened->error.message, "was changed while it was read");
     qc_hdf5_close(&opened->file);
     qc_source_close(&opened->source);
 }
@@ -188,7 +188,7 @@ Test(source, a_file_that_was_replaced)
     H5Fclose(made_recording(made_path(other, "b.h5")));
     cr_assert_eq(rename(other, opened.path), 0);
     cr_expect_not(open_library(&opened));
-    cr_expect_str_eq(opened.error.message, "the file changed while it was read");
+    cr_expect_str_eq(opened.error.message, "was changed while it was read");
     qc_source_close(&opened.source);
 }
 
