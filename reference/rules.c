@@ -1,12 +1,28 @@
 /* Invariant: rules are values; healthy ones depend on the two versions alone. */
 #include "reference/rules.h"
 
-#include <stdio.h>
+#include <limits.h>
+
+/* Reads the digits at `*text`; what is too large for an int becomes the largest. */
+static bool read_number(int *number, const char **text)
+{
+    const char *begin = *text;
+    for (*number = 0; **text >= '0' && **text <= '9'; ++*text)
+        if (__builtin_mul_overflow(*number, 10, number) || __builtin_add_overflow(*number, **text - '0', number))
+            *number = INT_MAX;
+    return *text > begin;
+}
 
 bool qw_version_read(struct qw_version *version, const char *text)
 {
     *version = (struct qw_version){0};
-    return sscanf(text, "%d.%d.%d", &version->number[0], &version->number[1], &version->number[2]) >= 1;
+    int read = 0;
+    while (read < 3 && read_number(&version->number[read], &text)) {
+        read++;
+        if (*text++ != '.')
+            break;
+    }
+    return read > 0;
 }
 
 int qw_version_compare(struct qw_version a, struct qw_version b)

@@ -14,6 +14,8 @@
 
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
+/* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
+enum qw_tied_head { QW_TIED_AS_STORED, QW_TIED_EMBEDDING, QW_TIED_HEAD }; /* both kept; the embedding for both; the head for both */
 
 /* What the model makes of a mask that is shorter than the cache. */
 enum qw_short_mask {
@@ -46,6 +48,7 @@ struct qw_rules {
     unsigned filled_caches;             /* kinds that may hold rows */
     /* model */
     bool rotary_in_attention;           /* cos/sin tables [S,D] made in each attention, not once per call */
+    enum qw_tied_head tied_head;
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;

@@ -32,5 +32,10 @@ const char *qw_party_name(enum qw_party party);
 
 /* A module's path in the model, from a site with place HEAD, BLOCK or TAIL: "model.layers.0.self_attn.q_proj". */
 void qw_site_path(char *out, size_t size, enum qw_site site, int layer);
+/* The reverse for any module path: the site's name, and its layer (-1 outside the blocks).  Points into `path` or is static. */
+const char *qw_site_of_path(int *layer, const char *path);
+
+/* The row of a name; false when there is none. */
+bool qw_site_find(enum qw_site *site, const char *name);
 
 #endif

@@ -78,10 +78,19 @@ static const char *entity(uint32_t code)
     }
 }
 
+/* False from the limit on, after saying what is left out.  A cut falls between two characters. */
+static bool goes_on(struct qw_text *out, const char *start, const char *at)
+{
+    if (*at && (size_t)(at - start) >= RP_TEXT_LIMIT)
+        qw_text_addf(out, "... (%zu more bytes)", strlen(at));
+    return *at && (size_t)(at - start) < RP_TEXT_LIMIT;
+}
+
 static void escape_markup(struct qw_text *out, const char *text, bool keep_lines)
 {
     uint32_t code;
-    for (size_t step; text && *text; text += step) {
+    const char *start = text;
+    for (size_t step; text && goes_on(out, start, text); text += step) {
         step = rp_decode(&code, text);
         const char *name = entity(code);
         if (code == RP_CODE_INVALID)
@@ -119,7 +128,8 @@ static bool is_plain_https(const char *url)
 
 bool rp_escape_url(struct qw_text *out, const char *url)
 {
-    if (!url || !is_plain_https(url))
+    enum { LONGEST = 2000 };
+    if (!url || strlen(url) > LONGEST || !is_plain_https(url))
         return false;
     for (const char *c = url; *c; c++) {
         if (*c == '&')
@@ -135,7 +145,8 @@ bool rp_escape_url(struct qw_text *out, const char *url)
 void rp_escape_terminal(struct qw_text *out, const char *text)
 {
     uint32_t code;
-    for (size_t step; text && *text; text += step) {
+    const char *start = text;
+    for (size_t step; text && goes_on(out, start, text); text += step) {
         step = rp_decode(&code, text);
         if (code == RP_CODE_INVALID)
             spell(out, (unsigned char)*text);
@@ -148,6 +159,23 @@ void rp_escape_terminal(struct qw_text *out, const char *text)
         else
             qw_text_add_bytes(out, text, step);
     }
+}
+
+void rp_escape_csv(struct qw_text *out, const char *text)
+{
+    struct qw_text shown = {0};
+    rp_escape_terminal(&shown, text);
+    const char *at = shown.bytes ? shown.bytes : "";
+    const char *guard = *at && strchr("=+-@", *at) ? "'" : "";
+    if (!strpbrk(at, ",\"") && *at != ' ') {
+        qw_text_addf(out, "%s%s", guard, at);
+    } else {
+        qw_text_addf(out, "\"%s", guard);
+        for (; *at; at++)
+            qw_text_add_bytes(out, *at == '"' ? "\"\"" : at, *at == '"' ? 2 : 1);
+        qw_text_add(out, "\"");
+    }
+    qw_text_free(&shown);
 }
 
 void rp_escape_id(struct qw_text *out, const char *text, size_t limit)

@@ -2,7 +2,8 @@
  *
  * All of them take any bytes, valid UTF-8 or not, and append to `out`.  What
  * cannot be seen (control characters, direction marks, zero-width characters)
- * is spelled out: \x1b, \u202e.  A NULL text adds nothing. */
+ * is spelled out: \x1b, \u202e.  A NULL text adds nothing.  A text longer than
+ * RP_TEXT_LIMIT is cut there, and how much of it is left out is said. */
 #ifndef RP_ESCAPE_H
 #define RP_ESCAPE_H
 
@@ -13,6 +14,7 @@
 #include "reference/base/text.h"
 
 #define RP_CODE_INVALID UINT32_MAX
+#define RP_TEXT_LIMIT 8000 /* bytes of one text that are shown */
 
 /* The code point at `bytes` (NUL-terminated, not empty) and how many bytes it takes; RP_CODE_INVALID and 1 for a byte
  * that starts no valid sequence (overlong forms, surrogates and what lies beyond U+10FFFF are not valid). */
@@ -25,11 +27,16 @@ void rp_escape_html(struct qw_text *out, const char *text);
 void rp_escape_attribute(struct qw_text *out, const char *text);
 
 /* Inside a double-quoted href: percent-encodes what a URL may not hold.  Adds nothing and is false unless `url` is
- * https with a plain host name (no user, no port): then it must be shown as text, never linked. */
+ * https with a plain host name (no user, no port) and of a length that browsers take: then it must be shown as text,
+ * never linked. */
 bool rp_escape_url(struct qw_text *out, const char *url);
 
 /* On a terminal: line feeds and tabs are spelled out too; an invalid byte becomes \xff. */
 void rp_escape_terminal(struct qw_text *out, const char *text);
+
+/* One field of a CSV row (RFC 4180): quoted where needed, line feeds and tabs spelled out too, so that a row is a line;
+ * what a spreadsheet would take for a formula begins with an apostrophe. */
+void rp_escape_csv(struct qw_text *out, const char *text);
 
 /* For a part of an id: letters and digits stay, each run of anything else becomes one hyphen, at most `limit` bytes. */
 void rp_escape_id(struct qw_text *out, const char *text, size_t limit);

@@ -1,5 +1,6 @@
 /* Invariant: a figure always has its numbers as a table, whether or not it could be drawn. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -44,7 +45,8 @@ static bool same_place(const struct qw_json *a, const struct qw_json *b)
 static double find_first(const struct qw_json *one)
 {
     const struct qw_json *found = qw_json_get(one, "first_divergence");
-    double failing = NAN, place = 1;
+    double failing = NAN;
+    int place = 1;
     for (const struct qw_json *s = qw_json_first(qw_json_get(one, "sites")); s; s = qw_json_next(s), place++) {
         if (qw_json_is_object(found) && same_place(s, found))
             return place;
@@ -133,7 +135,7 @@ static struct profile make_profile(struct rp_page *page, const struct qw_json *o
     double multiple = qw_json_get_real(qw_json_get(page->result, "noise"), "multiple", 1);
     struct profile made = {.sites = qw_json_size(sites)};
     struct qw_text first = {0};
-    made.group = (made.sites + POINT_LIMIT - 1) / POINT_LIMIT;
+    made.group = made.sites ? (made.sites + POINT_LIMIT - 1) / POINT_LIMIT : 1;
     size_t count = made.sites ? (size_t)((made.sites - 1) / made.group + 1) : 0;
     made.place = nan_array(count);
     made.free_run = nan_array(count);
@@ -168,8 +170,7 @@ static void free_profile(struct profile *profile)
     free(profile->first_name);
 }
 
-/* "<figure>" with the drawing, or with the line that says why there is none; `drawing` may be empty. */
-static void open_figure(struct rp_page *page, const char *id, const char *title, const struct qw_text *drawing)
+void rp_open_figure(struct rp_page *page, const char *id, const char *title, const struct qw_text *drawing)
 {
     rp_markup(page->out, "<figure id=\"%r%r\"><figcaption><strong>%t</strong></figcaption>\n", page->prefix, id, title);
     if (drawing->length)
@@ -213,7 +214,7 @@ static void step_table(struct rp_page *page, const struct qw_json *sites)
     qw_text_add(page->out, "<details><summary>Numbers per step</summary>\n");
     rp_open_table(page, "numbers", "Divergence per step", columns);
     const struct qw_json *s = qw_json_first(sites);
-    while (s) {
+    for (int rows = 0; s && rows < RP_STEP_ROWS; rows++) {
         int count = 0, failing = 0;
         const struct qw_json *first = s, *worst = s;
         for (; s && same_number(s, first, "step"); s = qw_json_next(s), count++) {
@@ -230,6 +231,8 @@ static void step_table(struct rp_page *page, const struct qw_json *sites)
         qw_text_free(&place);
     }
     rp_close_table(page);
+    if (s)
+        qw_text_add(page->out, "<p>… and more steps; the result document has them all</p>\n");
     qw_text_add(page->out, "</details>\n");
 }
 
@@ -247,7 +250,7 @@ static void divergence_figure(struct rp_page *page, const struct qw_json *one)
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)
         rp_plot_divergence(page->plotter, &drawing, &label, &profile.plot);
-    open_figure(page, "divergence", title, &drawing);
+    rp_open_figure(page, "divergence", title, &drawing);
     rp_markup(page->out, "<p class=\"small\">%t</p>\n", description.bytes);
     step_table(page, sites);
     qw_text_add(page->out, "</figure>\n");
@@ -263,11 +266,13 @@ struct lengths {
     int differing;
 };
 
+/* Of more steps than POINT_LIMIT the first are drawn. */
 static struct lengths make_lengths(const struct qw_json *list)
 {
-    size_t count = (size_t)qw_json_size(list), i = 0;
+    int all = qw_json_size(list);
+    size_t count = (size_t)(all < POINT_LIMIT ? all : POINT_LIMIT), i = 0;
     struct lengths made = {.step = nan_array(count), .expected = nan_array(count), .observed = nan_array(count)};
-    for (const struct qw_json *l = qw_json_first(list); l; l = qw_json_next(l), i++) {
+    for (const struct qw_json *l = qw_json_first(list); l && i < count; l = qw_json_next(l), i++) {
         made.step[i] = qw_json_get_real(l, "step", (double)i);
         made.expected[i] = qw_json_get_real(l, "expected", NAN);
         made.observed[i] = qw_json_get_real(l, "observed", NAN);
@@ -282,11 +287,13 @@ static void length_table(struct rp_page *page, const struct qw_json *list)
     static const char *const columns[] = {"Step", "Expected", "Observed", NULL};
     qw_text_add(page->out, "<details><summary>Numbers</summary>\n");
     rp_open_table(page, "numbers", "Tokens in the cache after each step", columns);
-    for (const struct qw_json *l = qw_json_first(list); l; l = qw_json_next(l))
+    const struct qw_json *l = qw_json_first(list);
+    for (int rows = 0; l && rows < RP_STEP_ROWS; l = qw_json_next(l), rows++)
         rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td class=\"n\">%t</td><td class=\"n\">%t</td></tr>\n",
                   rp_value(qw_json_get(l, "step")).text, rp_value(qw_json_get(l, "expected")).text,
                   rp_value(qw_json_get(l, "observed")).text);
     rp_close_table(page);
+    rp_add_rest(page, "<p>", qw_json_size(list) - RP_STEP_ROWS, "</p>");
     qw_text_add(page->out, "</details>\n");
 }
 
@@ -305,7 +312,7 @@ static void cache_figure(struct rp_page *page, const struct qw_json *one)
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)
         rp_plot_cache(page->plotter, &drawing, &label, &lengths.plot);
-    open_figure(page, "cache-length", title, &drawing);
+    rp_open_figure(page, "cache-length", title, &drawing);
     rp_markup(page->out, "<p class=\"small\">%t</p>\n", description.bytes);
     length_table(page, list);
     qw_text_add(page->out, "</figure>\n");
@@ -322,7 +329,9 @@ void rp_html_figures(struct rp_page *page, const struct qw_json *one)
     if (!qw_json_size(qw_json_get(one, "sites")) && !qw_json_size(qw_json_get(one, "cache_lengths")))
         return;
     rp_open_card(page, "wide", "plots", "Plots");
-    divergence_figure(page, one);
+    if (!rp_is_bitwise(one))
+        divergence_figure(page, one);
+    rp_html_map(page, one);
     cache_figure(page, one);
     qw_text_add(page->out, "</section>\n");
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reports/csv.h"
 #include "reports/html.h"
 
 static const struct rp_format formats[] = {

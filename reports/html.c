@@ -53,6 +53,12 @@ void rp_add_place_term(struct rp_page *page, const char *label, const struct qw_
     qw_text_free(&place);
 }
 
+void rp_add_rest(struct rp_page *page, const char *open, int rest, const char *close)
+{
+    if (rest > 0)
+        rp_markup(page->out, "%r… and %d more; the result document has them all%r\n", open, rest, close);
+}
+
 void rp_open_table(struct rp_page *page, const char *class, const char *caption, const char *const columns[])
 {
     rp_markup(page->out, "<div class=\"scroll\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n<table class=\"%r\">"
@@ -68,7 +74,8 @@ void rp_close_table(struct rp_page *page) { qw_text_add(page->out, "</tbody></ta
 
 static const char *case_name(const struct qw_json *one)
 {
-    return qw_json_get_text(one, "recording", qw_json_get_text(one, "id", "unnamed"));
+    const char *id = qw_json_get_text(one, "id", "unnamed");
+    return rp_is_comparison(one) ? id : qw_json_get_text(one, "recording", id);
 }
 
 static void add_title(struct rp_page *page, const struct qw_json *cases)
@@ -98,15 +105,19 @@ static void add_head(struct rp_page *page, const struct qw_json *cases)
 static void add_skip_links(struct rp_page *page, const struct qw_json *one)
 {
     bool raised = !strcmp(qw_json_get_text(qw_json_get(one, "call"), "outcome", ""), "raised");
+    bool pair = rp_is_comparison(one);
     const struct {
         const char *id, *text;
         bool present;
     } links[] = {
-        {"cause", "Cause", true},
+        {"pair", "Recordings", pair},
+        {"cause", "Cause", !pair || !rp_case_status(one)->judged},
         {"first-divergence", "First divergence", raised || qw_json_is_object(qw_json_get(one, "first_divergence"))},
         {"next", "What to do", true},
+        {"differences", "Differences", pair && qw_json_size(qw_json_get(one, "differences")) > 0},
+        {"tokens", "Tokens", pair && qw_json_size(qw_json_get(qw_json_get(one, "tokens"), "a")) > 0},
         {"parties", "Parties", qw_json_size(qw_json_get(one, "parties")) > 0},
-        {"versions", "Versions", true},
+        {"versions", "Versions", !pair},
         {"coverage", "Coverage", true},
         {"plots", "Plots", qw_json_size(qw_json_get(one, "sites")) || qw_json_size(qw_json_get(one, "cache_lengths"))},
         {"sites", "Sites", qw_json_size(qw_json_get(one, "sites")) > 0},
@@ -128,6 +139,11 @@ static void add_under_verdict(struct rp_page *page, const struct qw_json *one)
     struct qw_text versions = {0};
     const struct qw_json *model = qw_json_get(one, "model"), *adapter = qw_json_get(one, "adapter");
     rp_add_versions(&versions, one);
+    if (rp_is_comparison(one)) {
+        qw_text_add(&versions, " (A), ");
+        rp_add_versions(&versions, qw_json_get(one, "other"));
+        qw_text_add(&versions, " (B)");
+    }
     rp_markup(page->out, "<p class=\"meta\"><code>%t</code>", case_name(one));
     if (qw_json_get_text(model, "class", NULL))
         rp_markup(page->out, " <span>%t</span>", qw_json_get_text(model, "class", ""));
@@ -140,12 +156,21 @@ static void add_under_verdict(struct rp_page *page, const struct qw_json *one)
 /* Every block of a case behind its verdict. */
 static void add_case(struct rp_page *page, const struct qw_json *one)
 {
+    bool pair = rp_is_comparison(one);
     qw_text_add(page->out, "<div class=\"cards\">\n");
-    rp_html_cause(page, one);
+    if (pair)
+        rp_html_pair(page, one);
+    if (!pair || !rp_case_status(one)->judged)
+        rp_html_cause(page, one);
     rp_html_divergence(page, one);
     rp_html_next_steps(page, one);
+    if (pair) {
+        rp_html_differences(page, one);
+        rp_html_tokens(page, one);
+    }
     rp_html_parties(page, one);
-    rp_html_versions(page, one);
+    if (!pair)
+        rp_html_versions(page, one);
     rp_html_coverage(page, one);
     rp_html_figures(page, one);
     rp_html_sites(page, one);
@@ -190,7 +215,7 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
 {
     struct qw_text versions = {0}, place = {0};
     const struct rp_status *status = rp_case_status(one);
-    const struct qw_json *cause = qw_json_get(one, "cause");
+    const struct qw_json *cause = rp_case_cause(one);
     rp_add_versions(&versions, one);
     rp_add_place(&place, qw_json_get(one, "first_divergence"));
     rp_markup(page->out, "<tr><td class=\"st %r\">%r %t</td><th scope=\"row\">", shape_class[status->shape],
@@ -211,12 +236,14 @@ static void add_summary(struct rp_page *page, const struct qw_json *cases, char 
     static const char *const columns[] = {"Status", "Recording",        "transformers x peft",
                                           "Cause",  "First divergence", "Explained",           NULL};
     int i = 0;
+    const struct qw_json *c = qw_json_first(cases);
     qw_text_add(page->out, "<section class=\"card\" id=\"summary\" aria-labelledby=\"summary-h\">"
                            "<h2 id=\"summary-h\">All cases</h2>\n");
     rp_open_table(page, "summary", "All cases and where each first diverges", columns);
-    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
+    for (; c && i < RP_SUMMARY_ROWS; c = qw_json_next(c))
         add_summary_row(page, c, prefixes[i++]);
     rp_close_table(page);
+    rp_add_rest(page, "<p>", qw_json_size(cases) - i, "</p>");
     qw_text_add(page->out, "</section>\n");
 }
 
@@ -234,27 +261,27 @@ static void add_section(struct rp_page *page, const struct qw_json *one, bool op
     qw_text_add(page->out, "</div>\n</details>\n");
 }
 
-/* How often each cause was named, in the order of the cases. */
+/* How often each cause was named, in the order of the cases; of very many different ones the first. */
 static void add_causes(struct rp_page *page, const struct qw_json *cases)
 {
-    int count = qw_json_size(cases), kinds = 0;
-    const char **ids = QW_NEW_ARRAY(const char *, count);
-    int *times = QW_NEW_ARRAY(int, count);
+    int kinds = 0;
+    const char *ids[RP_LIST_ROWS];
+    int times[RP_LIST_ROWS] = {0};
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
-        const char *id = qw_json_get_text(qw_json_get(c, "cause"), "id", NULL);
+        const char *id = qw_json_get_text(rp_case_cause(c), "id", NULL);
         int at = 0;
         while (id && at < kinds && strcmp(ids[at], id) != 0)
             at++;
-        if (id && at == kinds)
-            ids[kinds++] = id;
-        times[id ? at : 0] += id != NULL;
+        if (!id || at == RP_LIST_ROWS)
+            continue;
+        ids[at] = id;
+        times[at]++;
+        kinds += at == kinds;
     }
     for (int i = 0; i < kinds; i++)
         rp_markup(page->out, "%r<code>%t</code> in %d %r", i ? ", " : "<p class=\"meta\">Causes: ", ids[i], times[i],
                   times[i] == 1 ? "case" : "cases");
     qw_text_add(page->out, kinds ? ".</p>\n" : "");
-    free(ids);
-    free(times);
 }
 
 /* One prefix for each case that is told in full, NULL for the others; free each and the array. */
@@ -295,7 +322,11 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
     add_causes(page, cases);
     qw_text_add(page->out, "</header>\n<nav aria-label=\"Blocks of this report\">\n<a href=\"#summary\">All cases</a>\n"
                            "<a href=\"#appendix\">Appendix</a>\n</nav>\n<main id=\"main\">\n");
-    add_summary(page, cases, prefixes);
+    if (count)
+        add_summary(page, cases, prefixes);
+    else
+        qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was "
+                               "judged.</p>\n");
     if (told < count)
         rp_markup(page->out, "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
                              "has all of them.</p>\n", told, count);
@@ -318,6 +349,7 @@ void rp_html(struct qw_text *out, const struct qw_json *result)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
     struct rp_page page = {.out = out, .result = result, .rows_left = RP_PAGE_ROWS, .plots_left = RP_PAGE_PLOTS,
+                           .cells_left = RP_PAGE_CELLS,
                            .many = qw_json_size(cases) != 1, .prefix = ""};
     page.plotter = plots_wanted(cases) ? rp_plotter_open() : NULL;
     add_head(&page, cases);

@@ -1,5 +1,6 @@
 /* Invariant: the appendix explains every word that the page uses in a meaning of its own. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -44,17 +45,35 @@ static void command(struct rp_page *page)
     if (!qw_json_size(words))
         return;
     qw_text_add(page->out, "<dt>Command</dt><dd><code>");
-    for (const struct qw_json *w = qw_json_first(words); w; w = qw_json_next(w))
+    const struct qw_json *w = qw_json_first(words);
+    for (int shown = 0; w && shown < RP_LIST_ROWS; w = qw_json_next(w), shown++)
         rp_markup(page->out, "%r%t", w == qw_json_first(words) ? "" : " ", qw_json_text(w, "?"));
-    qw_text_add(page->out, "</code></dd>\n");
+    qw_text_add(page->out, "</code>");
+    rp_add_rest(page, " ", qw_json_size(words) - RP_LIST_ROWS, "");
+    qw_text_add(page->out, "</dd>\n");
+}
+
+/* In which shelter recordings were read. */
+static void sandbox(struct rp_page *page)
+{
+    struct qw_text text = {0};
+    if (rp_add_sandbox(&text, page->result))
+        rp_add_term(page, "Sandbox of the reader", text.bytes);
+    text.length = 0;
+    if (rp_add_unprotected(&text, page->result))
+        rp_markup(page->out, "<dt>Not in force</dt><dd><strong>%t</strong></dd>\n", text.bytes);
+    qw_text_free(&text);
 }
 
 static void tool(struct rp_page *page)
 {
     const struct qw_json *tool_fields = qw_json_get(page->result, "tool"), *end = qw_json_get(page->result, "exit");
     qw_text_add(page->out, "<h3>How this report was made</h3>\n<dl>\n");
-    for (const struct qw_json *f = qw_json_first(tool_fields); f; f = qw_json_next(f))
-        rp_add_term(page, qw_json_key(f), qw_json_text(f, rp_value(f).text));
+    const struct qw_json *f = qw_json_first(tool_fields);
+    for (int shown = 0; f && shown < RP_LIST_ROWS; f = qw_json_next(f), shown++)
+        if (qw_json_is_text(f) || qw_json_is_number(f))
+            rp_add_term(page, qw_json_key(f), qw_json_text(f, rp_value(f).text));
+    sandbox(page);
     command(page);
     rp_add_term(page, "Created", qw_json_get_text(page->result, "created", NULL));
     if (qw_json_is_object(end))
@@ -67,7 +86,9 @@ static void tool(struct rp_page *page)
 static void hashes(struct rp_page *page)
 {
     bool any = false;
-    for (const struct qw_json *c = qw_json_first(qw_json_get(page->result, "cases")); c; c = qw_json_next(c)) {
+    int shown = 0;
+    const struct qw_json *cases = qw_json_get(page->result, "cases");
+    for (const struct qw_json *c = qw_json_first(cases); c && shown < RP_STEP_ROWS; c = qw_json_next(c), shown++) {
         const char *hash = qw_json_get_text(c, "recording_sha256", NULL);
         if (!hash)
             continue;
@@ -76,6 +97,7 @@ static void hashes(struct rp_page *page)
         any = true;
         rp_markup(page->out, "<li>%t<br><code>%t</code></li>\n", qw_json_get_text(c, "recording", "-"), hash);
     }
+    rp_add_rest(page, any ? "<li>" : "<p>", qw_json_size(cases) - RP_STEP_ROWS, any ? "</li>" : "</p>");
     if (any)
         qw_text_add(page->out, "</ul>\n");
 }

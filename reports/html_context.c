@@ -1,6 +1,7 @@
 /* Invariant: the blocks that say who, with which versions, and how much was looked at; what was not compared is said
  * as plainly as what was. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -33,7 +34,8 @@ void rp_html_parties(struct rp_page *page, const struct qw_json *one)
     qw_text_add(page->out, "<p>Data passes them in this order. Each is judged on what it was really given, so one that "
                            "only passes on the mistake of another is a <em>consequence</em>, not at fault.</p>\n"
                            "<ol class=\"parties\">\n");
-    for (const struct qw_json *p = qw_json_first(parties); p; p = qw_json_next(p)) {
+    const struct qw_json *p = qw_json_first(parties);
+    for (int shown = 0; p && shown < RP_LIST_ROWS; p = qw_json_next(p), shown++) {
         const char *status = qw_json_get_text(p, "status", "not judged");
         rp_markup(page->out, "<li class=\"%r\"><p class=\"party\">%t</p><p class=\"standing\">%r "
                              "<strong>%t</strong></p>"
@@ -41,6 +43,7 @@ void rp_html_parties(struct rp_page *page, const struct qw_json *one)
                   party_class(status), rp_party_title(p), rp_status_icon(party_shape(status)), status,
                   qw_json_get_text(p, "message", ""));
     }
+    rp_add_rest(page, "<li>", qw_json_size(parties) - RP_LIST_ROWS, "</li>");
     qw_text_add(page->out, "</ol>\n</section>\n");
 }
 
@@ -64,7 +67,8 @@ static void add_scalar(struct qw_text *out, const struct qw_json *node)
 /* One row for each package. */
 static void packages(struct rp_page *page, const struct qw_json *environment, const char *fixed_in)
 {
-    for (const struct qw_json *f = qw_json_first(environment); f; f = qw_json_next(f)) {
+    const struct qw_json *f = qw_json_first(environment);
+    for (int shown = 0; f && shown < RP_LIST_ROWS; f = qw_json_next(f), shown++) {
         struct qw_text value = {0};
         const char *name = qw_json_key(f) ? qw_json_key(f) : "";
         add_scalar(&value, f);
@@ -74,6 +78,7 @@ static void packages(struct rp_page *page, const struct qw_json *environment, co
         qw_text_add(page->out, "</td></tr>\n");
         qw_text_free(&value);
     }
+    rp_add_rest(page, "<tr><th scope=\"row\"></th><td>", qw_json_size(environment) - RP_LIST_ROWS, "</td></tr>");
 }
 
 /* One row for all fields of `object`: "class Qwen2ForCausalLM, layers 2". */
@@ -83,7 +88,8 @@ static void group(struct rp_page *page, const char *name, const struct qw_json *
     if (!qw_json_is_object(object) || !qw_json_size(object))
         return;
     rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td>", name);
-    for (const struct qw_json *f = qw_json_first(object); f; f = qw_json_next(f)) {
+    const struct qw_json *f = qw_json_first(object);
+    for (int shown = 0; f && shown < RP_LIST_ROWS; f = qw_json_next(f), shown++) {
         struct qw_text value = {0};
         bool elsewhere = !strncmp(qw_json_key(f), "exception", strlen("exception")); /* stands with the divergence */
         if (qw_json_is_null(f) || qw_json_is_object(f) || elsewhere)
@@ -93,6 +99,7 @@ static void group(struct rp_page *page, const char *name, const struct qw_json *
         before = ", ";
         qw_text_free(&value);
     }
+    rp_add_rest(page, ", ", qw_json_size(object) - RP_LIST_ROWS, "");
     qw_text_add(page->out, "</td></tr>\n");
 }
 
@@ -123,11 +130,13 @@ static void blind_spots(struct rp_page *page, const struct qw_json *blind)
         return;
     }
     qw_text_add(page->out, "<p>This recording could <strong>not</strong> have shown:</p>\n<ul>\n");
-    for (const struct qw_json *b = qw_json_first(blind); b; b = qw_json_next(b)) {
+    const struct qw_json *b = qw_json_first(blind);
+    for (int shown = 0; b && shown < RP_LIST_ROWS; b = qw_json_next(b), shown++) {
         const char *meaning = rp_blind_meaning(qw_json_text(b, ""));
         rp_markup(page->out, "<li><strong>%t</strong>: %t</li>\n", qw_json_text(b, "-"),
                   *meaning ? meaning : "a fault of this kind could hide");
     }
+    rp_add_rest(page, "<li>", qw_json_size(blind) - RP_LIST_ROWS, "</li>");
     qw_text_add(page->out, "</ul>\n");
 }
 
@@ -150,6 +159,21 @@ static void noise(struct rp_page *page, const struct qw_json *one)
     qw_text_free(&place);
 }
 
+/* What the counts rest on: the selection, the level, what was waived and why. */
+static void qualify(struct rp_page *page, const struct qw_json *one)
+{
+    static const struct {
+        const char *label;
+        bool (*add)(struct qw_text *out, const struct qw_json *one);
+    } notes[] = {{"Judged only", rp_add_selection}, {"Statistics", rp_add_level_note}, {"Waived", rp_add_waived}};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        struct qw_text text = {0};
+        if (notes[i].add(&text, one))
+            rp_markup(page->out, "<p class=\"notice\"><strong>%t:</strong> %t.</p>\n", notes[i].label, text.bytes);
+        qw_text_free(&text);
+    }
+}
+
 static void tile(struct rp_page *page, const struct qw_json *cover, const char *key)
 {
     rp_markup(page->out, "<div><dt>%t</dt><dd>%t</dd></div>\n", key, rp_value(qw_json_get(cover, key)).text);
@@ -166,10 +190,14 @@ void rp_html_coverage(struct rp_page *page, const struct qw_json *one)
         tile(page, cover, "missing");
         tile(page, cover, "waived");
         qw_text_add(page->out, "</dl>\n");
+        qualify(page, one);
         blind_spots(page, qw_json_get(cover, "blind"));
     } else {
         qw_text_add(page->out, "<p>Nothing was compared.</p>\n");
     }
-    noise(page, one);
+    if (rp_is_bitwise(one))
+        qw_text_add(page->out, "<p>The recordings were held against each other bit by bit, without a noise floor.</p>\n");
+    else
+        noise(page, one);
     qw_text_add(page->out, "</section>\n");
 }

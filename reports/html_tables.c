@@ -1,5 +1,6 @@
 /* Invariant: a table that is cut says so where it is cut, and the worst rows are never among those left out. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -139,9 +140,13 @@ void rp_html_sites(struct rp_page *page, const struct qw_json *one)
         return;
     struct row *rows = collect(sites, count), *sorted = collect(sites, count);
     rp_open_card(page, "wide", "sites", "Every place that was compared");
-    qw_text_add(page->out, "<p class=\"small\"># is the place in execution order, as in the plot. Ratio is the error "
-                           "divided by the noise floor in the free-running view, Isolated the same with the site fed "
-                           "its recorded inputs; ~ inherited is right on what it was given.</p>\n");
+    if (rp_is_bitwise(one))
+        qw_text_add(page->out, "<p class=\"small\"># is the place in execution order. Ratio is 0 for equal bits and "
+                               "infinite for others.</p>\n");
+    else
+        qw_text_add(page->out, "<p class=\"small\"># is the place in execution order, as in the plot. Ratio is the error "
+                               "divided by the noise floor in the free-running view, Isolated the same with the site fed "
+                               "its recorded inputs; ~ inherited is right on what it was given.</p>\n");
     add_worst(page, sorted, count);
     add_all(page, rows, count);
     qw_text_add(page->out, "</section>\n");

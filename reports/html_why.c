@@ -1,5 +1,6 @@
 /* Invariant: the blocks that answer why, where and what next; a cause is never worded stronger than its confidence. */
 #include "reports/markup.h"
+#include "reports/notes.h"
 #include "reports/page.h"
 #include "reports/view.h"
 
@@ -12,8 +13,10 @@ static void text_list(struct rp_page *page, const char *label, const struct qw_j
     if (!qw_json_size(texts))
         return;
     rp_markup(page->out, "<dt>%t</dt><dd><ul>", label);
-    for (const struct qw_json *t = qw_json_first(texts); t; t = qw_json_next(t))
+    const struct qw_json *t = qw_json_first(texts);
+    for (int shown = 0; t && shown < RP_LIST_ROWS; t = qw_json_next(t), shown++)
         rp_markup(page->out, "<li>%t</li>", qw_json_text(t, "-"));
+    rp_add_rest(page, "<li>", qw_json_size(texts) - RP_LIST_ROWS, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }
 
@@ -22,11 +25,13 @@ static void link_list(struct rp_page *page, const struct qw_json *urls)
     if (!qw_json_size(urls))
         return;
     qw_text_add(page->out, "<dt>Known upstream</dt><dd><ul>");
-    for (const struct qw_json *u = qw_json_first(urls); u; u = qw_json_next(u)) {
+    const struct qw_json *u = qw_json_first(urls);
+    for (int shown = 0; u && shown < RP_LIST_ROWS; u = qw_json_next(u), shown++) {
         qw_text_add(page->out, "<li>");
         rp_add_link(page->out, qw_json_text(u, "-"));
         qw_text_add(page->out, "</li>");
     }
+    rp_add_rest(page, "<li>", qw_json_size(urls) - RP_LIST_ROWS, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }
 
@@ -61,7 +66,7 @@ static void rivals(struct rp_page *page, const struct qw_json *cause)
     if (qw_json_is_object(second))
         rp_markup(page->out, "<dt>Runner-up</dt><dd><code>%t</code> explains %t</dd>\n",
                   qw_json_get_text(second, "id", "-"), rp_share(qw_json_get(second, "explained")).text);
-    text_list(page, "This recording cannot tell it from", qw_json_get(cause, "equivalent"));
+    text_list(page, "The evidence cannot tell it from", qw_json_get(cause, "equivalent"));
 }
 
 /* The causes behind the first: none of them explains everything alone. */
@@ -72,9 +77,10 @@ static void together(struct rp_page *page, const struct qw_json *one)
     if (!next)
         return;
     qw_text_add(page->out, "<dt>Needed together with</dt><dd><ul>");
-    for (; next; next = qw_json_next(next))
+    for (int shown = 0; next && shown < RP_LIST_ROWS; next = qw_json_next(next), shown++)
         rp_markup(page->out, "<li><code>%t</code> %t (explains %t)</li>", qw_json_get_text(next, "id", "-"),
                   qw_json_get_text(next, "title", ""), rp_share(qw_json_get(next, "explained")).text);
+    rp_add_rest(page, "<li>", qw_json_size(qw_json_get(one, "causes")) - RP_LIST_ROWS - 1, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }
 
@@ -160,13 +166,14 @@ static void side_row(struct rp_page *page, const char *key, const struct qw_json
     free(right);
 }
 
-static void sides(struct rp_page *page, const struct qw_json *found)
+static void sides(struct rp_page *page, const struct qw_json *found, bool pair)
 {
     const struct qw_json *expected = qw_json_get(found, "expected"), *observed = qw_json_get(found, "observed");
     if (rp_is_nothing(expected) && rp_is_nothing(observed))
         return;
-    qw_text_add(page->out, "<table class=\"sides\"><thead><tr><td></td><th scope=\"col\">Expected</th>"
-                           "<th scope=\"col\">Observed</th></tr></thead><tbody>\n");
+    rp_markup(page->out, "<table class=\"sides\"><thead><tr><td></td><th scope=\"col\">%t</th>"
+                         "<th scope=\"col\">%t</th></tr></thead><tbody>\n",
+              pair ? "A" : "Expected", pair ? "B" : "Observed");
     side_row(page, "shape", expected, observed);
     side_row(page, "dtype", expected, observed);
     side_row(page, "value", expected, observed);
@@ -183,19 +190,47 @@ static void list_term(struct rp_page *page, const char *label, const struct qw_j
     qw_text_free(&text);
 }
 
-static void details(struct rp_page *page, const struct qw_json *found)
+/* Axis by axis: which axis of the record stands where, and what belongs there. */
+static void layout(struct rp_page *page, const struct qw_json *found)
 {
-    const struct qw_json *ratio = qw_json_get(found, "ratio");
+    const struct qw_json *permutation = qw_json_get(found, "permutation");
+    struct qw_text words = {0};
+    int axis = 0, rank = qw_json_size(permutation);
+    if (!rp_add_layout(&words, found))
+        return;
+    rp_markup(page->out, "<dt>Axes</dt><dd>%t\n<table class=\"axes\"><thead><tr><th scope=\"col\">Axis</th>"
+                         "<th scope=\"col\">holds by right</th><th scope=\"col\">found at axis</th></tr></thead><tbody>\n",
+              words.bytes);
+    for (const struct qw_json *p = qw_json_first(permutation); p && axis < 8; p = qw_json_next(p), axis++)
+        rp_markup(page->out, "<tr><th scope=\"row\">%d</th><td>%t</td><td>%t%t</td></tr>\n", axis, rp_axis_meaning(axis, rank),
+                  rp_value(p).text, qw_json_int(p, -1) == axis ? "" : " (moved)");
+    qw_text_add(page->out, "</tbody></table></dd>\n");
+    qw_text_free(&words);
+}
+
+static void size_term(struct rp_page *page, const struct qw_json *ratio, bool bitwise)
+{
     const struct qw_json *multiple = qw_json_get(qw_json_get(page->result, "noise"), "multiple");
-    const char *kind = qw_json_get_text(found, "kind", NULL);
-    rp_markup(page->out, "<dl>\n<dt>Kind</dt><dd><strong>%t</strong>%t%t</dd>\n", kind ? kind : "-",
-              *rp_kind_meaning(kind) ? ": " : "", rp_kind_meaning(kind));
-    list_term(page, "Axes", qw_json_get(found, "permutation"), ": fits when its axes are taken in this order");
-    list_term(page, "Index", qw_json_get(found, "index"), "");
-    rp_add_term(page, "That is", qw_json_get_text(found, "position", NULL));
-    if (!qw_json_is_null(ratio))
+    if (bitwise)
+        rp_add_term(page, "Size", "the bits differ; no noise floor was asked for");
+    else
         rp_markup(page->out, "<dt>Size</dt><dd>%t times the noise floor (%t are allowed)</dd>\n", rp_number(ratio).text,
                   rp_number(multiple).text);
+}
+
+static void details(struct rp_page *page, const struct qw_json *one, const struct qw_json *found)
+{
+    const struct qw_json *ratio = qw_json_get(found, "ratio");
+    const char *kind = qw_json_get_text(found, "kind", NULL);
+    const char *meaning = rp_is_comparison(one) ? rp_kind_between(kind) : rp_kind_meaning(kind);
+    rp_markup(page->out, "<dl>\n<dt>Kind</dt><dd><strong>%t</strong>%t%t</dd>\n", kind ? kind : "-", *meaning ? ": " : "",
+              meaning);
+    layout(page, found);
+    list_term(page, "Index", qw_json_get(found, "index"), "");
+    rp_add_term(page, "That is", qw_json_get_text(found, "position", NULL));
+    rp_add_term(page, "In words", qw_json_get_text(found, "text", NULL));
+    if (!qw_json_is_null(ratio))
+        size_term(page, ratio, rp_is_bitwise(one));
 }
 
 static void exception_terms(struct rp_page *page, const struct qw_json *call)
@@ -218,14 +253,15 @@ void rp_html_divergence(struct rp_page *page, const struct qw_json *one)
     bool found_one = qw_json_is_object(found);
     if (!found_one && !raised)
         return;
-    rp_open_card(page, "where", "first-divergence", "Where: the first divergence");
+    bool pair = rp_is_comparison(one);
+    rp_open_card(page, "where", "first-divergence", pair ? "Where they part" : "Where: the first divergence");
     if (found_one) {
         rp_add_place(&place, found);
         rp_markup(page->out, "<p class=\"lead\">%t</p>\n", place.bytes);
-        sides(page, found);
-        details(page, found);
+        sides(page, found, pair);
+        details(page, one, found);
         if (qw_json_is_object(good))
-            rp_add_place_term(page, "Last good before it", good);
+            rp_add_place_term(page, pair ? "Last equal before it" : "Last good before it", good);
         qw_text_add(page->out, "</dl>\n");
     }
     if (raised)
@@ -249,14 +285,17 @@ void rp_html_next_steps(struct rp_page *page, const struct qw_json *one)
     struct qw_text command = {0};
     rp_open_card(page, "next", "next", "What to do next");
     qw_text_add(page->out, "<ol>\n");
-    for (const struct qw_json *s = qw_json_first(steps); s; s = qw_json_next(s))
+    const struct qw_json *s = qw_json_first(steps);
+    for (int shown = 0; s && shown < RP_LIST_ROWS; s = qw_json_next(s), shown++)
         step(page, qw_json_get_text(s, "text", ""), qw_json_get_text(s, "command", NULL));
-    if (!qw_json_size(steps) && remedy)
+    rp_add_rest(page, "<li>", qw_json_size(steps) - RP_LIST_ROWS, "</li>");
+    if (!qw_json_size(steps) && remedy && !rp_is_comparison(one))
         step(page, remedy, NULL);
     if (!qw_json_size(steps) && rp_add_next_command(&command, one))
         step(page, "Look closer:", command.bytes);
     else if (!qw_json_size(steps))
-        step(page, "Nothing: keep the recording as a witness that this combination conforms.", NULL);
+        step(page, rp_is_comparison(one) ? "Nothing: the two recordings are equal."
+                                      : "Nothing: keep the recording as a witness that this combination conforms.", NULL);
     qw_text_add(page->out, "</ol>\n</section>\n");
     qw_text_free(&command);
 }

@@ -15,7 +15,7 @@ static void add_argument(struct qw_text *out, char directive, va_list *arguments
     case 'r': qw_text_add(out, va_arg(*arguments, const char *)); break;
     case 'd': qw_text_addf(out, "%d", va_arg(*arguments, int)); break;
     case '%': qw_text_add(out, "%"); break;
-    default: assert(!"a directive that rp_markup knows");
+    default: assert(0 && "rp_markup knows no such directive");
     }
 }
 

@@ -15,7 +15,11 @@ enum {
     RP_CASE_ROWS = 5000,     /* sites in execution order, per case */
     RP_PAGE_ROWS = 20000,    /* sites in execution order, on the whole page */
     RP_CASE_FINDINGS = 500,
-    RP_PAGE_PLOTS = 40,
+    RP_LIST_ROWS = 100,      /* entries of any other list */
+    RP_STEP_ROWS = 1000,     /* steps in a table of steps */
+    RP_SUMMARY_ROWS = 5000,  /* cases in the table of all */
+    RP_PAGE_PLOTS = 60,
+    RP_PAGE_CELLS = 40000,   /* cells of error maps as tables, on the whole page */
     RP_PAGE_CASES = 500,     /* cases told in full; of more, those that do not pass */
     RP_OPEN_CASES = 20,      /* beyond so many cases all are folded */
 };
@@ -24,7 +28,7 @@ struct rp_page {
     struct qw_text *out;
     const struct qw_json *result;
     struct rp_plotter *plotter; /* NULL without gnuplot */
-    int rows_left, plots_left;  /* of RP_PAGE_ROWS and RP_PAGE_PLOTS */
+    int rows_left, plots_left, cells_left; /* of RP_PAGE_ROWS, RP_PAGE_PLOTS, RP_PAGE_CELLS */
     bool many;                  /* several cases: headings one level lower, ids with the case's prefix */
     const char *prefix;         /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
 };
@@ -40,6 +44,9 @@ const char *rp_status_icon(int shape);
 /* Rows of a definition list: "<dt>label</dt><dd>text</dd>", nothing for NULL or "". */
 void rp_add_term(struct rp_page *page, const char *label, const char *text);
 
+/* "… and 12 more; the result document has them all" between `open` and `close`; nothing for 0. */
+void rp_add_rest(struct rp_page *page, const char *open, int rest, const char *close);
+
 /* A table that scrolls in its own frame; `columns` are the headings, the last one NULL.  Close with rp_close_table. */
 void rp_open_table(struct rp_page *page, const char *class, const char *caption, const char *const columns[]);
 void rp_close_table(struct rp_page *page);
@@ -47,10 +54,20 @@ void rp_close_table(struct rp_page *page);
 /* "<dt>label</dt><dd>step 0, layer 1, <code>site</code></dd>" */
 void rp_add_place_term(struct rp_page *page, const char *label, const struct qw_json *node);
 
+/* "<figure>" with the drawing, or with the line that says why there is none (`drawing` may be empty); to be closed with
+ * "</figure>\n". */
+void rp_open_figure(struct rp_page *page, const char *id, const char *title, const struct qw_text *drawing);
+
+/* The figure of the error map with its tables, inside of the card of plots. */
+void rp_html_map(struct rp_page *page, const struct qw_json *one);
+
 /* Blocks of one case, in the order of the page; each adds nothing when it has nothing to say. */
 void rp_html_cause(struct rp_page *page, const struct qw_json *one);
 void rp_html_divergence(struct rp_page *page, const struct qw_json *one);
 void rp_html_next_steps(struct rp_page *page, const struct qw_json *one);
+void rp_html_pair(struct rp_page *page, const struct qw_json *one);        /* these three: two recordings compared */
+void rp_html_differences(struct rp_page *page, const struct qw_json *one);
+void rp_html_tokens(struct rp_page *page, const struct qw_json *one);
 void rp_html_parties(struct rp_page *page, const struct qw_json *one);
 void rp_html_versions(struct rp_page *page, const struct qw_json *one);
 void rp_html_coverage(struct rp_page *page, const struct qw_json *one);

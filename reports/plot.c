@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -42,7 +43,7 @@ static bool spawn(pid_t *child, int input, int output)
     char path[4096] = "PATH=/usr/local/bin:/usr/bin:/bin";
     const char *own = getenv("PATH");
     if (own && strlen(own) < sizeof path - 6)
-        strcpy(path + 5, own);
+        snprintf(path + 5, sizeof path - 5, "%s", own);
     char *environment[] = {path, (char[]){"LC_ALL=C"}, (char[]){"HOME=/nonexistent"}, NULL};
     char *arguments[] = {(char[]){"gnuplot"}, (char[]){"-d"}, NULL};
     posix_spawn_file_actions_t actions;
@@ -163,8 +164,7 @@ static bool converse(struct rp_plotter *plotter, const struct qw_text *script, s
     return true;
 }
 
-/* Runs `script`, which draws one plot, and appends the drawing. */
-static bool draw(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
+bool rp_plot_run(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
                  const struct qw_text *script)
 {
     struct qw_text svg = {0};
@@ -202,12 +202,14 @@ static bool add_block(struct qw_text *script, const char *name, const double *x,
 /* Borders between steps, at most about twenty of them labelled. */
 static void add_steps(struct qw_text *script, const struct rp_divergence_plot *plot)
 {
-    size_t every = plot->step_count / 20 + 1;
+    size_t every = plot->step_count / 20 + 1, drawn = plot->step_count / 200 + 1;
     bool crowded = plot->step_count > 8;
     if (crowded)
         qw_text_add(script, "set label 'step' at graph 0,graph 1.035 right offset character -1,0\n");
     for (size_t i = 0; i < plot->step_count; i++) {
         double x = plot->step_start[i] - 0.5;
+        if (i % drawn && i % every)
+            continue;
         qw_text_addf(script, "set arrow from %.6g,graph 0 to %.6g,graph 1 nohead back lc rgb '#7f7f7f' dt 3\n", x, x);
         if (i % every == 0)
             qw_text_addf(script, "set label '%s%lld' at %.6g,graph 1.035 left front\n",
@@ -280,7 +282,7 @@ bool rp_plot_divergence(struct rp_plotter *plotter, struct qw_text *out, const s
         qw_text_add(&script, ", $none with points lw 2 pt 2 ps 0.9 lc rgb '#cc79a7' "
                              "title 'no finite ratio'");
     qw_text_add(&script, "\nunset output\n");
-    bool drawn = draw(plotter, out, label, &script);
+    bool drawn = rp_plot_run(plotter, out, label, &script);
     qw_text_free(&script);
     return drawn;
 }
@@ -350,7 +352,7 @@ bool rp_plot_cache(struct rp_plotter *plotter, struct qw_text *out, const struct
         qw_text_addf(&script, "%s $expected with lines lw 2.5 dt 2 lc rgb '#0072b2' title 'expected'",
                      has_observed ? "," : "plot");
     qw_text_add(&script, "\nunset output\n");
-    bool drawn = (has_expected || has_observed) && draw(plotter, out, label, &script);
+    bool drawn = (has_expected || has_observed) && rp_plot_run(plotter, out, label, &script);
     qw_text_free(&script);
     return drawn;
 }

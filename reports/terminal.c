@@ -7,6 +7,8 @@
 
 #include "reports/columns.h"
 #include "reports/escape.h"
+#include "reports/notes.h"
+#include "reports/terminal_compare.h"
 #include "reports/view.h"
 
 struct screen {
@@ -37,11 +39,23 @@ static void flush_line(const struct screen *to, const char *label, struct qw_tex
     free(bytes);
 }
 
+enum { MOST_ENTRIES = 40 }; /* of one list */
+
+/* Says how many entries of the list were left out. */
+static void rest(const struct screen *to, const struct qw_json *all)
+{
+    int left = qw_json_size(all) - MOST_ENTRIES;
+    if (left > 0)
+        qw_text_addf(to->out, "%*sand %d more, see the other formats\n", RP_LABEL_WIDTH, "", left);
+}
+
 /* The texts of an array, one paragraph each, the label on the first only. */
 static void list(const struct screen *to, const char *label, const struct qw_json *texts)
 {
-    for (const struct qw_json *t = qw_json_first(texts); t; t = qw_json_next(t), label = "")
+    const struct qw_json *t = qw_json_first(texts);
+    for (int shown = 0; t && shown < MOST_ENTRIES; t = qw_json_next(t), shown++, label = "")
         line(to, label, qw_json_text(t, ""));
+    rest(to, texts);
 }
 
 static void optional(const struct screen *to, const char *label, const char *text)
@@ -86,8 +100,10 @@ static void cause_rivals(const struct screen *to, const struct qw_json *cause)
         list(to, "against", qw_json_get(cause, "against"));
     else if (rp_is_named(cause))
         line(to, "against", "nothing found");
-    if (qw_json_size(qw_json_get(cause, "equivalent")))
-        list(to, "equivalent", qw_json_get(cause, "equivalent"));
+    if (qw_json_size(qw_json_get(cause, "equivalent"))) {
+        line(to, "equivalent", "the evidence cannot tell it from");
+        list(to, "", qw_json_get(cause, "equivalent"));
+    }
     if (!qw_json_is_object(second))
         return;
     qw_text_addf(&text, "%s, explains %s", qw_json_get_text(second, "id", "-"),
@@ -99,8 +115,9 @@ static void cause_rivals(const struct screen *to, const struct qw_json *cause)
 static void other_causes(const struct screen *to, const struct qw_json *one)
 {
     const struct qw_json *first = qw_json_first(qw_json_get(one, "causes"));
+    const struct qw_json *c = first ? qw_json_next(first) : NULL;
     const char *label = "and also";
-    for (const struct qw_json *c = first ? qw_json_next(first) : NULL; c; c = qw_json_next(c), label = "") {
+    for (int shown = 0; c && shown < MOST_ENTRIES; c = qw_json_next(c), shown++, label = "") {
         struct qw_text text = {0};
         qw_text_addf(&text, "%s, explains %s", qw_json_get_text(c, "id", "-"),
                      rp_share(qw_json_get(c, "explained")).text);
@@ -110,7 +127,7 @@ static void other_causes(const struct screen *to, const struct qw_json *one)
 
 static void cause(const struct screen *to, const struct qw_json *one)
 {
-    const struct qw_json *found = qw_json_get(one, "cause");
+    const struct qw_json *found = rp_case_cause(one);
     if (!qw_json_is_object(found))
         return;
     qw_text_add(to->out, "\n");
@@ -162,11 +179,8 @@ static void where(const struct screen *to, const struct qw_json *found)
         qw_text_addf(&text, "%s times the noise floor", rp_number(ratio).text);
         flush_line(to, "", &text);
     }
-    if (qw_json_is_array(qw_json_get(found, "permutation"))) {
-        qw_text_add(&text, "fits when its axes are taken as ");
-        rp_add_list(&text, qw_json_get(found, "permutation"));
+    if (rp_add_layout(&text, found))
         flush_line(to, "", &text);
-    }
 }
 
 static void first_divergence(const struct screen *to, const struct qw_json *one)
@@ -179,7 +193,8 @@ static void first_divergence(const struct screen *to, const struct qw_json *one)
     const char *kind = qw_json_get_text(found, "kind", "");
     qw_text_add(to->out, "\n");
     rp_add_place(&text, found);
-    qw_text_addf(&text, " (%s%s%s)", kind, *rp_kind_meaning(kind) ? ": " : "", rp_kind_meaning(kind));
+    const char *meaning = rp_is_comparison(one) ? rp_kind_between(kind) : rp_kind_meaning(kind);
+    qw_text_addf(&text, " (%s%s%s)", kind, *meaning ? ": " : "", meaning);
     flush_line(to, "first bad", &text);
     side(to, "expected", qw_json_get(found, "expected"));
     side(to, "observed", qw_json_get(found, "observed"));
@@ -214,7 +229,8 @@ static void parties(const struct screen *to, const struct qw_json *one)
     const char *label = "parties";
     if (qw_json_size(all))
         qw_text_add(to->out, "\n");
-    for (const struct qw_json *p = qw_json_first(all); p; p = qw_json_next(p), label = "") {
+    const struct qw_json *p = qw_json_first(all);
+    for (int shown = 0; p && shown < MOST_ENTRIES; p = qw_json_next(p), shown++, label = "") {
         struct qw_text text = {0};
         const char *message = qw_json_get_text(p, "message", "");
         qw_text_addf(&text, "%s: %s%s%s", qw_json_get_text(p, "name", "-"), qw_json_get_text(p, "status", "-"),
@@ -226,12 +242,26 @@ static void parties(const struct screen *to, const struct qw_json *one)
 static void blind_spots(const struct screen *to, const struct qw_json *blind)
 {
     const char *label = "blind to";
-    for (const struct qw_json *b = qw_json_first(blind); b; b = qw_json_next(b), label = "") {
+    const struct qw_json *b = qw_json_first(blind);
+    for (int shown = 0; b && shown < MOST_ENTRIES; b = qw_json_next(b), shown++, label = "") {
         struct qw_text text = {0};
         const char *id = qw_json_text(b, "-"), *meaning = rp_blind_meaning(id);
         qw_text_addf(&text, "%s%s%s", id, *meaning ? ": " : "", meaning);
         flush_line(to, label, &text);
     }
+    rest(to, blind);
+}
+
+/* What the counts rest on. */
+static void qualify(const struct screen *to, const struct qw_json *one)
+{
+    struct qw_text text = {0};
+    if (rp_add_selection(&text, one))
+        flush_line(to, "judged only", &text);
+    if (rp_add_level_note(&text, one))
+        flush_line(to, "statistics", &text);
+    if (rp_add_waived(&text, one))
+        flush_line(to, "waived", &text);
 }
 
 static void coverage(const struct screen *to, const struct qw_json *one)
@@ -245,6 +275,7 @@ static void coverage(const struct screen *to, const struct qw_json *one)
                  rp_value(qw_json_get(cover, "missing")).text, rp_value(qw_json_get(cover, "waived")).text);
     qw_text_add(to->out, "\n");
     flush_line(to, "coverage", &text);
+    qualify(to, one);
     blind_spots(to, qw_json_get(cover, "blind"));
 }
 
@@ -266,8 +297,8 @@ static void noise(const struct screen *to, const struct qw_json *result, const s
 static void versions(const struct screen *to, const struct qw_json *one)
 {
     struct qw_text text = {0};
-    const struct qw_json *environment = qw_json_get(one, "environment");
-    for (const struct qw_json *v = qw_json_first(environment); v; v = qw_json_next(v))
+    const struct qw_json *v = qw_json_first(qw_json_get(one, "environment"));
+    for (int shown = 0; v && shown < MOST_ENTRIES; v = qw_json_next(v), shown++)
         if (qw_json_is_text(v) || qw_json_is_number(v))
             qw_text_addf(&text, "%s%s %s", text.length ? ", " : "", qw_json_key(v),
                          qw_json_text(v, rp_value(v).text));
@@ -281,7 +312,7 @@ static void next_steps(const struct screen *to, const struct qw_json *one)
     int number = 1;
     if (qw_json_size(steps))
         qw_text_add(to->out, "\n");
-    for (const struct qw_json *s = qw_json_first(steps); s; s = qw_json_next(s), number++) {
+    for (const struct qw_json *s = qw_json_first(steps); s && number <= MOST_ENTRIES; s = qw_json_next(s), number++) {
         struct qw_text text = {0};
         const char *command = qw_json_get_text(s, "command", NULL);
         qw_text_addf(&text, "%d. %s", number, qw_json_get_text(s, "text", ""));
@@ -292,12 +323,14 @@ static void next_steps(const struct screen *to, const struct qw_json *one)
             qw_text_add(to->out, "\n");
         }
     }
+    rest(to, steps);
 }
 
 static void findings(const struct screen *to, const struct qw_json *one)
 {
+    const struct qw_json *all = qw_json_get(one, "findings"), *f = qw_json_first(all);
     const char *label = "findings";
-    for (const struct qw_json *f = qw_json_first(qw_json_get(one, "findings")); f; f = qw_json_next(f), label = "") {
+    for (int shown = 0; f && shown < MOST_ENTRIES; f = qw_json_next(f), shown++, label = "") {
         struct qw_text text = {0};
         qw_text_addf(&text, "%s: ", qw_json_get_text(f, "severity", "note"));
         if (qw_json_is_text(qw_json_get(f, "site"))) {
@@ -307,6 +340,7 @@ static void findings(const struct screen *to, const struct qw_json *one)
         qw_text_add(&text, qw_json_get_text(f, "message", qw_json_get_text(f, "id", "")));
         flush_line(to, label, &text);
     }
+    rest(to, all);
 }
 
 /* The sites that fail by themselves, in execution order; those that only inherit are left to the page. */
@@ -332,6 +366,10 @@ static void failing_sites(const struct screen *to, const struct qw_json *one)
 static void one_case(const struct screen *to, const struct qw_json *result, const struct qw_json *one)
 {
     struct qw_text text = {0};
+    if (rp_is_comparison(one)) {
+        rp_terminal_compare(to->out, one, to->width, to->style->verbosity);
+        return;
+    }
     verdict(to, one);
     stop(to, one);
     cause(to, one);
@@ -360,7 +398,7 @@ static const size_t column_limits[COLUMN_COUNT] = {44, 20, 32, 44, 9};
 static void fill_row(char *cells[COLUMN_COUNT], const struct qw_json *one)
 {
     struct qw_text text = {0};
-    const struct qw_json *found = qw_json_get(one, "cause");
+    const struct qw_json *found = rp_case_cause(one);
     cells[0] = qw_format("%s", qw_json_get_text(one, "id", qw_json_get_text(one, "recording", "-")));
     rp_add_versions(&text, one);
     cells[1] = qw_text_take(&text);
@@ -433,6 +471,20 @@ static void details(const struct screen *to, const struct qw_json *result)
         }
 }
 
+/* A recording that was read with less protection than the program can give is worth a notice. */
+static void shelter(const struct screen *to, const struct qw_json *result)
+{
+    struct qw_text text = {0};
+    if (to->style->verbosity > 0 && rp_add_sandbox(&text, result))
+        flush_line(to, "sandbox", &text);
+    if (rp_add_unprotected(&text, result)) {
+        char *missing = qw_text_take(&text);
+        qw_text_addf(&text, "recordings were read without: %s", missing);
+        flush_line(to, "notice", &text);
+        free(missing);
+    }
+}
+
 static void last_lines(const struct screen *to, const struct qw_json *result)
 {
     struct qw_text text = {0};
@@ -462,11 +514,15 @@ void rp_terminal(struct qw_text *out, const struct qw_json *result, const struct
 {
     struct screen to = {out, style, style->width > 0 ? style->width : 100};
     const struct qw_json *cases = qw_json_get(result, "cases");
+    if (!qw_json_size(cases))
+        qw_text_add(out, "This document holds no case: nothing was selected, or nothing was judged.\n");
     if (style->verbosity >= 0 && qw_json_size(cases) == 1)
         one_case(&to, result, qw_json_first(cases));
     else if (style->verbosity >= 0 && qw_json_size(cases) > 1)
         table(&to, cases);
     if (style->verbosity > 0 && qw_json_size(cases) > 1)
         details(&to, result);
+    if (style->verbosity >= 0)
+        shelter(&to, result);
     last_lines(&to, result);
 }

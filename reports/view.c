@@ -84,9 +84,11 @@ void rp_add_list(struct qw_text *out, const struct qw_json *list)
         qw_text_add(out, "-");
         return;
     }
+    enum { MOST = 64 };
     const char *before = "[";
-    for (const struct qw_json *n = qw_json_first(list); n; n = qw_json_next(n)) {
-        qw_text_addf(out, "%s%s", before, rp_value(n).text);
+    int count = 0;
+    for (const struct qw_json *n = qw_json_first(list); n && count <= MOST; n = qw_json_next(n), count++) {
+        qw_text_addf(out, "%s%s", before, count < MOST ? rp_value(n).text : "...");
         before = ", ";
     }
     qw_text_add(out, *before == '[' ? "[]" : "]");
@@ -177,11 +179,12 @@ static void add_consequence(struct qw_text *out, size_t start, const struct qw_j
 bool rp_add_consequence(struct qw_text *out, const struct qw_json *one)
 {
     const struct qw_json *consequence = qw_json_get(one, "consequence");
+    enum { MOST = 4000 };
     size_t start = out->length;
     if (qw_json_is_text(consequence))
         qw_text_add(out, qw_json_text(consequence, ""));
     else if (qw_json_is_object(consequence))
-        for (const struct qw_json *f = qw_json_first(consequence); f; f = qw_json_next(f))
+        for (const struct qw_json *f = qw_json_first(consequence); f && out->length < start + MOST; f = qw_json_next(f))
             add_consequence(out, start, f);
     return out->length > start;
 }
@@ -212,15 +215,26 @@ static const char *step_command(const struct qw_json *one)
     return NULL;
 }
 
+bool rp_is_comparison(const struct qw_json *one) { return !strcmp(qw_json_get_text(one, "mode", ""), "compare"); }
+
 bool rp_add_next_command(struct qw_text *out, const struct qw_json *one)
 {
     const struct qw_json *cause = qw_json_get(one, "cause");
     const char *recording = qw_json_get_text(one, "recording", "");
+    const char *unread = qw_json_get_text(qw_json_get(one, "error"), "file", "");
     const char *command = step_command(one);
     if (command) {
         qw_text_add(out, command);
     } else if (rp_case_status(one)->shape == RP_SHAPE_GOOD || !*recording) {
         return false;
+    } else if (rp_is_comparison(one) && *unread) {
+        qw_text_add(out, "qconform inspect ");
+        add_argument(out, unread);
+    } else if (rp_is_comparison(one)) {
+        qw_text_add(out, "qconform diagnose ");
+        add_argument(out, recording);
+        qw_text_add(out, " ");
+        add_argument(out, qw_json_get_text(qw_json_get(one, "other"), "recording", ""));
     } else if (rp_is_named(cause)) {
         qw_text_add(out, "qconform explain ");
         add_argument(out, qw_json_get_text(cause, "id", ""));
@@ -250,6 +264,11 @@ bool rp_is_named(const struct qw_json *cause)
 {
     const char *id = qw_json_get_text(cause, "id", "");
     return *id && strcmp(id, "unclassified") != 0;
+}
+
+const struct qw_json *rp_case_cause(const struct qw_json *one)
+{
+    return rp_is_comparison(one) ? NULL : qw_json_get(one, "cause");
 }
 
 bool rp_is_nothing(const struct qw_json *side)

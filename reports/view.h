@@ -60,12 +60,21 @@ bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result);
 
 /* Words for the enumerations of the document; "" when there is nothing to add. */
 const char *rp_kind_meaning(const char *kind);
+const char *rp_kind_between(const char *kind); /* said of two recordings, neither of which is the healthy run */
+char rp_kind_letter(const char *kind);         /* in the error map; 0 for "value", 'O' for an unknown kind */
+const char *rp_letter_kind(char letter);       /* the way back; "other" for 'O' */
 const char *rp_blind_meaning(const char *id);
 const char *rp_confidence_meaning(const struct qw_json *cause);
 const char *rp_party_title(const struct qw_json *party);
 
+/* A case that holds one recording against another: "expected" is the first, "observed" the second. */
+bool rp_is_comparison(const struct qw_json *one);
+
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);
+
+/* The cause of a case; NULL for a comparison, which names none. */
+const struct qw_json *rp_case_cause(const struct qw_json *one);
 
 /* One side of the first divergence (expected or observed) that holds neither shape, nor dtype, nor value. */
 bool rp_is_nothing(const struct qw_json *side);

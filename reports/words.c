@@ -17,21 +17,27 @@ static const char *look_up(const struct entry *table, size_t count, const char *
 
 #define LOOK_UP(table, word) look_up(table, sizeof(table) / sizeof *(table), word)
 
-static const struct entry kinds[] = {
-    {"missing", "the healthy run has it, the recording does not"},
-    {"extra", "the recording has it, the healthy run does not"},
-    {"rank", "the number of axes differs"},
-    {"shape", "the size along an axis differs"},
-    {"dtype", "the data type differs"},
-    {"layout", "the same data with its axes in another order"},
-    {"cache-type", "another kind of cache object"},
-    {"cache-length", "the cache holds another number of tokens"},
-    {"mask-length", "the attention mask covers another number of tokens"},
-    {"position", "the tokens stand at other positions"},
-    {"nonfinite", "NaN or infinity where numbers belong"},
-    {"value", "the numbers differ by more than rounding can explain"},
-    {"raised", "the run stopped with an exception"},
+/* `between` is said of two recordings, neither of which is the healthy one; NULL: as `meaning`. */
+static const struct {
+    const char *word;
+    char letter; /* in the error map; 0: its ratio stands there */
+    const char *meaning, *between;
+} kinds[] = {
+    {"missing", 'M', "the healthy run has it, the recording does not", "only A has it"},
+    {"extra", 'E', "the recording has it, the healthy run does not", "only B has it"},
+    {"rank", 'R', "the number of axes differs", NULL},
+    {"shape", 'S', "the size along an axis differs", NULL},
+    {"dtype", 'D', "the data type differs", NULL},
+    {"layout", 'L', "the same data with its axes in another order", NULL},
+    {"cache-type", 'T', "another kind of cache object", NULL},
+    {"cache-length", 'C', "the cache holds another number of tokens", NULL},
+    {"mask-length", 'A', "the attention mask covers another number of tokens", NULL},
+    {"position", 'P', "the tokens stand at other positions", NULL},
+    {"nonfinite", 'N', "NaN or infinity where numbers belong", "NaN or infinity in one of them"},
+    {"value", 0, "the numbers differ by more than rounding can explain", "the numbers differ"},
+    {"raised", 'X', "the run stopped with an exception", NULL},
 };
+#define KINDS (sizeof kinds / sizeof *kinds)
 
 static const struct entry blind_spots[] = {
     {"values", "numbers were not judged (no weights, or only shapes or statistics were recorded): "
@@ -44,7 +50,39 @@ static const struct entry blind_spots[] = {
     {"layout", "the sizes do not tell heads and tokens apart: swapped axes would not show in a shape"},
 };
 
-const char *rp_kind_meaning(const char *kind) { return LOOK_UP(kinds, kind); }
+static size_t find_kind(const char *kind)
+{
+    size_t i = 0;
+    while (i < KINDS && (!kind || strcmp(kinds[i].word, kind) != 0))
+        i++;
+    return i;
+}
+
+const char *rp_kind_meaning(const char *kind)
+{
+    size_t i = find_kind(kind);
+    return i == KINDS ? "" : kinds[i].meaning;
+}
+
+const char *rp_kind_between(const char *kind)
+{
+    size_t i = find_kind(kind);
+    return i < KINDS && kinds[i].between ? kinds[i].between : rp_kind_meaning(kind);
+}
+
+char rp_kind_letter(const char *kind)
+{
+    size_t i = find_kind(kind);
+    return i == KINDS ? 'O' : kinds[i].letter;
+}
+
+const char *rp_letter_kind(char letter)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (kinds[i].letter == letter)
+            return kinds[i].word;
+    return "other";
+}
 
 const char *rp_blind_meaning(const char *id) { return LOOK_UP(blind_spots, id); }
 

@@ -5,15 +5,25 @@
 #include <stdbool.h>
 
 #include "harness/worker/document.h"
+#include "harness/worker/task.h"
 #include "reference/base/error.h"
 #include "reference/base/json.h"
+#include "reference/base/text.h"
 
 #define CLI_MOST_FORMATS 16
 
 enum cli_progress { CLI_PROGRESS_NONE, CLI_PROGRESS_PLAIN, CLI_PROGRESS_BAR };
 
 /* Groups of options; a verb says which it takes. */
-enum cli_takes { CLI_COMMON = 1, CLI_JSON = 2, CLI_FORMATS = 4, CLI_WEIGHTS = 8, CLI_OUTPUT = 16 };
+enum cli_takes {
+    CLI_COMMON = 1,
+    CLI_JSON = 2,
+    CLI_FORMATS = 4,
+    CLI_WEIGHTS = 8,
+    CLI_OUTPUT = 16,
+    CLI_SELECTION = 32,
+    CLI_FLOOR = 64
+};
 
 struct cli_options {
     int verbosity; /* -1, 0, 1 */
@@ -22,7 +32,9 @@ struct cli_options {
     int jobs;
     bool json;
     const char *output;                   /* -o */
-    const char *model, *adapter;          /* --model, --adapter */
+    struct qc_places places;              /* --model, --adapter */
+    struct qc_selection selection;        /* --steps, --layers, --site, --precision */
+    bool floor;                           /* --floor */
     const char *file[CLI_MOST_FORMATS];   /* by format of reports/formats.def; NULL: not asked for */
     int count;                            /* operands */
     char **operand;
@@ -35,20 +47,72 @@ struct cli_verb {
     int (*run)(const struct cli_options *options);
     const char *synopsis, *summary;
     unsigned takes;
+    const char *examples; /* command lines, one a line */
+};
+
+/* An option, as the help and the completions show it. */
+struct cli_option {
+    const char *name, *value, *help; /* "jobs", "N" or "auto|always|never" or NULL, one line */
+    int code;                        /* the short form where below 256 */
+    unsigned group;                  /* of enum cli_takes */
 };
 
 int cli_verb_count(void);
 const struct cli_verb *cli_verb_at(int index);
 const struct cli_verb *cli_verb_find(const char *name); /* NULL when unknown */
 
-#define VERB(name, function, synopsis, summary, takes) int function(const struct cli_options *options);
+#define VERB(name, function, synopsis, summary, takes, examples) int function(const struct cli_options *options);
 #include "harness/cli/verbs.def"
 #undef VERB
 
 /* Parses what follows the verb; false after a message on stderr (exit 2). */
 bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, int argc, char **argv);
-/* Prints the options that a verb takes. */
-void cli_options_help(unsigned takes);
+/* Every option, the output formats too; a verb has those whose group it takes. */
+int cli_option_count(void);
+struct cli_option cli_option_at(int index);
+
+/* The variables of harness/cli/environment.def.  `read` applies them (a flag that comes later wins) and warns of unknown
+ * QCONFORM_* ones; false after a message on stderr for a bad value (exit 2). */
+bool cli_environment_read(struct cli_options *options);
+/* Adds one line a variable: name, value, meaning; or an array "environment" of the same. */
+void cli_environment_describe(struct qw_text *out);
+void cli_environment_put(struct qw_json *document);
+/* The folder of fixtures: QCONFORM_FIXTURES, else "fixtures". */
+const char *cli_fixtures(void);
+
+/* "A number from 1 to 256"; false for anything else. */
+bool cli_read_jobs(int *jobs, const char *text);
+/* Index of `text` in a list of words separated by '|', or -1. */
+int cli_choose(const char *words, const char *text);
+
+/* The word most like `word` among those offered, for "did you mean". */
+struct cli_guess {
+    const char *word, *best;
+    size_t distance; /* edits from the one to the other */
+    char text[160];
+};
+struct cli_guess cli_guess_for(const char *word);
+void cli_guess_offer(struct cli_guess *guess, const char *candidate);
+/* " (did you mean --model?)" with the prefix "--", or "" when none is near; held by `guess`. */
+const char *cli_guess_text(struct cli_guess *guess, const char *prefix);
+
+/* What `list` lists and `explain` explains: rows are objects with at least "id" and "title" (harness/cli/topics.def). */
+struct cli_topic {
+    const char *name, *kind, *summary;            /* "causes", "cause", one line */
+    struct qw_json *(*rows)(struct qw_text *why); /* an array; `why` says what was not found, if anything */
+};
+int cli_topic_count(void);
+const struct cli_topic *cli_topic_at(int index);
+
+#define TOPIC(name, kind, summary, function) struct qw_json *function(struct qw_text *why);
+#include "harness/cli/topics.def"
+#undef TOPIC
+
+/* Says that there is no such verb, with the nearest; gives QC_EXIT_USAGE. */
+int cli_unknown_verb(const char *name);
+
+/* Runs tasks in workers, shows the result document and gives the exit code. */
+int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options);
 
 /* "qconform: …" on stderr; gives `code`. */
 int cli_complain(enum qc_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -57,6 +121,10 @@ int cli_complain_error(const struct qw_error *error);
 /* Text on stdout; 0, or QC_EXIT_OUTPUT after a message. */
 int cli_print(const char *text);
 int cli_print_json(const struct qw_json *document);
+
+/* Runs the tasks (harness/worker/worker.h) and, unless it is to be quiet, says on stderr what does not confine the workers. */
+void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,
+                     const struct cli_options *options);
 
 /* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
  * QC_EXIT_OUTPUT when something could not be written. */

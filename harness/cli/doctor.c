@@ -10,6 +10,7 @@
 #include "harness/cli/cli.h"
 #include "harness/compare/noise.h"
 #include "harness/recording/hdf5.h"
+#include "harness/worker/sandbox.h"
 #include "harness/worker/worker.h"
 #include "reference/base/text.h"
 #include "reference/model/arith.h"
@@ -40,18 +41,35 @@ static void add(struct qw_json *checks, const char *name, bool good, bool needed
     qw_json_put_text(check, "advice", good ? NULL : advice);
 }
 
+/* What confines the worker that answered, a line for each piece. */
+static void add_sandbox(struct qw_json *checks, const struct qw_json *sandbox)
+{
+    const struct qc_sandbox_piece *piece;
+    for (int i = 0; (piece = qc_sandbox_piece_at(i)); i++) {
+        bool good = qc_sandbox_has(sandbox, piece);
+        char *name = qw_format("sandbox %s", piece->name), found[64];
+        int64_t version = qw_json_get_int(sandbox, piece->name, 0);
+        snprintf(found, sizeof found, version ? "in force, version %lld" : "in force", (long long)version);
+        add(checks, name, good, false, good ? found : piece->without, piece->advice);
+        free(name);
+    }
+}
+
 /* A worker is asked for a file that is not there: it must answer, in whole, that it cannot open it. */
 static void check_worker(struct qw_json *checks)
 {
     struct qc_task task = qc_task_of("inspect", "/nonexistent/recording.h5");
     struct qw_json *answer = NULL;
-    char core[32], found[160];
-    qc_workers_run(&answer, &task, 1, 1, 30, core, NULL, NULL);
+    struct qc_workers workers = {.jobs = 1, .seconds = 30};
+    char found[160];
+    qc_workers_run(&answer, &task, 1, &workers);
     bool good = !strcmp(qw_json_get_text(answer, "status", ""), "ERROR");
     add(checks, "worker process", good, true, good ? "starts and answers" : "gives no answer", "check that /proc is mounted");
-    snprintf(found, sizeof found, "%s, core type %s, one thread per worker", qw_blas_version(), core);
-    bool slow = !strcmp(core, "Prescott");
+    snprintf(found, sizeof found, "%s, core type %s, one thread per worker", qw_blas_version(), workers.core);
+    bool slow = !strcmp(workers.core, "Prescott");
     add(checks, "BLAS", good && !slow, false, found, "set OPENBLAS_CORETYPE to your processor's type");
+    add_sandbox(checks, workers.sandbox);
+    qw_json_free(workers.sandbox);
     qw_json_free(answer);
 }
 
@@ -85,6 +103,7 @@ static struct qw_json *run_checks(void)
     bool recorder = runs((const char *const[]){"python3", "-c", "import qconform_recorder", NULL});
     add(checks, "recorder", recorder, false, recorder ? "found" : "python3 cannot import qconform_recorder (only needed to record)",
         "pip install ./fixtures/recorder in the environment of your run");
+    cli_environment_put(document);
     return document;
 }
 
@@ -101,6 +120,7 @@ int cli_doctor(const struct cli_options *options)
             qw_text_addf(&text, "%-8s %-16s -> %s\n", "", "", advice);
     }
     qw_text_addf(&text, "noise multiple %g\n", QC_NOISE_MULTIPLE);
+    cli_environment_describe(&text);
     int shown = options->json ? cli_print_json(document) : cli_print(text.bytes);
     qw_text_free(&text);
     qw_json_free(document);

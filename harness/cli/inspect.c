@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "harness/cli/cli.h"
-#include "harness/worker/worker.h"
 #include "reference/base/text.h"
 
 #define SECONDS 600.0
@@ -156,8 +155,9 @@ int cli_inspect(const struct cli_options *options)
         return cli_complain(QC_EXIT_USAGE, "name one recording; see qconform help inspect");
     struct qc_task task = qc_task_of("inspect", options->operand[0]);
     struct qw_json *document = NULL;
-    char core[32];
-    qc_workers_run(&document, &task, 1, 1, SECONDS, core, NULL, NULL);
+    struct qc_workers workers = {.jobs = 1, .seconds = SECONDS};
+    cli_workers_run(&document, &task, 1, &workers, options);
+    qw_json_free(workers.sandbox);
     bool readable = qw_json_is_object(qw_json_get(document, "health"));
     const char *status = qw_json_get_text(document, "status", "");
     int code = readable ? QC_EXIT_OK : !strcmp(status, "ERROR") ? QC_EXIT_INPUT : QC_EXIT_INCONCLUSIVE;

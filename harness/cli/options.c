@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,9 @@
 #include "harness/cli/cli.h"
 #include "reports/formats.h"
 
-enum { FIRST_FORMAT = 1000, COLOR = 256, PROGRESS, JSON, MODEL, ADAPTER };
+enum { FIRST_FORMAT = 1000, COLOR = 256, PROGRESS, JSON, MODEL, ADAPTER, STEPS, LAYERS, SITE, PRECISION, FLOOR };
 
-static const struct {
-    const char *name, *value, *help;
-    int code;
-    unsigned group;
-} rows[] = {
+static const struct cli_option rows[] = {
     {"quiet", NULL, "only the closing lines", 'q', CLI_COMMON},
     {"verbose", NULL, "evidence, sites and findings too", 'v', CLI_COMMON},
     {"color", "auto|always|never", "colours (NO_COLOR is honoured)", COLOR, CLI_COMMON},
@@ -25,28 +22,42 @@ static const struct {
     {"json", NULL, "the document on stdout and nothing else", JSON, CLI_JSON},
     {"model", "DIR", "model folder, instead of what the recording says", MODEL, CLI_WEIGHTS},
     {"adapter", "DIR", "adapter folder, instead of what the recording says", ADAPTER, CLI_WEIGHTS},
-    {"output", "FILE|-", "write there, in the format of the suffix", 'o', CLI_OUTPUT},
+    {"steps", "FROM-TO", "only these forward calls: 0-4, 2, 2-, -3", STEPS, CLI_SELECTION},
+    {"layers", "FROM-TO", "only what lies in these blocks", LAYERS, CLI_SELECTION},
+    {"site", "GLOB", "only sites of that name: 'self_attn.*'", SITE, CLI_SELECTION},
+    {"precision", "auto|f32|f64", "arithmetic of the run; auto: the recorded dtype", PRECISION, CLI_SELECTION},
+    {"floor", NULL, "rounding is no difference: up to the noise floor of the first recording", FLOOR, CLI_FLOOR},
+    {"output", "FILE", "write there (- for stdout), in the format of the suffix", 'o', CLI_OUTPUT},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
+int cli_option_count(void) { return ROWS + (int)rp_format_count(); }
+
+struct cli_option cli_option_at(int index)
+{
+    if (index < ROWS)
+        return rows[index];
+    const struct rp_format *format = rp_format_at((size_t)(index - ROWS));
+    return (struct cli_option){format->option + 2, "FILE", format->summary, FIRST_FORMAT + index - ROWS, CLI_FORMATS};
+}
+
 static void collect_long_options(struct option *out)
 {
-    for (int i = 0; i < ROWS; i++)
-        out[i] = (struct option){rows[i].name, rows[i].value ? required_argument : no_argument, NULL, rows[i].code};
-    for (size_t i = 0; i < rp_format_count(); i++)
-        out[ROWS + i] = (struct option){rp_format_at(i)->option + 2, required_argument, NULL, FIRST_FORMAT + (int)i};
+    for (int i = 0; i < cli_option_count(); i++) {
+        struct cli_option option = cli_option_at(i);
+        out[i] = (struct option){option.name, option.value ? required_argument : no_argument, NULL, option.code};
+    }
 }
 
 static unsigned group_of(int code)
 {
-    for (int i = 0; i < ROWS; i++)
-        if (rows[i].code == code)
-            return rows[i].group;
-    return code >= FIRST_FORMAT ? CLI_FORMATS : 0;
+    for (int i = 0; i < cli_option_count(); i++)
+        if (cli_option_at(i).code == code)
+            return cli_option_at(i).group;
+    return 0;
 }
 
-/* Index of `text` in a list of words separated by '|', or -1. */
-static int choose(const char *words, const char *text)
+int cli_choose(const char *words, const char *text)
 {
     int index = 0;
     for (const char *word = words; *word; index++) {
@@ -60,7 +71,7 @@ static int choose(const char *words, const char *text)
 
 static bool read_color(struct cli_options *options, const char *text)
 {
-    int choice = choose("auto|always|never", text);
+    int choice = cli_choose("auto|always|never", text);
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
     bool automatic = isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && !(term && !strcmp(term, "dumb"));
     options->color = choice == 0 ? automatic : choice == 1;
@@ -70,18 +81,37 @@ static bool read_color(struct cli_options *options, const char *text)
 static bool read_progress(struct cli_options *options, const char *text)
 {
     static const enum cli_progress chosen[] = {CLI_PROGRESS_NONE, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE};
-    int choice = choose("auto|bar|plain|none", text);
+    int choice = cli_choose("auto|bar|plain|none", text);
     options->progress = choice == 0 ? (isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_NONE) : choice > 0 ? chosen[choice] : CLI_PROGRESS_NONE;
     return choice >= 0;
 }
 
-static bool read_jobs(struct cli_options *options, const char *text)
+bool cli_read_jobs(int *jobs, const char *text)
 {
     char *end;
     errno = 0;
-    long jobs = strtol(text, &end, 10);
-    options->jobs = (int)jobs;
-    return !errno && isdigit((unsigned char)text[0]) && !*end && jobs >= 1 && jobs <= 256;
+    long number = strtol(text, &end, 10);
+    *jobs = (int)number;
+    return !errno && isdigit((unsigned char)text[0]) && !*end && number >= 1 && number <= 256;
+}
+
+/* "0-4", "2", "2-", "-3"; a number has at most six digits. */
+static bool read_range(int *first, int *last, const char *text)
+{
+    size_t low = strspn(text, "0123456789"), dash = text[low] == '-', high = strspn(text + low + dash, "0123456789");
+    if (low > 6 || high > 6 || low + high == 0 || text[low + dash + high])
+        return false;
+    *first = low ? atoi(text) : 0;
+    *last = high ? atoi(text + low + dash) : dash ? INT_MAX : *first;
+    return *last >= *first;
+}
+
+static bool read_precision(struct cli_options *options, const char *text)
+{
+    static const char *const chosen[] = {NULL, "f32", "f64"};
+    int choice = cli_choose("auto|f32|f64", text);
+    options->selection.precision = choice >= 0 ? chosen[choice] : NULL;
+    return choice >= 0;
 }
 
 static bool take(struct cli_options *options, int code, char *value)
@@ -93,10 +123,15 @@ static bool take(struct cli_options *options, int code, char *value)
     case 'v': options->verbosity = 1; return true;
     case COLOR: return read_color(options, value);
     case PROGRESS: return read_progress(options, value);
-    case 'j': return read_jobs(options, value);
+    case 'j': return cli_read_jobs(&options->jobs, value);
     case JSON: options->json = true; return true;
-    case MODEL: options->model = value; return true;
-    case ADAPTER: options->adapter = value; return true;
+    case MODEL: options->places.model = value; return true;
+    case ADAPTER: options->places.adapter = value; return true;
+    case STEPS: return read_range(&options->selection.first_step, &options->selection.last_step, value);
+    case LAYERS: return read_range(&options->selection.first_layer, &options->selection.last_layer, value);
+    case SITE: options->selection.site = value; return true;
+    case PRECISION: return read_precision(options, value);
+    case FLOOR: options->floor = true; return true;
     case 'o': options->output = value; return true;
     default: return false;
     }
@@ -104,51 +139,50 @@ static bool take(struct cli_options *options, int code, char *value)
 
 static int default_jobs(void)
 {
-    const char *threads = getenv("QCONFORM_THREADS");
-    struct cli_options probe;
-    if (threads && read_jobs(&probe, threads))
-        return probe.jobs;
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online < 1 ? 1 : online > 256 ? 256 : (int)online;
+}
+
+/* No such option: the nearest of those that the verb takes. */
+static int unknown_option(const struct cli_verb *verb, const char *given)
+{
+    char name[80];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
+    struct cli_guess guess = cli_guess_for(name + strspn(name, "-"));
+    for (int i = 0; i < cli_option_count(); i++)
+        if (cli_option_at(i).group & verb->takes)
+            cli_guess_offer(&guess, cli_option_at(i).name);
+    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, cli_guess_text(&guess, "--"), verb->name);
+}
+
+static bool read_option(struct cli_options *options, const struct cli_verb *verb, int code, const char *given)
+{
+    if (code == '?')
+        return unknown_option(verb, given), false;
+    if (code == ':')
+        return cli_complain(QC_EXIT_USAGE, "%s needs a value; see qconform help %s", given, verb->name), false;
+    if (!(group_of(code) & verb->takes))
+        return cli_complain(QC_EXIT_USAGE, "%s does not take %s; see qconform help %s", verb->name, given, verb->name), false;
+    if (!take(options, code, optarg))
+        return cli_complain(QC_EXIT_USAGE, "\"%s\" is no value for that option; see qconform help %s", optarg, verb->name), false;
+    return true;
 }
 
 bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, int argc, char **argv)
 {
     struct option longs[ROWS + CLI_MOST_FORMATS + 1] = {0};
-    *options = (struct cli_options){.jobs = default_jobs(), .argc = argc, .argv = argv};
+    *options = (struct cli_options){.jobs = default_jobs(), .selection = qc_selection_all(), .argc = argc, .argv = argv};
     read_color(options, "auto");
     read_progress(options, "auto");
+    if (!cli_environment_read(options))
+        return false;
     collect_long_options(longs);
     optind = 2;
     opterr = 0;
-    for (int code; argc > 1 && (code = getopt_long(argc, argv, ":qvj:o:", longs, NULL)) != -1;) {
-        const char *given = argv[optind - 1];
-        if (code == ':' || code == '?')
-            return cli_complain(QC_EXIT_USAGE, code == ':' ? "%s needs a value; see qconform help %s"
-                                                          : "there is no option %s; see qconform help %s", given, verb->name), false;
-        if (!(group_of(code) & verb->takes))
-            return cli_complain(QC_EXIT_USAGE, "%s does not take %s; see qconform help %s", verb->name, given, verb->name), false;
-        if (!take(options, code, optarg))
-            return cli_complain(QC_EXIT_USAGE, "\"%s\" is no value for that option; see qconform help %s", optarg, verb->name), false;
-    }
+    for (int code; argc > 1 && (code = getopt_long(argc, argv, ":qvj:o:", longs, NULL)) != -1;)
+        if (!read_option(options, verb, code, argv[optind - 1]))
+            return false;
     options->operand = argv + (argc > 1 ? optind : 1);
     options->count = argc > 1 ? argc - optind : 0;
     return true;
-}
-
-void cli_options_help(unsigned takes)
-{
-    for (int i = 0; i < ROWS; i++)
-        if (rows[i].group & takes) {
-            char left[80];
-            bool has_short = rows[i].code < 256;
-            snprintf(left, sizeof left, "%s%c%s--%s%s%s", has_short ? "-" : "  ", has_short ? rows[i].code : ' ', has_short ? ", " : " ",
-                     rows[i].name, rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
-            printf("  %-36s %s\n", left, rows[i].help);
-        }
-    for (size_t i = 0; takes & CLI_FORMATS && i < rp_format_count(); i++) {
-        char left[80];
-        snprintf(left, sizeof left, "    %s FILE", rp_format_at(i)->option);
-        printf("  %-36s %s\n", left, rp_format_at(i)->summary);
-    }
 }

@@ -4,6 +4,7 @@
 
 #include "harness/cli/cli.h"
 #include "reference/base/file.h"
+#include "reports/check.h"
 #include "reports/formats.h"
 
 #define BUDGET ((size_t)1 << 30)
@@ -14,8 +15,7 @@ static struct qw_json *read_document(const char *path, struct qw_error *error)
     size_t size = 0;
     struct qw_json *document = qw_file_read(&bytes, &size, path, BUDGET, error) ? qw_json_parse(bytes, size, "", error) : NULL;
     free(bytes);
-    if (document && strcmp(qw_json_get_text(document, "schema", ""), "qconform-result/1")) {
-        qw_fail(error, QW_ERROR_INPUT, "schema", "give a file that --json-out wrote", "not a result of schema qconform-result/1");
+    if (document && !rp_check(document, error)) {
         qw_json_free(document);
         document = NULL;
     }

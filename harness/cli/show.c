@@ -19,12 +19,14 @@ int cli_complain(enum qc_exit code, const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-    return code;
+    return (int)code;
 }
 
 int cli_complain_error(const struct qw_error *error)
 {
     char words[2400];
+    if (error->kind == QW_ERROR_OUTPUT && !error->message[0])
+        return QC_EXIT_OUTPUT; /* a closed pipe ends quietly */
     qw_error_text(words, sizeof words, error);
     return cli_complain(error->kind == QW_ERROR_OUTPUT ? QC_EXIT_OUTPUT : QC_EXIT_INPUT, "%s", words);
 }

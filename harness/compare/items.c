@@ -56,6 +56,17 @@ void qc_items_order(struct qc_items *items)
     qsort(items->ordered, (size_t)items->count, sizeof *items->ordered, compare_places);
 }
 
+void qc_items_select(struct qc_items *items, const struct qc_selection *selection)
+{
+    int kept = 0;
+    for (int i = 0; i < items->count; i++) {
+        const struct qc_item *item = items->ordered[i];
+        if (qc_selection_has(selection, item->step, item->layer, qw_site_rows[item->site].name))
+            items->ordered[kept++] = items->ordered[i];
+    }
+    items->count = kept;
+}
+
 bool qc_view_open(const struct qc_view *view) { return view->looked && view->kind == QC_KIND_NONE; }
 
 void qc_view_note(struct qc_view *view, const struct qc_difference *difference, enum qc_kind kind)

@@ -3,6 +3,7 @@
 #define QC_COMPARE_ITEMS_H
 
 #include "harness/compare/noise.h"
+#include "harness/compare/subject.h"
 #include "reference/base/tensor.h"
 #include "reference/sites.h"
 
@@ -62,6 +63,8 @@ void qc_items_clear(struct qc_items *items);
 struct qc_item *qc_items_at(struct qc_items *items, enum qw_site site, int step, int layer);
 /* Sorts the items that were judged: by step, place, layer, site. */
 void qc_items_order(struct qc_items *items);
+/* Leaves only what lies in the selection among the ordered: the rest is neither judged nor counted. */
+void qc_items_select(struct qc_items *items, const struct qc_selection *selection);
 
 /* Whether the view may still be judged by value: looked at, and nothing structural differs. */
 bool qc_view_open(const struct qc_view *view);

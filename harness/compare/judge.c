@@ -59,8 +59,10 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
     const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
     if (!qc_view_open(view) || !fits(tensor, t, play->truth.batch))
         return;
-    double roundoff = qw_dtype_roundoff(judgement->subject->dtype), *envelope = qc_play_envelope(play, layer, value);
+    double roundoff = qc_subject_roundoff(judgement->subject), *envelope = qc_play_envelope(play, layer, value);
     const double *truth = value ? t->value : t->key;
+    qc_envelope_store(envelope, truth, play->truth.batch * t->heads * t->length * t->head_size,
+                      qc_storage_roundoff(judgement->subject, tensor));
     struct qc_difference found;
     if (qc_difference_of_tensor(&found, tensor, truth, envelope, 1, roundoff)) {
         struct qc_difference kept = compare_old_rows(tensor, truth, t, play->truth.batch, old, roundoff);
@@ -333,6 +335,7 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     if (subject->recording->raised && !judgement->raise_predicted)
         note_raise(judgement);
     qc_items_order(&judgement->items);
+    qc_items_select(&judgement->items, &subject->selection);
     qc_play_clear(&play);
 }
 

@@ -14,6 +14,12 @@ void qc_envelope_widen(double *envelope, const double *truth, const double *play
             envelope[i] = played[i];
 }
 
+void qc_envelope_store(double *envelope, const double *truth, int64_t count, double roundoff)
+{
+    for (int64_t i = 0; roundoff > 0 && i < count; i++)
+        envelope[i] += copysign(roundoff * fabs(truth[i]), envelope[i] - truth[i]);
+}
+
 static double floor_of(const double *truth, const double *played, int64_t count, int64_t sum, double roundoff)
 {
     double largest = 0, squares = 0;
@@ -75,8 +81,8 @@ struct qc_difference qc_difference_of(const double *recorded, const double *trut
             found.index = i;
         }
     }
-    double floor_value = floor_of(truth, played, count, sum, roundoff);
-    found.ratio = found.max_abs == 0 ? 0 : floor_value == 0 ? (double)INFINITY : found.max_abs / floor_value;
+    found.floor = floor_of(truth, played, count, sum, roundoff);
+    found.ratio = found.max_abs == 0 ? 0 : found.floor == 0 ? (double)INFINITY : found.max_abs / found.floor;
     found.rms = count ? sqrt(squares / (double)count) : 0;
     found.expected = count ? truth[found.index] : 0;
     found.observed = count ? recorded[found.index] : 0;

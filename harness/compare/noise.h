@@ -12,7 +12,12 @@
  * by luck where a single direction dominates, so several are made that differ
  * in their roundings alone.  The second term is what a sum of n products of that
  * size loses on average whatever the order of its terms, for tensors so small
- * that no play's rounding is a sample.  Copied data (n = 0) has floor 0: equal
+ * that no play's rounding is a sample.
+ *
+ * The record's arithmetic is that of its model's dtype, or what --precision says.
+ * Where tensors are stored in a coarser dtype than that arithmetic, of unit roundoff
+ * v, the first term becomes max (|s_i - t| + v |t|), and in the isolated view each
+ * play is fed with inputs r (1 + v e), e uniform in [-1, 1).  Copied data (n = 0) has floor 0: equal
  * bits conform, anything else does not. */
 #ifndef QC_COMPARE_NOISE_H
 #define QC_COMPARE_NOISE_H
@@ -32,12 +37,16 @@
  * plays stands for s in qc_difference_of. */
 void qc_envelope_widen(double *envelope, const double *truth, const double *played, int64_t count);
 
+/* Widens `envelope` by what storing in a dtype of that unit roundoff takes from the truth; 0: nothing. */
+void qc_envelope_store(double *envelope, const double *truth, int64_t count, double roundoff);
+
 /* The only place where a verdict is taken from a number: accepts, so that NaN fails. */
 bool qc_conforms(double ratio);
 
 /* How one recorded tensor differs from the truth. */
 struct qc_difference {
     double ratio;    /* max |r - t| / floor; 0 when equal, infinity when the floor is 0 or r is not finite */
+    double floor;    /* of the site; 0 for copied data */
     double max_abs;  /* max |r - t| */
     double rms;      /* root mean square of r - t */
     double ulp;      /* max |r - t| in units in the last place of t there */

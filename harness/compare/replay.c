@@ -18,6 +18,7 @@ struct seen {
 /* The taps of one stage of one play. */
 struct collector {
     const struct qc_replay *replay;
+    uint64_t *dither; /* of a play in the record's arithmetic; NULL: the truth */
     int count;
     struct seen seen[16];
 };
@@ -47,15 +48,16 @@ static int64_t row_of(const struct qc_tap *tap, int64_t i, const struct qw_shape
     return shape->dim[1] - tap->whole.dim[1] + tap->row[i];
 }
 
-/* Puts the recorded values in the place of the play's, as far as they were kept and have its extents. */
-static void put_recorded(double *value, const struct qc_tap *tap, const struct qw_shape *shape)
+/* Puts the recorded values in the place of the play's, if they were kept and have its extents. */
+static bool put_recorded(double *value, const struct qc_tap *tap, const struct qw_shape *shape)
 {
     const struct qw_tensor *tensor = tap ? tap->tensor : NULL;
     if (!tensor || !tensor->data || tap->row || !(qw_shape_equal(&tensor->shape, shape) || stands_for_all(&tensor->shape, shape)))
-        return;
+        return false;
     int64_t have = qw_shape_count(&tensor->shape), want = qw_shape_count(shape);
     for (int64_t first = 0; first < want; first += have)
         qw_tensor_read(value + first, tensor, 0, have);
+    return true;
 }
 
 /* Of [B,R,w], the rows that the record keeps: [B,rows,w]; free with free(). */
@@ -69,13 +71,28 @@ static double *kept_rows(const double *value, const struct qc_tap *tap, const st
     return kept;
 }
 
+double qc_storage_roundoff(const struct qc_subject *subject, const struct qw_tensor *tensor)
+{
+    double stored = tensor ? qw_dtype_roundoff(tensor->dtype) : 0;
+    return stored > qc_subject_roundoff(subject) ? stored : 0;
+}
+
+/* What storing took from the inputs of the next module, in one sample. */
+static void blur(double *values, size_t count, double roundoff, uint64_t *dither)
+{
+    for (size_t i = 0; dither && roundoff > 0 && i < count; i++)
+        values[i] += values[i] * roundoff * qw_dither_next(dither);
+}
+
 static void collect(void *user, enum qw_site site, int layer, double *value, const struct qw_shape *shape)
 {
     struct collector *collector = user;
     size_t count = (size_t)qw_shape_count(shape);
+    const struct qc_tap *tap = recorded_tap(collector->replay, site, layer);
     collector->seen[collector->count++] = (struct seen){site, layer, *shape, qw_memdup(value, count, sizeof *value)};
-    if (collector->replay->isolated)
-        put_recorded(value, recorded_tap(collector->replay, site, layer), shape);
+    if (!collector->replay->isolated || !put_recorded(value, tap, shape))
+        return;
+    blur(value, count, qc_storage_roundoff(collector->replay->judgement->subject, tap->tensor), collector->dither);
 }
 
 static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
@@ -112,7 +129,9 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     const struct qc_tap *tap = recorded_tap(replay, truth->site, truth->layer);
     if (!tap || !qc_view_open(view))
         return;
-    double *whole = envelope_of(truth, played, index), roundoff = qw_dtype_roundoff(replay->judgement->subject->dtype);
+    const struct qc_subject *subject = replay->judgement->subject;
+    double *whole = envelope_of(truth, played, index), roundoff = qc_subject_roundoff(subject);
+    qc_envelope_store(whole, truth->value, qw_shape_count(&truth->shape), qc_storage_roundoff(subject, tap->tensor));
     double *expected = as_recorded(truth->value, tap, &truth->shape), *envelope = as_recorded(whole, tap, &truth->shape);
     struct qc_difference difference;
     if (expected && qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff))
@@ -233,11 +252,12 @@ static void begin(struct passes *passes, struct qc_replay *replay)
 {
     const struct qw_model *model = &replay->judgement->subject->model;
     const struct qw_rules *rules = &replay->judgement->rules;
+    const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
     passes->truth = (struct collector){.replay = replay};
     passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth, (struct qw_tap){collect, &passes->truth});
     for (int i = 0; i < QC_NOISE_PLAYS; i++) {
-        passes->played[i] = (struct collector){.replay = replay};
-        passes->arith[i] = i ? qw_f32_dithered(&replay->play->dither[i]) : qw_f32;
+        passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
+        passes->arith[i] = i ? qw_arith_dithered(arith, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
     }

@@ -20,6 +20,9 @@ void qc_play_clear(struct qc_play *play);
 /* max |s_i - t| element by element for one half of one layer's cache, as an envelope; free with free(). */
 double *qc_play_envelope(const struct qc_play *play, int layer, bool value);
 
+/* How much coarser a tensor is stored than the arithmetic that it came from: a unit roundoff, 0 where storing loses nothing. */
+double qc_storage_roundoff(const struct qc_subject *subject, const struct qw_tensor *tensor);
+
 struct qc_replay {
     struct qc_judgement *judgement;
     int step;

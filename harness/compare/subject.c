@@ -2,11 +2,13 @@
 #include "harness/compare/subject.h"
 
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
+#include "reference/base/text.h"
 
 static bool skip(struct qw_error *error, const char *place, const char *what)
 {
@@ -17,7 +19,33 @@ static bool skip(struct qw_error *error, const char *place, const char *what)
 
 struct qc_selection qc_selection_all(void) { return (struct qc_selection){0, -1, 0, -1, NULL, NULL}; }
 
+static void add_range(struct qw_text *out, const char *name, int first, int last)
+{
+    if (last < first)
+        return;
+    qw_text_addf(out, "%s%s %d", out->length ? ", " : "", name, first);
+    if (last == INT_MAX)
+        qw_text_add(out, " on");
+    else if (last > first)
+        qw_text_addf(out, "-%d", last);
+}
+
+char *qc_selection_text(const struct qc_selection *selection)
+{
+    struct qw_text out = {0};
+    add_range(&out, "steps", selection->first_step, selection->last_step);
+    add_range(&out, "layers", selection->first_layer, selection->last_layer);
+    if (selection->site)
+        qw_text_addf(&out, "%ssites %s", out.length ? ", " : "", selection->site);
+    return qw_text_take(&out);
+}
+
 static bool in_range(int number, int first, int last) { return last < first || (number >= first && number <= last); }
+
+bool qc_selection_is_all(const struct qc_selection *selection)
+{
+    return selection->last_step < selection->first_step && selection->last_layer < selection->first_layer && !selection->site;
+}
 
 bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site)
 {
@@ -37,8 +65,8 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
     if (!qw_dtype_from_name(&subject->dtype, recording->model_dtype))
         return qw_fail(error, QW_ERROR_INPUT, "/model@dtype", "see the recording format, version 1",
                        "\"%.40s\" names no element type of the format", recording->model_dtype);
-    if (subject->dtype != QW_F32)
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32",
+    if (subject->dtype != QW_F32 && subject->dtype != QW_F64)
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32 or float64",
                        "the arithmetic of %s is outside what this version covers", recording->model_dtype);
     return true;
 }
@@ -152,14 +180,39 @@ static void make_call(struct qc_subject *subject)
 
 /* ---- weights ---- */
 
+/* The folder that the recording names, if its weights have to be read from there. */
+static const char *named_folder(const struct qc_weights *weights, const char *override)
+{
+    return override || weights->embedded.count || !weights->folder[0] ? NULL : weights->folder;
+}
+
+static const char *unless_granted(const char *folder, const char *granted)
+{
+    return folder && granted && !strcmp(folder, granted) ? NULL : folder;
+}
+
+/* A process that may not open what the recording names says what it needs; nothing is tried. */
+static bool check_folders(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    if (!places->ask)
+        return true;
+    subject->needs.model = unless_granted(named_folder(&recording->model_weights, places->model), places->named_model);
+    if (recording->has_adapter)
+        subject->needs.adapter = unless_granted(named_folder(&recording->adapter_weights, places->adapter), places->named_adapter);
+    return (!subject->needs.model && !subject->needs.adapter) ||
+           qw_fail(error, QW_ERROR_INPUT, "", "name them: --model DIR --adapter DIR", "names folders that may not be opened yet");
+}
+
 /* The folder to read, or NULL when the weights are embedded or were not kept; free with free(). */
 static char *folder_of(const struct qc_recording *recording, const struct qc_weights *weights, const char *override)
 {
     if (override)
         return qw_strdup(override);
-    if (weights->embedded.count || !weights->folder[0])
+    const char *name = named_folder(weights, override);
+    if (!name)
         return NULL;
-    char *base = qw_path_folder(recording->path), *folder = qw_path_join(base, weights->folder);
+    char *base = qw_path_folder(recording->path), *folder = qw_path_join(base, name);
     free(base);
     return folder;
 }
@@ -178,11 +231,12 @@ static bool make_model(struct qc_subject *subject, const struct qc_places *place
 {
     const struct qc_recording *recording = subject->recording;
     char *folder = folder_of(recording, &recording->model_weights, places->model);
-    const char *digest = places->model ? "" : recording->model_weights.digest;
     struct qw_config config = subject->model.config;
+    struct qw_folder_terms terms = {&config, places->model ? "" : recording->model_weights.digest, &subject->dtype,
+                                    subject->rules.tied_head};
     bool ok = true;
     if (folder) {
-        ok = qw_model_read_folder(&subject->model, folder, &config, digest, error);
+        ok = qw_model_read_folder(&subject->model, folder, &terms, error);
     } else if (recording->model_weights.embedded.count) {
         move_tensors(&subject->model.tensors, &recording->model_weights.embedded);
         ok = qw_model_bind(&subject->model, error);
@@ -201,7 +255,8 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
     const char *digest = places->adapter ? "" : recording->adapter_weights.digest;
     bool ok = qw_adapter_read_config(&subject->adapter, recording->peft_type, recording->adapter_config, "/adapter@config", error);
     if (ok && folder) {
-        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error);
+        ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error) &&
+             (!places->adapter || qw_adapter_check(&subject->adapter, &subject->model.config, folder, error));
     } else if (ok && recording->adapter_weights.embedded.count) {
         move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded);
         ok = qw_adapter_bind(&subject->adapter, error);
@@ -248,10 +303,11 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
               check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
-              make_model(subject, places, error) && make_adapter(subject, places, error);
+              check_folders(subject, places, error);
     if (ok) {
-        make_call(subject);
         make_rules(subject);
+        make_call(subject);
+        ok = make_model(subject, places, error) && make_adapter(subject, places, error);
     }
     qw_error_in_file(error, recording->path);
     return ok;
@@ -266,3 +322,13 @@ void qc_subject_clear(struct qc_subject *subject)
     free((void *)(uintptr_t)subject->call.mask);
     *subject = (struct qc_subject){0};
 }
+
+const struct qw_arith *qc_subject_arith(const struct qc_subject *subject)
+{
+    const char *precision = subject->selection.precision;
+    if (precision)
+        return strcmp(precision, "f64") ? &qw_f32 : &qw_f64;
+    return subject->dtype == QW_F64 ? &qw_f64_mixed : &qw_f32;
+}
+
+double qc_subject_roundoff(const struct qc_subject *subject) { return qw_dtype_roundoff(qc_subject_arith(subject)->dtype); }

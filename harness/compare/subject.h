@@ -4,18 +4,27 @@
 #define QC_COMPARE_SUBJECT_H
 
 #include "harness/recording/recording.h"
+#include "reference/model/arith.h"
 #include "reference/protocol/protocol.h"
 
 /* Which part of a recording is judged, and in which arithmetic it is taken to have run. */
 struct qc_selection {
-    int first_step, last_step;   /* inclusive; last < first: all */
+    int first_step, last_step;   /* inclusive; last < first: all; INT_MAX: to the end */
     int first_layer, last_layer; /* inclusive; last < first: all; what lies outside the blocks belongs to no layer */
     const char *site;            /* glob on the site's name; NULL: all */
-    const char *precision;       /* "f32", "f64"; NULL: the recorded dtype */
+    const char *precision;       /* "f32", "f64"; NULL: what the framework makes of the recorded dtype */
 };
 
 struct qc_selection qc_selection_all(void);
+bool qc_selection_is_all(const struct qc_selection *selection); /* whatever the precision */
+/* "steps 0-4, layers 2, sites self_attn.*"; "" for everything.  Free with free(). */
+char *qc_selection_text(const struct qc_selection *selection);
 bool qc_selection_has(const struct qc_selection *selection, int step, int layer, const char *site);
+
+/* Folders, as the recording names them, without which nothing can be judged; NULL: not needed.  Borrowed from it. */
+struct qc_needs {
+    const char *model, *adapter;
+};
 
 struct qc_subject {
     const struct qc_recording *recording; /* borrowed */
@@ -26,12 +35,15 @@ struct qc_subject {
     struct qw_setting setting;
     bool newer;                           /* the versions are newer than those that the rules were measured with */
     struct qw_rules rules;                /* healthy */
+    struct qc_needs needs;                /* of a subject that could not be made: what has to be opened first */
     struct qc_selection selection;        /* everything, unless the caller narrows it */
 };
 
-/* Where to look for weights, instead of what the recording says; NULL: as it says. */
+/* Where to look for weights. */
 struct qc_places {
-    const char *model, *adapter;
+    const char *model, *adapter;             /* instead of what the recording says; NULL: as it says */
+    const char *named_model, *named_adapter; /* folders, as the recording names them, that may be opened */
+    bool ask;                                /* other folders that it names are asked for (qc_subject.needs), not opened */
 };
 
 /* QW_ERROR_INPUT for weights that are named and cannot be had, are partly embedded or contradict the configuration;
@@ -39,5 +51,11 @@ struct qc_places {
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error);
 void qc_subject_clear(struct qc_subject *subject);
+
+/* The arithmetic that the record is taken to have run in: as selected, else float32 for a float32 model and, for a float64
+ * one, float64 with the float32 islands of transformers. */
+const struct qw_arith *qc_subject_arith(const struct qc_subject *subject);
+/* Its unit roundoff. */
+double qc_subject_roundoff(const struct qc_subject *subject);
 
 #endif

@@ -12,23 +12,21 @@ static const struct qc_cause_row causes[] = {
 #include "harness/diagnose/causes.def"
 };
 
-static const struct {
-    const char *id, *transformers_from, *transformers_below, *peft_from, *peft_below, *peft_type, *fixed_in;
-} known[] = {
+static const struct qc_known_row known[] = {
 #define KNOWN(id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in) \
     {id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in},
 #include "harness/diagnose/causes.def"
 };
 
-static const struct {
-    const char *id, *exception, *message, *traceback;
-} signatures[] = {
+static const struct qc_signature_row signatures[] = {
 #define SIGNATURE(id, exception, message, traceback) {id, exception, message, traceback},
 #include "harness/diagnose/causes.def"
 };
 
 #define COUNT(table) ((int)(sizeof table / sizeof *table))
 
+const struct qc_known_row *qc_known_at(int index) { return index < COUNT(known) ? &known[index] : NULL; }
+const struct qc_signature_row *qc_signature_at(int index) { return index < COUNT(signatures) ? &signatures[index] : NULL; }
 int qc_cause_count(void) { return COUNT(causes); }
 const struct qc_cause_row *qc_cause_at(int index) { return &causes[index]; }
 
@@ -109,24 +107,29 @@ static const char *first_cache(const struct qc_recording *recording)
 
 static char *value_of(const char *name, const struct qc_cause_row *cause, const struct qc_subject *subject)
 {
-    const struct qw_json *environment = subject->recording->environment;
-    const struct qw_config *config = &subject->model.config;
-    const char *fixed = qc_cause_fixed_in(cause, subject);
+    static const struct qc_recording no_recording;
+    static const struct qc_subject nobody = {.recording = &no_recording};
+    const struct qc_subject *who = subject ? subject : &nobody;
+    const struct qw_json *environment = who->recording->environment;
+    const struct qw_config *config = &who->model.config;
+    const char *fixed = subject ? qc_cause_fixed_in(cause, subject) : NULL;
     const struct {
-        const char *name, *text;
+        const char *name, *words, *text;
         int64_t number;
-    } values[] = {{"transformers", qw_json_get_text(environment, "transformers", "(version unknown)"), 0},
-                  {"peft", qw_json_get_text(environment, "peft", "(version unknown)"), 0},
-                  {"adapter", subject->adapter.peft_type, 0},
-                  {"cache", first_cache(subject->recording), 0},
-                  {"fixed_in", fixed ? strchr(fixed, ' ') + 1 : "a release that handles this pair", 0},
-                  {"virtual", NULL, subject->adapter.virtual_tokens},
-                  {"tokens", NULL, subject->call.tokens},
-                  {"heads", NULL, config->heads},
-                  {"kv_heads", NULL, config->kv_heads}};
+    } values[] = {{"transformers", "(an affected version)", qw_json_get_text(environment, "transformers", "(version unknown)"), 0},
+                  {"peft", "(an affected version)", qw_json_get_text(environment, "peft", "(version unknown)"), 0},
+                  {"adapter", "the adapter", who->adapter.peft_type, 0},
+                  {"cache", "cache object", first_cache(who->recording), 0},
+                  {"fixed_in", "the release that fixes it", fixed ? strchr(fixed, ' ') + 1 : "a release that handles this pair", 0},
+                  {"virtual", "P", NULL, who->adapter.virtual_tokens},
+                  {"tokens", "T", NULL, who->call.tokens},
+                  {"heads", "H", NULL, config->heads},
+                  {"kv_heads", "K", NULL, config->kv_heads}};
     for (int i = 0; i < COUNT(values); i++)
         if (!strcmp(values[i].name, name))
-            return values[i].text ? qw_strdup(values[i].text) : qw_format("%lld", (long long)values[i].number);
+            return !subject         ? qw_strdup(values[i].words)
+                   : values[i].text ? qw_strdup(values[i].text)
+                                    : qw_format("%lld", (long long)values[i].number);
     return qw_strdup("");
 }
 

@@ -8,6 +8,19 @@ struct qc_cause_row {
     const char *id, *title, *mechanism, *why, *remedy, *upstream;
 };
 
+/* Versions in which a cause is known, [from, below); "" leaves an end open.  First match wins. */
+struct qc_known_row {
+    const char *id, *transformers_from, *transformers_below, *peft_from, *peft_below, *peft_type, *fixed_in;
+};
+
+/* An exception that a cause raises: parts of its message and traceback. */
+struct qc_signature_row {
+    const char *id, *exception, *message, *traceback;
+};
+
+const struct qc_known_row *qc_known_at(int index);         /* NULL behind the last */
+const struct qc_signature_row *qc_signature_at(int index); /* NULL behind the last */
+
 int qc_cause_count(void);
 const struct qc_cause_row *qc_cause_at(int index);
 const struct qc_cause_row *qc_cause_find(const char *id); /* NULL when unknown */
@@ -27,7 +40,7 @@ bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *
 /* Whether the catalogue knows the exception that the cause raises. */
 bool qc_cause_has_signature(const struct qc_cause_row *cause);
 
-/* A text of the row with its {names} replaced; free with free(). */
+/* A text of the row with its {names} replaced by the facts of `subject`, or by words where it is NULL; free with free(). */
 char *qc_cause_text(const char *text, const struct qc_cause_row *cause, const struct qc_subject *subject);
 
 #endif

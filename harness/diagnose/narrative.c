@@ -1,23 +1,13 @@
 /* Invariant: the same judgement gives the same words. */
 #include "harness/diagnose/narrative.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
 
 /* ---- where ---- */
-
-/* Layer and rest of a module path "model.layers.3.self_attn"; layer -1 outside the blocks. */
-static const char *split_path(int *layer, const char *path)
-{
-    int used = 0;
-    *layer = -1;
-    if (sscanf(path, "model.layers.%d%n", layer, &used) != 1)
-        return path;
-    return path[used] == '.' ? path + used + 1 : "output";
-}
 
 static bool raised_inside(const struct qc_item *item, const struct qc_recording *recording)
 {
@@ -27,14 +17,14 @@ static bool raised_inside(const struct qc_item *item, const struct qc_recording 
 char *qc_site_name(const struct qc_item *item, const struct qc_recording *recording)
 {
     int layer;
-    return qw_strdup(raised_inside(item, recording) ? split_path(&layer, recording->raised_at) : qw_site_rows[item->site].name);
+    return qw_strdup(raised_inside(item, recording) ? qw_site_of_path(&layer, recording->raised_at) : qw_site_rows[item->site].name);
 }
 
 int qc_site_layer(const struct qc_item *item, const struct qc_recording *recording)
 {
     int layer = item->layer;
     if (raised_inside(item, recording))
-        split_path(&layer, recording->raised_at);
+        qw_site_of_path(&layer, recording->raised_at);
     return layer;
 }
 
@@ -236,11 +226,8 @@ static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_su
     return text;
 }
 
-char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diagnosis *diagnosis)
+static char *failing_text(const struct qc_judgement *judgement, const struct qc_diagnosis *diagnosis, const struct qc_item *item)
 {
-    const struct qc_item *item = qc_judgement_first(judgement);
-    if (!item)
-        return passing_text(judgement);
     char *place = qc_place_text(item), *difference = qc_difference_text(item, judgement->subject->recording);
     char *first = qw_format(item->step < 0 ? "%s %s" : "first at %s, %s", place, difference);
     char *text = diagnosis && diagnosis->named
@@ -251,4 +238,15 @@ char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diag
     free(difference);
     free(first);
     return text;
+}
+
+char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diagnosis *diagnosis)
+{
+    const struct qc_item *item = qc_judgement_first(judgement);
+    char *text = item ? failing_text(judgement, diagnosis, item) : passing_text(judgement);
+    char *only = qc_selection_text(&judgement->subject->selection);
+    char *whole = only[0] ? qw_format("%s Judged only: %s.", text, only) : qw_strdup(text);
+    free(text);
+    free(only);
+    return whole;
 }

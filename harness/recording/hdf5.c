@@ -85,12 +85,12 @@ static herr_t check_link(hid_t group, const char *name, const H5L_info_t *info, 
 }
 
 /* Opens by path: under a sandbox that is what was granted.  So it must be looked at whether it is still the same file. */
-static bool open_file(struct qc_hdf5 *hdf5, const struct qc_source *source)
+static bool open_file(struct qc_hdf5 *hdf5, const struct qw_input *source)
 {
     void *handle = NULL;
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    H5Pset_file_locking(access, false, true); /* a reader's lock stops nobody; qc_source_unchanged notices a writer */
+    H5Pset_file_locking(access, false, true); /* a reader's lock stops nobody; qw_input_unchanged notices a writer */
     hdf5->file = H5Fopen(source->path, H5F_ACC_RDONLY, access);
     bool ok = hdf5->file >= 0 || qc_source_explain(source, hdf5->error);
     ok = ok && H5Fget_vfd_handle((hid_t)hdf5->file, access, &handle) >= 0 && qc_source_same(source, *(int *)handle, hdf5->error);
@@ -98,10 +98,10 @@ static bool open_file(struct qc_hdf5 *hdf5, const struct qc_source *source)
     return ok;
 }
 
-bool qc_hdf5_open(struct qc_hdf5 *hdf5, const struct qc_source *source, const struct qc_limits *limits, struct qw_error *error)
+bool qc_hdf5_open(struct qc_hdf5 *hdf5, const struct qw_input *source, const struct qc_limits *limits, struct qw_error *error)
 {
     *hdf5 = (struct qc_hdf5){.file = -1, .left = *limits, .error = error};
-    if (__builtin_mul_overflow((int64_t)source->info.st_size, limits->unpacked_times, &hdf5->unpacked) ||
+    if (__builtin_mul_overflow(source->size, limits->unpacked_times, &hdf5->unpacked) ||
         __builtin_add_overflow(hdf5->unpacked, limits->unpacked_least, &hdf5->unpacked))
         hdf5->unpacked = INT64_MAX;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

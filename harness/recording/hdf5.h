@@ -33,7 +33,7 @@ struct qc_names {
 
 /* Opens the file of `source` and walks it once, refusing (QW_ERROR_INPUT) every link that is not hard, every name that
  * is not printable UTF-8, and more than `limits` allow. */
-bool qc_hdf5_open(struct qc_hdf5 *hdf5, const struct qc_source *source, const struct qc_limits *limits, struct qw_error *error);
+bool qc_hdf5_open(struct qc_hdf5 *hdf5, const struct qw_input *source, const struct qc_limits *limits, struct qw_error *error);
 void qc_hdf5_close(struct qc_hdf5 *hdf5);
 
 bool qc_hdf5_good(const struct qc_hdf5 *hdf5); /* nothing was refused so far */

@@ -190,31 +190,6 @@ static bool read_call(struct qc_recording *recording, struct qc_hdf5 *file)
 
 /* ---- the whole ---- */
 
-/* A damaged length inside the file can make libhdf5 ask for any amount of memory: while it reads, the process may have
- * a multiple of the file's size.  Gives the limit that was in force. */
-static struct rlimit limit_memory(int64_t bytes)
-{
-    struct rlimit before = {RLIM_INFINITY, RLIM_INFINITY};
-#ifndef __SANITIZE_ADDRESS__
-    getrlimit(RLIMIT_AS, &before);
-    rlim_t wanted = ((rlim_t)2 << 30) + 32 * (rlim_t)bytes;
-    struct rlimit reading = {wanted < before.rlim_cur ? wanted : before.rlim_cur, before.rlim_max};
-    setrlimit(RLIMIT_AS, &reading);
-#else
-    (void)bytes;
-#endif
-    return before;
-}
-
-static void lift_limit(const struct rlimit *before)
-{
-#ifndef __SANITIZE_ADDRESS__
-    setrlimit(RLIMIT_AS, before);
-#else
-    (void)before;
-#endif
-}
-
 /* The process dies by SIGPROF when reading takes more processor time than that; 0 lifts the limit. */
 static void limit_time(int64_t seconds)
 {
@@ -236,24 +211,22 @@ static bool read_groups(struct qc_recording *recording, struct qc_hdf5 *file)
            read_adapter(recording, file) && read_call(recording, file) && qc_steps_read(recording, file);
 }
 
-static bool read_source(struct qc_recording *recording, const struct qc_source *source, const struct qc_limits *limits,
+static bool read_source(struct qc_recording *recording, const struct qw_input *source, const struct qc_limits *limits,
                         struct qw_error *error)
 {
     struct qc_hdf5 file;
-    recording->bytes = (int64_t)source->info.st_size;
-    struct rlimit before = limit_memory(recording->bytes);
+    recording->bytes = source->size;
     limit_time(limits->seconds + recording->bytes / limits->bytes_a_second);
     struct qc_limits allowed = *limits;
     allowed.data = memory_for_data(limits->data);
-    bool ok = qw_sha256_descriptor(recording->sha256, source->descriptor, error) && qc_hdf5_open(&file, source, &allowed, error);
+    bool ok = qw_sha256_inputs(recording->sha256, source, 1, error) && qc_hdf5_open(&file, source, &allowed, error);
     if (ok) {
         ok = read_groups(recording, &file);
         qc_hdf5_close(&file);
     }
     limit_time(0);
-    lift_limit(&before);
     struct qw_error change = {0};
-    if (!qc_source_unchanged(source, &change)) /* whatever else was found may come of it */
+    if (!qw_input_unchanged(source, &change)) /* whatever else was found may come of it */
         *error = change;
     return ok && error->kind == QW_ERROR_NONE;
 }
@@ -261,10 +234,10 @@ static bool read_source(struct qc_recording *recording, const struct qc_source *
 bool qc_recording_read_within(struct qc_recording *recording, const char *path, const struct qc_limits *limits,
                               struct qw_error *error)
 {
-    struct qc_source source;
+    struct qw_input source;
     *recording = (struct qc_recording){.path = qw_strdup(path)};
-    bool ok = qc_source_open(&source, path, error) && read_source(recording, &source, limits, error);
-    qc_source_close(&source);
+    bool ok = qw_input_open(&source, path, error) && read_source(recording, &source, limits, error);
+    qw_input_close(&source);
     qw_error_in_file(error, path);
     if (!ok)
         qc_recording_clear(recording);

@@ -1,8 +1,6 @@
 /* Invariant: every field of the result contract is there, null where it has nothing to say. */
 #include "harness/worker/case.h"
 
-#include <time.h>
-
 #include "harness/worker/fields.h"
 #include "reference/base/file.h"
 
@@ -10,17 +8,17 @@
 
 /* ---- the case ---- */
 
-static struct qw_json *case_head(const char *path, const struct qc_recording *recording)
+struct qw_json *qc_case_head(const char *id, const char *path, const struct qc_recording *recording)
 {
     struct qw_json *json = qw_json_object();
-    qw_json_put_text(json, "id", qw_path_base(path));
+    qw_json_put_text(json, "id", id);
     qw_json_put_text(json, "recording", path);
     qw_json_put_text(json, "recording_sha256", recording && recording->sha256[0] ? recording->sha256 : NULL);
     qw_json_put(json, "environment", recording && recording->environment ? qw_json_copy(recording->environment) : qw_json_object());
     return json;
 }
 
-static void put_seconds(struct qw_json *json, const struct timespec *from)
+void qc_case_put_seconds(struct qw_json *json, const struct timespec *from)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -31,7 +29,7 @@ static void put_seconds(struct qw_json *json, const struct timespec *from)
 static struct qw_json *judged_case(const struct qc_case_view *view)
 {
     const struct qc_item *first = qc_judgement_first(view->judgement);
-    struct qw_json *json = case_head(view->recording->path, view->recording);
+    struct qw_json *json = qc_case_head(qw_path_base(view->recording->path), view->recording->path, view->recording);
     qc_put_model(json, view);
     qc_put_adapter(json, view);
     qw_json_put_text(json, "status", first ? "FAIL" : "PASS");
@@ -43,6 +41,7 @@ static struct qw_json *judged_case(const struct qc_case_view *view)
     qc_put_consequence(json, view);
     qc_put_findings(json, view);
     qc_put_recorder(json, view->recording);
+    qc_put_selection(json, &view->subject->selection, view->judgement->steps, view->judgement->items.layers);
     qw_json_put_int(json, "steps", view->recording->steps);
     qc_put_call(json, view);
     qc_put_parties(json, view);
@@ -54,28 +53,13 @@ static struct qw_json *judged_case(const struct qc_case_view *view)
     return json;
 }
 
-static struct qw_json *judge_subject(const struct qc_subject *subject)
-{
-    struct qc_judgement judgement;
-    struct qc_diagnosis diagnosis = {0};
-    qc_judge(&judgement, subject, &subject->rules, true);
-    bool diverged = qc_judgement_first(&judgement) != NULL;
-    if (diverged)
-        diagnosis = qc_diagnose(&judgement);
-    struct qc_case_view view = {&judgement, diverged ? &diagnosis : NULL, subject, subject->recording};
-    struct qw_json *json = judged_case(&view);
-    qc_diagnosis_clear(&diagnosis);
-    qc_judgement_clear(&judgement);
-    return json;
-}
-
-static struct qw_json *case_without_judgement(const char *path, const struct qc_recording *recording, const char *status,
-                                              const struct qw_error *error)
+struct qw_json *qc_case_undecided(const char *id, const char *path, const struct qc_recording *recording, const char *status,
+                                  const struct qw_error *error)
 {
     static const char *const nothing[] = {"model", "adapter", "cause", "first_divergence", "last_good", "consequence", "largest_ratio"};
     static const char *const empty[] = {"causes", "findings", "sites", "parties", "next_steps", "cache_lengths"};
     static const char *const counters[] = {"expected", "compared", "missing", "waived"};
-    struct qw_json *json = case_head(path, recording);
+    struct qw_json *json = qc_case_head(id, path, recording);
     char words[2400];
     qw_error_text(words, sizeof words, error);
     qw_json_put_text(json, "status", status);
@@ -96,12 +80,39 @@ static struct qw_json *case_without_judgement(const char *path, const struct qc_
     return json;
 }
 
+static struct qw_json *case_of_nothing(const struct qc_recording *recording)
+{
+    struct qw_error error = {0};
+    qw_fail(&error, QW_ERROR_UNSUPPORTED, "", "widen --steps, --layers or --site", "no judged place lies in the selection");
+    qw_error_in_file(&error, recording->path);
+    return qc_case_undecided(qw_path_base(recording->path), recording->path, recording, "SKIP", &error);
+}
+
+static struct qw_json *judge_subject(const struct qc_subject *subject)
+{
+    struct qc_judgement judgement;
+    struct qc_diagnosis diagnosis = {0};
+    qc_judge(&judgement, subject, &subject->rules, true);
+    if (!judgement.items.count && !qc_selection_is_all(&subject->selection)) {
+        qc_judgement_clear(&judgement);
+        return case_of_nothing(subject->recording);
+    }
+    bool diverged = qc_judgement_first(&judgement) != NULL;
+    if (diverged)
+        diagnosis = qc_diagnose(&judgement);
+    struct qc_case_view view = {&judgement, diverged ? &diagnosis : NULL, subject, subject->recording};
+    struct qw_json *json = judged_case(&view);
+    qc_diagnosis_clear(&diagnosis);
+    qc_judgement_clear(&judgement);
+    return json;
+}
+
 struct qw_json *qc_case_failed(const char *path, const char *status, const struct qw_error *error)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    struct qw_json *json = case_without_judgement(path, NULL, status, error);
-    put_seconds(json, &now);
+    struct qw_json *json = qc_case_undecided(qw_path_base(path), path, NULL, status, error);
+    qc_case_put_seconds(json, &now);
     return json;
 }
 
@@ -116,8 +127,11 @@ struct qw_json *qc_case_judge(const struct qc_task *task)
                 qc_subject_make(&subject, &recording, &task->places, &error);
     subject.selection = task->selection;
     struct qw_json *json = made ? judge_subject(&subject)
-                                : case_without_judgement(task->path, &recording, error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
-    put_seconds(json, &start);
+                           : subject.needs.model || subject.needs.adapter
+                               ? qc_task_needs(&subject.needs)
+                               : qc_case_undecided(qw_path_base(task->path), task->path, &recording,
+                                                   error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
+    qc_case_put_seconds(json, &start);
     qc_subject_clear(&subject);
     qc_recording_clear(&recording);
     return json;

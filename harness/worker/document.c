@@ -13,14 +13,24 @@ static const char *const statuses[] = {"PASS", "FAIL", "ERROR", "SKIP", "XFAIL",
 enum { PASS, FAIL, ERROR, SKIP, XFAIL, XPASS, CHANGED, TIMEOUT, CRASH, NOTRUN, STATUSES };
 
 static const struct {
-    enum qc_exit code;
-    const char *name;
-} exits[] = {{QC_EXIT_OK, "ok"},
-             {QC_EXIT_DIVERGED, "diverged"},
-             {QC_EXIT_INPUT, "bad-input"},
-             {QC_EXIT_NOTHING, "nothing"},
-             {QC_EXIT_INCONCLUSIVE, "inconclusive"},
-             {QC_EXIT_UNEXPECTED_PASS, "unexpected-pass"}};
+    int code;
+    const char *name, *meaning;
+} exits[] = {
+#define EXIT(id, code, name, meaning) {code, name, meaning},
+#include "harness/worker/exits.def"
+#undef EXIT
+};
+
+bool qc_exit_words(const char **name, const char **meaning, int code)
+{
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
+        if (exits[i].code == code) {
+            *name = exits[i].name;
+            *meaning = exits[i].meaning;
+            return true;
+        }
+    return false;
+}
 
 static enum qc_exit exit_of(const int count[STATUSES])
 {
@@ -37,14 +47,18 @@ static enum qc_exit exit_of(const int count[STATUSES])
     return decided ? QC_EXIT_OK : QC_EXIT_NOTHING;
 }
 
-static void put_tool(struct qw_json *document, const char *blas_core, int threads)
+static void put_tool(struct qw_json *document, const struct qc_workers *workers)
 {
     struct qw_json *tool = qw_json_put(document, "tool", qw_json_object());
     qw_json_put_text(tool, "name", "qconform");
     qw_json_put_text(tool, "version", QC_VERSION);
     qw_json_put_text(tool, "blas", qw_blas_version());
-    qw_json_put_text(tool, "blas_core", blas_core[0] ? blas_core : qw_blas_core());
-    qw_json_put_int(tool, "threads", threads);
+    qw_json_put_text(tool, "blas_core", workers->core[0] ? workers->core : qw_blas_core());
+    qw_json_put_int(tool, "threads", workers->jobs);
+    if (workers->sandbox)
+        qw_json_put(tool, "sandbox", qw_json_copy(workers->sandbox));
+    else
+        qw_json_put_null(tool, "sandbox");
 }
 
 static void put_noise(struct qw_json *document)
@@ -61,9 +75,9 @@ static void put_exit(struct qw_json *document, enum qc_exit code)
 {
     struct qw_json *json = qw_json_put(document, "exit", qw_json_object());
     qw_json_put_int(json, "code", code);
-    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
-        if (exits[i].code == code)
-            qw_json_put_text(json, "name", exits[i].name);
+    const char *name = NULL, *meaning = NULL;
+    qc_exit_words(&name, &meaning, code);
+    qw_json_put_text(json, "name", name);
 }
 
 char *qc_timestamp(void)
@@ -77,7 +91,7 @@ char *qc_timestamp(void)
     return qw_format("%s", text);
 }
 
-struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const char *blas_core, int threads)
+struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const struct qc_workers *workers)
 {
     struct qw_json *document = qw_json_object();
     int found[STATUSES] = {0};
@@ -85,7 +99,7 @@ struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, ch
     qw_json_put_text(document, "schema", "qconform-result/1");
     qw_json_put_text(document, "created", created);
     free(created);
-    put_tool(document, blas_core, threads);
+    put_tool(document, workers);
     struct qw_json *command = qw_json_put(document, "command", qw_json_array());
     for (int i = 0; i < argc; i++)
         qw_json_add_text(command, i ? argv[i] : "qconform");

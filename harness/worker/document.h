@@ -2,24 +2,22 @@
 #ifndef QC_WORKER_DOCUMENT_H
 #define QC_WORKER_DOCUMENT_H
 
+#include "harness/worker/worker.h"
 #include "reference/base/json.h"
 
 #define QC_VERSION "0.1.0"
 
 enum qc_exit {
-    QC_EXIT_OK = 0,
-    QC_EXIT_DIVERGED = 1,
-    QC_EXIT_USAGE = 2,
-    QC_EXIT_INPUT = 3,
-    QC_EXIT_NOTHING = 4,
-    QC_EXIT_INCONCLUSIVE = 5,
-    QC_EXIT_UNEXPECTED_PASS = 6,
-    QC_EXIT_INTERNAL = 70,
-    QC_EXIT_OUTPUT = 74,
+#define EXIT(id, code, name, meaning) QC_EXIT_##id = code,
+#include "harness/worker/exits.def"
+#undef EXIT
 };
 
-/* Takes ownership of the `count` cases.  `command` is the command line as given. */
-struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const char *blas_core, int threads);
+/* The row of a code: "bad-input" and what it means; false for a code that the program never gives. */
+bool qc_exit_words(const char **name, const char **meaning, int code);
+
+/* Takes ownership of the `count` cases.  `argv` is the command line as given, `workers` what made the cases. */
+struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const struct qc_workers *workers);
 
 /* Exit code of a document, from its "exit" field. */
 enum qc_exit qc_document_exit(const struct qw_json *document);

@@ -19,6 +19,8 @@ void qc_put_model(struct qw_json *json, const struct qc_case_view *view);
 void qc_put_adapter(struct qw_json *json, const struct qc_case_view *view);
 void qc_put_call(struct qw_json *json, const struct qc_case_view *view);
 void qc_put_recorder(struct qw_json *json, const struct qc_recording *recording);
+/* selection: null for everything; open ends are closed by the numbers of steps and layers that there are */
+void qc_put_selection(struct qw_json *json, const struct qc_selection *selection, int steps, int layers);
 
 /* where it parts: first_divergence (null for `first` NULL), last_good */
 void qc_put_first(struct qw_json *json, const struct qc_case_view *view, const struct qc_item *first);

@@ -67,3 +67,27 @@ void qc_put_recorder(struct qw_json *json, const struct qc_recording *recording)
     qw_json_put_text(recorder, "producer", recording->producer);
     qw_json_put_text(recorder, "level", qc_level_name(recording->level));
 }
+
+static void put_range(struct qw_json *json, const char *key, int first, int last, int extent)
+{
+    if (last < first) {
+        qw_json_put_null(json, key);
+        return;
+    }
+    struct qw_json *range = qw_json_put(json, key, qw_json_array());
+    qw_json_add_int(range, first);
+    qw_json_add_int(range, last < extent || first >= extent ? last : extent - 1);
+}
+
+void qc_put_selection(struct qw_json *json, const struct qc_selection *selection, int steps, int layers)
+{
+    if (qc_selection_is_all(selection) && !selection->precision) {
+        qw_json_put_null(json, "selection");
+        return;
+    }
+    struct qw_json *out = qw_json_put(json, "selection", qw_json_object());
+    put_range(out, "steps", selection->first_step, selection->last_step, steps);
+    put_range(out, "layers", selection->first_layer, selection->last_layer, layers);
+    qw_json_put_text(out, "site", selection->site);
+    qw_json_put_text(out, "precision", selection->precision);
+}

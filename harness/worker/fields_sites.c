@@ -2,6 +2,7 @@
 #include "harness/worker/fields.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -46,9 +47,22 @@ static int unjudged_taps(const struct qc_case_view *view)
     return taps - judged;
 }
 
+static void add_selection(struct qw_json *findings, const struct qc_selection *selection)
+{
+    char *text = qc_selection_text(selection);
+    if (text[0])
+        add_finding(findings, "selection", "note", NULL, qw_format("Judged only: %s; what lies outside was neither judged nor counted.", text));
+    if (selection->precision)
+        add_finding(findings, "precision", "note", NULL,
+                    qw_format("The run was taken to have computed in %s, as --precision says.",
+                              strcmp(selection->precision, "f64") ? "float32" : "float64"));
+    free(text);
+}
+
 void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *findings = qw_json_put(json, "findings", qw_json_array());
+    add_selection(findings, &view->subject->selection);
     add_item_findings(findings, view);
     for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
         add_finding(findings, "hypothesis", "note", NULL,
@@ -61,7 +75,7 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
         add_finding(findings, "newer-versions", "note", NULL,
                     qw_strdup("The recorded versions are newer than those that the rules were measured with; the newest known rules were used."));
     int others = unjudged_taps(view);
-    if (others > 0)
+    if (others > 0 && qc_selection_is_all(&view->subject->selection))
         add_finding(findings, "unjudged-taps", "note", NULL,
                     qw_format("%d recorded taps belong to no site of the reference and were not judged.", others));
 }

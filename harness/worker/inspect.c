@@ -118,19 +118,21 @@ static void put_call(struct qw_json *json, const struct qc_recording *recording)
     add_tensor(tensors, "output_ids", recording->output_ids);
 }
 
-static void put_health(struct qw_json *json, const struct qc_recording *recording)
+/* NULL, or an answer of its own: what has to be opened before the health can be told. */
+static struct qw_json *put_health(struct qw_json *json, const struct qc_recording *recording, const struct qc_places *places)
 {
     struct qc_subject subject;
-    struct qc_places places = {0};
     struct qw_error error = {0};
     char words[2400];
-    bool judged = qc_subject_make(&subject, recording, &places, &error);
+    bool judged = qc_subject_make(&subject, recording, places, &error);
     qw_error_text(words, sizeof words, &error);
     struct qw_json *health = qw_json_put(json, "health", qw_json_object());
     qw_json_put_bool(health, "readable", true);
     qw_json_put_bool(health, "judged", judged);
     qw_json_put_text(health, "reason", judged ? NULL : words);
+    struct qw_json *needs = subject.needs.model || subject.needs.adapter ? qc_task_needs(&subject.needs) : NULL;
     qc_subject_clear(&subject);
+    return needs;
 }
 
 static void put_recording(struct qw_json *json, const struct qc_recording *recording)
@@ -158,7 +160,6 @@ static void put_recording(struct qw_json *json, const struct qc_recording *recor
     struct qw_json *steps = qw_json_put(json, "steps", qw_json_array());
     for (int i = 0; i < recording->steps; i++)
         add_step(steps, &recording->step[i], i);
-    put_health(json, recording);
 }
 
 struct qw_json *qc_inspect(const struct qc_task *task)
@@ -172,6 +173,9 @@ struct qw_json *qc_inspect(const struct qc_task *task)
     qw_json_put_text(json, "schema", "qconform-inspect/1");
     qw_json_put_text(json, "recording", path);
     put_recording(json, &recording);
+    struct qw_json *needs = put_health(json, &recording, &task->places);
     qc_recording_clear(&recording);
-    return json;
+    if (needs)
+        qw_json_free(json);
+    return needs ? needs : json;
 }

@@ -11,12 +11,17 @@ static const struct {
              {"other", offsetof(struct qc_task, other)},
              {"model", offsetof(struct qc_task, places.model)},
              {"adapter", offsetof(struct qc_task, places.adapter)},
+             {"named_model", offsetof(struct qc_task, places.named_model)},
+             {"named_adapter", offsetof(struct qc_task, places.named_adapter)},
              {"site", offsetof(struct qc_task, selection.site)},
              {"precision", offsetof(struct qc_task, selection.precision)}},
   numbers[] = {{"first_step", offsetof(struct qc_task, selection.first_step)},
                {"last_step", offsetof(struct qc_task, selection.last_step)},
                {"first_layer", offsetof(struct qc_task, selection.first_layer)},
-               {"last_layer", offsetof(struct qc_task, selection.last_layer)}};
+               {"last_layer", offsetof(struct qc_task, selection.last_layer)},
+               {"floor", offsetof(struct qc_task, floor)},
+               {"seconds", offsetof(struct qc_task, seconds)},
+               {"parent", offsetof(struct qc_task, parent)}};
 
 #define COUNT(table) (sizeof table / sizeof *table)
 
@@ -37,8 +42,17 @@ char *qc_task_print(const struct qc_task *task)
     return text;
 }
 
+struct qw_json *qc_task_needs(const struct qc_needs *needs)
+{
+    struct qw_json *answer = qw_json_object(), *names = qw_json_put(answer, "needs", qw_json_object());
+    qw_json_put_text(names, "model", needs->model);
+    qw_json_put_text(names, "adapter", needs->adapter);
+    return answer;
+}
+
 bool qc_task_read(struct qc_task *task, const struct qw_json *json)
 {
+    *task = (struct qc_task){0};
     for (size_t i = 0; i < COUNT(texts); i++)
         *(const char **)((char *)task + texts[i].offset) = qw_json_get_text(json, texts[i].key, NULL);
     for (size_t i = 0; i < COUNT(numbers); i++)

@@ -11,10 +11,16 @@ struct qc_task {
     const char *other; /* of a second recording; NULL: none */
     struct qc_places places;
     struct qc_selection selection;
+    int floor;   /* compare: 1 asks for the noise floor instead of equal bits */
+    int seconds; /* of processor time; <= 0: no bound */
+    int parent;  /* process that waits for the answer; <= 0: nobody does */
 };
 
 /* A task that asks for everything of one recording. */
 struct qc_task qc_task_of(const char *what, const char *path);
+
+/* An answer that asks for what `needs` names (harness/worker/worker.h); the caller frees it. */
+struct qw_json *qc_task_needs(const struct qc_needs *needs);
 
 /* The task as text; free with free(). */
 char *qc_task_print(const struct qc_task *task);

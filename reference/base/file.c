@@ -3,54 +3,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "reference/base/input.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
 
-static bool read_fully(int fd, char *bytes, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t got = read(fd, bytes + done, size - done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        done += (size_t)got;
-    }
-    return true;
-}
-
-static bool read_regular(char **bytes, size_t *size, int fd, size_t budget, struct qw_error *error)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return qw_fail(error, QW_ERROR_INPUT, "", "give the path of a regular file", "not a regular file");
-    if ((size_t)info.st_size > budget)
-        return qw_fail(error, QW_ERROR_INPUT, "", "", "%lld bytes are more than the %zu that are read here",
-                       (long long)info.st_size, budget);
-    *size = (size_t)info.st_size;
-    *bytes = qw_calloc(*size + 1, 1);
-    if (read_fully(fd, *bytes, *size))
-        return true;
-    free(*bytes);
-    *bytes = NULL;
-    return qw_fail(error, QW_ERROR_INPUT, "", "", "could not be read to its end: %s", strerror(errno));
-}
-
 bool qw_file_read(char **bytes, size_t *size, const char *path, size_t budget, struct qw_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool ok = fd >= 0 ? read_regular(bytes, size, fd, budget, error)
-                      : qw_fail(error, QW_ERROR_INPUT, "", "check the path", "cannot be opened: %s", strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    qw_error_in_file(error, path);
+    struct qw_input input;
+    bool ok = qw_input_open(&input, path, error) && qw_input_read_all(bytes, &input, budget, error);
+    if (ok)
+        *size = (size_t)input.size;
+    qw_input_close(&input);
     return ok;
 }
 
@@ -61,62 +31,123 @@ static bool write_fully(int fd, const char *bytes, size_t size)
         ssize_t put = write(fd, bytes + done, size - done);
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0)
+        if (put == 0)
+            errno = ENOSPC;
+        if (put <= 0)
             return false;
         done += (size_t)put;
     }
     return true;
 }
 
+/* On Linux the descriptor is gone after EINTR too, and what was written stays written. */
+static bool close_checked(int fd) { return close(fd) == 0 || errno == EINTR; }
+
+static bool sync_checked(int fd)
+{
+    int status;
+    while ((status = fsync(fd)) != 0 && errno == EINTR)
+        continue;
+    return status == 0;
+}
+
 static bool write_in_place(const char *path, const char *bytes, size_t size)
 {
-    int fd = strcmp(path, "-") ? open(path, O_WRONLY | O_CLOEXEC) : dup(STDOUT_FILENO);
+    int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
         return false;
     bool ok = write_fully(fd, bytes, size);
-    return close(fd) == 0 && ok;
+    int reason = errno;
+    bool closed = close_checked(fd);
+    if (!ok)
+        errno = reason;
+    return ok && closed;
 }
 
-static void sync_folder(const char *path)
+/* A new name survives a power cut only when its folder was written too; not every file system can, so no error. */
+static void sync_folder(const char *folder)
 {
-    char *folder = qw_path_folder(path);
     int fd = open(folder[0] ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
-        fsync(fd);
+        sync_checked(fd);
         close(fd);
     }
-    free(folder);
 }
 
+/* As for any other new file: what the user's mask leaves of rw-rw-rw-. */
+static bool give_usual_mode(int fd)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return fchmod(fd, 0666 & ~mask) == 0;
+}
+
+static bool replace(const char *path, char *temporary, const char *bytes, size_t size)
+{
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool ok = give_usual_mode(fd) && write_fully(fd, bytes, size) && sync_checked(fd);
+    int reason = errno;
+    if (!close_checked(fd) && ok) {
+        reason = errno;
+        ok = false;
+    }
+    if (ok && rename(temporary, path) == 0)
+        return true;
+    if (ok)
+        reason = errno;
+    unlink(temporary);
+    errno = reason;
+    return false;
+}
+
+/* An interrupt waits until the temporary file has become the final one, or is gone. */
 static bool write_and_rename(const char *path, const char *bytes, size_t size)
 {
-    char *folder = qw_path_folder(path);
-    char *temporary = qw_format("%s.%s.XXXXXX", folder, qw_path_base(path));
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    bool ok = fd >= 0 && fchmod(fd, 0644) == 0 && write_fully(fd, bytes, size) && fsync(fd) == 0;
-    if (fd >= 0 && close(fd) != 0)
-        ok = false;
-    ok = ok && rename(temporary, path) == 0;
+    char *target = realpath(path, NULL); /* a link stays, the file behind it is replaced */
+    char *folder = qw_path_folder(target ? target : path);
+    char *temporary = qw_format("%s.qconform.XXXXXX", folder);
+    sigset_t interrupts, before;
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    sigaddset(&interrupts, SIGTERM);
+    sigaddset(&interrupts, SIGHUP);
+    sigprocmask(SIG_BLOCK, &interrupts, &before);
+    bool ok = replace(target ? target : path, temporary, bytes, size);
     int reason = errno;
-    if (!ok && fd >= 0)
-        unlink(temporary);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (ok)
-        sync_folder(path);
+        sync_folder(folder);
     free(temporary);
     free(folder);
+    free(target);
     errno = reason;
     return ok;
+}
+
+/* "-", and every other name of the file that standard output goes to (/dev/stdout with > file). */
+static bool is_standard_output(const char *path, const struct stat *info)
+{
+    struct stat standard;
+    return !strcmp(path, "-") ||
+           (info && fstat(STDOUT_FILENO, &standard) == 0 && standard.st_dev == info->st_dev && standard.st_ino == info->st_ino);
 }
 
 bool qw_file_write(const char *path, const char *bytes, size_t size, struct qw_error *error)
 {
     struct stat info;
-    bool special = !strcmp(path, "-") || (stat(path, &info) == 0 && !S_ISREG(info.st_mode));
-    if (special ? write_in_place(path, bytes, size) : write_and_rename(path, bytes, size))
+    bool there = stat(path, &info) == 0, regular = !there || S_ISREG(info.st_mode);
+    bool ok = is_standard_output(path, there ? &info : NULL) ? write_in_place(NULL, bytes, size)
+              : regular                                      ? write_and_rename(path, bytes, size)
+                                                             : write_in_place(path, bytes, size);
+    if (ok)
         return true;
+    if (errno == EPIPE)
+        return qw_fail(error, QW_ERROR_OUTPUT, "", "", "%s", "");
     qw_fail(error, QW_ERROR_OUTPUT, "", "check that the folder exists, may be written and has room", "cannot be written: %s",
             strerror(errno));
-    qw_error_in_file(error, path);
+    qw_error_in_file(error, strcmp(path, "-") ? path : "standard output");
     return false;
 }
 
@@ -126,10 +157,7 @@ const char *qw_path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
-char *qw_path_folder(const char *path)
-{
-    return qw_format("%.*s", (int)(qw_path_base(path) - path), path);
-}
+char *qw_path_folder(const char *path) { return qw_format("%.*s", (int)(qw_path_base(path) - path), path); }
 
 char *qw_path_join(const char *folder, const char *name)
 {

@@ -11,8 +11,9 @@
 /* Reads a regular file of at most `budget` bytes into `*bytes` (NUL-terminated beyond `*size`; free with free()). */
 bool qw_file_read(char **bytes, size_t *size, const char *path, size_t budget, struct qw_error *error);
 
-/* Writes `size` bytes to `path`; "-" is stdout.  Nothing is left under the final name when it fails (QW_ERROR_OUTPUT).
- * Devices and pipes (/dev/stdout, /dev/full) are written in place. */
+/* Writes `size` bytes to `path`; "-" is stdout.  When it fails (QW_ERROR_OUTPUT) the final name has its old content, or
+ * none.  Standard output under any name, devices and pipes are written in place; a pipe that its reader has closed is a
+ * failure with an empty message: nobody is left who would miss the rest. */
 bool qw_file_write(const char *path, const char *bytes, size_t size, struct qw_error *error);
 
 /* The folder part of `path` with its slash, or ""; free with free(). */

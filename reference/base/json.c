@@ -3,10 +3,22 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference/base/json_scan.h"
 #include "reference/base/memory.h"
+
+/* Debian 12 has 1.7.15.  Its known over-read (CVE-2023-53154, mended in 1.7.18) needs a text without its final NUL, and
+ * every text that gets here has one and was scanned before; older releases were not looked at. */
+#if CJSON_VERSION_MAJOR * 10000 + CJSON_VERSION_MINOR * 100 + CJSON_VERSION_PATCH < 10715
+#error "cJSON 1.7.15 or later is needed"
+#endif
+
+/* cJSON's own allocations end as all others do: with memory, or with the process. */
+static void *allocate(size_t size) { return qw_realloc(NULL, size, 1); }
+__attribute__((constructor)) static void use_own_memory(void) { cJSON_InitHooks(&(cJSON_Hooks){allocate, free}); }
 
 static const cJSON *in(const struct qw_json *node) { return (const cJSON *)node; }
 static cJSON *out(struct qw_json *node) { return (cJSON *)node; }
@@ -18,45 +30,41 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The first key that stands twice in one object of the tree, or NULL. */
-static const char *duplicate_key(const cJSON *node)
+/* The first key that stands twice among the children of an object, or NULL. */
+static const char *key_twice(const cJSON *object)
 {
-    const char *found = NULL;
-    int count = cJSON_IsObject(node) ? cJSON_GetArraySize(node) : 0;
-    const char **keys = QW_NEW_ARRAY(const char *, count);
-    int filled = 0;
-    for (const cJSON *child = node->child; child && !found; child = child->next) {
-        if (count)
-            keys[filled++] = child->string;
-        found = duplicate_key(child);
-    }
-    qsort(keys, (size_t)filled, sizeof *keys, by_text);
-    for (int i = 1; i < filled && !found; i++)
+    int count = cJSON_GetArraySize(object), filled = 0;
+    const char **keys = QW_NEW_ARRAY(const char *, count), *found = NULL;
+    for (const cJSON *child = object->child; child; child = child->next)
+        keys[filled++] = child->string;
+    qsort(keys, (size_t)count, sizeof *keys, by_text);
+    for (int i = 1; i < count && !found; i++)
         if (!strcmp(keys[i - 1], keys[i]))
             found = keys[i];
     free(keys);
     return found;
 }
 
-/* An escaped NUL would cut its string short: two different keys could become one. */
-static bool has_escaped_nul(const char *bytes)
+/* … in one object of the tree.  Keys are compared after their escapes were resolved, so this needs the tree. */
+static const char *duplicate_key(const cJSON *node)
 {
-    for (const char *at = strchr(bytes, '\\'); at && at[1]; at = strchr(at + 2, '\\'))
-        if (!strncmp(at + 1, "u0000", 5))
-            return true;
-    return false;
+    const char *found = cJSON_IsObject(node) ? key_twice(node) : NULL;
+    for (const cJSON *child = node->child; child && !found; child = child->next)
+        found = duplicate_key(child);
+    return found;
 }
 
-struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place, struct qw_error *error)
+struct qw_json *qw_json_parse_within(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place,
+                                     struct qw_error *error)
 {
+    if (!qw_json_scan(bytes, size, limits, place, error))
+        return NULL;
     char *copy = qw_calloc(size + 1, 1);
     memcpy(copy, bytes, size);
-    const char *end = NULL;
-    cJSON *root = strlen(copy) == size && !has_escaped_nul(copy) ? cJSON_ParseWithOpts(copy, &end, 1) : NULL;
-    if (!root)
-        qw_fail(error, QW_ERROR_INPUT, place, "it must be one JSON document", "not valid JSON near byte %zu",
-                end ? (size_t)(end - copy) : strlen(copy));
+    cJSON *root = cJSON_Parse(copy);
     const char *twice = root ? duplicate_key(root) : NULL;
+    if (!root)
+        qw_fail(error, QW_ERROR_INPUT, place, "give a smaller document", "the JSON document does not fit into memory");
     if (twice) {
         qw_fail(error, QW_ERROR_INPUT, place, "keep one of them", "the key \"%.80s\" stands twice in one object", twice);
         cJSON_Delete(root);
@@ -64,6 +72,12 @@ struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place,
     }
     free(copy);
     return wrap(root);
+}
+
+struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place, struct qw_error *error)
+{
+    static const struct qw_json_limits limits = {64, 1 << 24, false};
+    return qw_json_parse_within(bytes, size, &limits, place, error);
 }
 
 void qw_json_free(struct qw_json *root) { cJSON_Delete(out(root)); }
@@ -146,6 +160,7 @@ bool qw_json_bool(const struct qw_json *node, bool fallback)
 }
 
 bool qw_json_is_null(const struct qw_json *node) { return !node || cJSON_IsNull(in(node)); }
+bool qw_json_is_bool(const struct qw_json *node) { return cJSON_IsBool(in(node)); }
 bool qw_json_is_text(const struct qw_json *node) { return cJSON_IsString(in(node)); }
 bool qw_json_is_number(const struct qw_json *node) { return cJSON_IsNumber(in(node)); }
 bool qw_json_is_object(const struct qw_json *node) { return cJSON_IsObject(in(node)); }
@@ -171,12 +186,44 @@ bool qw_json_get_bool(const struct qw_json *object, const char *key, bool fallba
     return qw_json_bool(qw_json_get(object, key), fallback);
 }
 
+/* ---- printing ---- */
+
+/* The shortest of 15, 16 and 17 digits that reads back as the same double; whole numbers up to 2^53 without exponent. */
+static void print_number(char *out, size_t size, double number)
+{
+    if (fabs(number) <= 0x1p53 && number == floor(number)) {
+        snprintf(out, size, "%.0f", number);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, size, "%.*g", digits, number);
+        if (strtod(out, NULL) == number)
+            return;
+    }
+}
+
+/* cJSON prints fifteen digits where they are near enough: numbers are handed to it as finished text instead. */
+static void finish_numbers(cJSON *node)
+{
+    char text[32];
+    if (cJSON_IsNumber(node)) {
+        print_number(text, sizeof text, node->valuedouble);
+        node->type = (node->type & ~0xff) | cJSON_Raw;
+        node->valuestring = qw_strdup(text);
+    }
+    for (cJSON *child = node->child; child; child = child->next)
+        finish_numbers(child);
+}
+
 char *qw_json_print(const struct qw_json *node, bool pretty)
 {
-    char *text = pretty ? cJSON_Print(in(node)) : cJSON_PrintUnformatted(in(node));
+    cJSON *finished = cJSON_Duplicate(in(node), 1);
+    finish_numbers(finished);
+    char *text = pretty ? cJSON_Print(finished) : cJSON_PrintUnformatted(finished);
     size_t length = strlen(text);
     char *line = qw_realloc(text, length + 2, 1);
     line[length] = '\n';
     line[length + 1] = 0;
+    cJSON_Delete(finished);
     return line;
 }

@@ -1,8 +1,9 @@
 /* JSON documents: strict reading, ordered building, printing that is the same
  * for the same document.  The one place that knows cJSON.
  *
- * Numbers are IEEE doubles; a NaN or an infinity is written as one of the
- * strings "nan" "inf" "-inf" and read back by qw_json_real. */
+ * Numbers are IEEE doubles, written so that they read back as the same double;
+ * a NaN or an infinity is written as one of the strings "nan" "inf" "-inf" and
+ * read back by qw_json_real. */
 #ifndef QW_BASE_JSON_H
 #define QW_BASE_JSON_H
 
@@ -14,8 +15,20 @@
 
 struct qw_json; /* one node; a document is its root node */
 
-/* Reads `size` bytes of UTF-8.  Refuses (QW_ERROR_INPUT at `place`): syntax errors, anything after the document,
- * embedded NUL, duplicate keys in one object.  NULL on refusal; else free with qw_json_free. */
+/* How much of a document is read: a tree costs about 100 bytes a value, whatever few bytes the value takes in the text. */
+struct qw_json_limits {
+    int depth;     /* containers inside one another */
+    int64_t nodes; /* values in all: texts, numbers, words, containers */
+    bool counts;   /* numbers are digits alone, without sign, fraction and exponent */
+};
+
+/* Reads `size` bytes of UTF-8, strictly by RFC 8259.  Refuses (QW_ERROR_INPUT at `place`, with line and column) whatever
+ * is no JSON, anything before or after the document, bytes that are no UTF-8, lone surrogates, an escaped NUL, numbers
+ * that no double holds, keys that stand twice in one object ("a" and "\u0061" are the same), and more than `limits`
+ * allow; all but the double keys before anything is allocated.  NULL on refusal; else free with qw_json_free. */
+struct qw_json *qw_json_parse_within(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place,
+                                     struct qw_error *error);
+/* The same within 64 levels and 2^24 values: what this program writes itself stays far below. */
 struct qw_json *qw_json_parse(const char *bytes, size_t size, const char *place, struct qw_error *error);
 void qw_json_free(struct qw_json *root); /* NULL is fine */
 struct qw_json *qw_json_copy(const struct qw_json *node);
@@ -45,6 +58,7 @@ double qw_json_real(const struct qw_json *node, double fallback);           /* a
 int64_t qw_json_int(const struct qw_json *node, int64_t fallback);          /* fallback for fractions and beyond 2^53 */
 bool qw_json_bool(const struct qw_json *node, bool fallback);
 bool qw_json_is_null(const struct qw_json *node); /* true for a missing node too */
+bool qw_json_is_bool(const struct qw_json *node);
 bool qw_json_is_text(const struct qw_json *node);
 bool qw_json_is_number(const struct qw_json *node);
 bool qw_json_is_object(const struct qw_json *node);

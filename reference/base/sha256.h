@@ -5,13 +5,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "reference/base/error.h"
+#include "reference/base/input.h"
 
 #define QW_SHA256_HEX 65 /* bytes of the text, its NUL included */
 
 void qw_sha256(char hex[QW_SHA256_HEX], const void *bytes, size_t size);
-/* Of what an open file holds, from its beginning; its position does not matter and stays. */
-bool qw_sha256_descriptor(char hex[QW_SHA256_HEX], int descriptor, struct qw_error *error);
+/* Of the bytes of `count` inputs, one after the other. */
+bool qw_sha256_inputs(char hex[QW_SHA256_HEX], const struct qw_input *inputs, int count, struct qw_error *error);
 bool qw_sha256_file(char hex[QW_SHA256_HEX], const char *path, struct qw_error *error);
 
 #endif

@@ -10,11 +10,11 @@
 #include "reference/base/memory.h"
 
 static const struct {
-    const char *name, *safetensors;
+    const char *name;
     size_t bytes;
     int bits;
 } dtypes[QW_DTYPES] = {
-#define DTYPE(id, name, safetensors, bytes, bits) [QW_##id] = {name, safetensors, bytes, bits},
+#define DTYPE(id, name, safetensors, bytes, bits) [QW_##id] = {name, bytes, bits},
 #include "reference/base/dtypes.def"
 #undef DTYPE
 };
@@ -31,14 +31,6 @@ bool qw_dtype_from_name(enum qw_dtype *dtype, const char *name)
 {
     for (int i = 0; i < QW_DTYPES; i++)
         if (!strcmp(dtypes[i].name, name))
-            return *dtype = (enum qw_dtype)i, true;
-    return false;
-}
-
-bool qw_dtype_from_safetensors(enum qw_dtype *dtype, const char *name)
-{
-    for (int i = 0; i < QW_DTYPES; i++)
-        if (!strcmp(dtypes[i].safetensors, name))
             return *dtype = (enum qw_dtype)i, true;
     return false;
 }

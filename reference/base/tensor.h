@@ -37,7 +37,6 @@ struct qw_tensor {
 
 const char *qw_dtype_name(enum qw_dtype dtype);                          /* "float32" */
 bool qw_dtype_from_name(enum qw_dtype *dtype, const char *name);         /* recordings */
-bool qw_dtype_from_safetensors(enum qw_dtype *dtype, const char *name);  /* "F32" */
 size_t qw_dtype_bytes(enum qw_dtype dtype);
 /* Unit roundoff u = 2^-bits of round-to-nearest (float32: 2^-24); 0 for integers. */
 double qw_dtype_roundoff(enum qw_dtype dtype);

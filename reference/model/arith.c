@@ -81,16 +81,17 @@ static void blas_nn(double *y, const double *x, const struct qw_tensor *w, int64
     blas(y, x, w, rows, inner, cols, CblasNoTrans);
 }
 
-const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, NULL, 0, define_nt, define_nn};
-const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, NULL, 0, blas_nt, blas_nn};
+const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, QW_F64, NULL, 0, define_nt, define_nn};
+const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, QW_F32, NULL, 0, blas_nt, blas_nn};
+const struct qw_arith qw_f64_mixed = {"float64 with norms, rotary tables and softmax in float32", QW_F64, QW_F32, NULL, 0,
+                                      define_nt, define_nn};
 
-struct qw_arith qw_f32_dithered(uint64_t *state)
+struct qw_arith qw_arith_dithered(const struct qw_arith *arith, uint64_t *state)
 {
-    struct qw_arith arith = qw_f32;
-    arith.name = "float32, OpenBLAS, dithered";
-    arith.dither = state;
-    arith.roundoff = qw_dtype_roundoff(QW_F32);
-    return arith;
+    struct qw_arith dithered = *arith;
+    dithered.dither = state;
+    dithered.roundoff = qw_dtype_roundoff(arith->dtype);
+    return dithered;
 }
 
 bool qw_arith_is_ieee(void)

@@ -1,10 +1,12 @@
-/* The two arithmetics in which the reference plays.
+/* The arithmetics in which the reference plays.
  *
- *   qw_f64   the definition: plain loops, sums in float64, nothing rounded.
- *   qw_f32   what a float32 framework does: every operation rounded to float32,
- *            matrix products by OpenBLAS with one thread.
+ *   qw_f64        the definition: plain loops, sums in float64, nothing rounded.
+ *   qw_f32        what a float32 framework does: every operation rounded to float32,
+ *                 matrix products by OpenBLAS with one thread.
+ *   qw_f64_mixed  what transformers does with a float64 model: as the definition, but norms,
+ *                 rotary tables and the softmax in float32 (modeling_qwen2: .to(torch.float32)).
  *
- * Values are held as doubles in both, which is exact; `dtype` says to what an
+ * Values are held as doubles in all of them, which is exact; `dtype` says to what an
  * operation's result is rounded. */
 #ifndef QW_MODEL_ARITH_H
 #define QW_MODEL_ARITH_H
@@ -17,7 +19,8 @@
 struct qw_arith {
     const char *name;
     enum qw_dtype dtype;
-    uint64_t *dither; /* state of a random sequence that shakes every rounding (qw_f32_dithered); NULL: none */
+    enum qw_dtype inner; /* in which norms, rotary tables and the softmax are computed, whatever the model's dtype */
+    uint64_t *dither; /* state of a random sequence that shakes every rounding (qw_arith_dithered); NULL: none */
     double roundoff;  /* by how much: unit roundoff of dtype; 0 without dithering */
     /* y[rows,cols] = x[rows,inner] w[cols,inner]^T   (a Linear's weight, or keys) */
     void (*matmul_nt)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
@@ -25,11 +28,11 @@ struct qw_arith {
     void (*matmul_nn)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
 };
 
-extern const struct qw_arith qw_f64, qw_f32;
+extern const struct qw_arith qw_f64, qw_f32, qw_f64_mixed;
 
-/* qw_f32 with every result moved by at most one unit roundoff before it is rounded (Monte Carlo arithmetic): another
- * sample of what rounding alone may do.  `*state` seeds the sequence and is advanced; equal seeds give equal plays. */
-struct qw_arith qw_f32_dithered(uint64_t *state);
+/* An arithmetic with every result moved by at most one unit roundoff before it is rounded (Monte Carlo arithmetic):
+ * another sample of what rounding alone may do.  `*state` seeds the sequence and is advanced; equal seeds give equal plays. */
+struct qw_arith qw_arith_dithered(const struct qw_arith *arith, uint64_t *state);
 
 /* Uniform in [-1, 1): the splitmix64 sequence. */
 static inline double qw_dither_next(uint64_t *state)
@@ -48,6 +51,20 @@ static inline double qw_arith_round(const struct qw_arith *arith, double value)
     if (arith->dtype == QW_F64)
         return value;
     return arith->dtype == QW_F32 ? (double)(float)value : qw_round_to(arith->dtype, value);
+}
+
+/* The arithmetic in which norms, rotary tables and the softmax are computed, and a value as it enters it. */
+static inline struct qw_arith qw_arith_inner(const struct qw_arith *arith)
+{
+    struct qw_arith inner = *arith;
+    inner.dtype = arith->inner;
+    inner.roundoff = arith->dither ? qw_dtype_roundoff(arith->inner) : 0;
+    return inner;
+}
+
+static inline double qw_arith_enter(const struct qw_arith *inner, double value)
+{
+    return inner->dtype == QW_F64 ? value : inner->dtype == QW_F32 ? (double)(float)value : qw_round_to(inner->dtype, value);
 }
 
 /* Proof that comparisons, NaN, infinities and subnormals work as IEEE 754 says (no fast-math, no flush to zero). */

@@ -4,90 +4,112 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool read_extent(int64_t *out, const struct qw_json *json, const char *key, int64_t fallback, const char *place,
-                        struct qw_error *error)
+#include "reference/base/json_fields.h"
+
+#define HINT "give the model's config.json as the library writes it"
+
+static bool read_extent(int64_t *out, const struct qw_fields *from, const char *key, enum qw_presence presence)
 {
-    const struct qw_json *node = qw_json_get(json, key);
-    *out = qw_json_is_null(node) ? fallback : qw_json_int(node, -1);
-    if (*out >= 1 && *out <= 1 << 22)
-        return true;
-    return qw_fail(error, QW_ERROR_INPUT, place, "give the model's config.json as the library writes it",
-                   "\"%s\" must be a whole number between 1 and %d", key, 1 << 22);
+    return qw_field_whole(out, from, key, presence, 1, 1 << 22);
 }
 
-static bool unsupported(struct qw_error *error, const char *place, const char *what)
+static bool unsupported(const struct qw_fields *from, const char *what)
 {
-    return qw_fail(error, QW_ERROR_UNSUPPORTED, place, "", "%s is outside what this version covers", what);
+    return qw_fail(from->error, QW_ERROR_UNSUPPORTED, from->place, "", "%s is outside what this version covers", what);
+}
+
+/* The kind of scaling that an object names; transformers < 4.43 calls it "type". */
+static bool read_scaling(const char **out, const struct qw_json *object, const struct qw_fields *from)
+{
+    struct qw_fields inside = *from;
+    inside.object = object;
+    return !object || (qw_field_text(out, &inside, "type", QW_NULLABLE) && qw_field_text(out, &inside, "rope_type", QW_NULLABLE));
 }
 
 /* transformers < 5 has rope_theta and rope_scaling, later ones keep both in rope_parameters. */
-static bool read_rotary(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error)
+static bool read_rotary(struct qw_config *config, const struct qw_fields *from)
 {
-    const struct qw_json *newer = qw_json_get(json, "rope_parameters"), *scaling = qw_json_get(json, "rope_scaling");
-    config->rope_theta = qw_json_get_real(newer, "rope_theta", qw_json_get_real(json, "rope_theta", 10000.0));
-    const char *older_type = qw_json_get_text(scaling, "rope_type", qw_json_get_text(scaling, "type", "default"));
-    if (strcmp(qw_json_get_text(newer, "rope_type", "default"), "default") || strcmp(older_type, "default"))
-        return unsupported(error, place, "rotary scaling");
-    if (config->rope_theta > 0 && config->rope_theta < 1e300)
-        return true;
-    return qw_fail(error, QW_ERROR_INPUT, place, "", "\"rope_theta\" must be a positive number");
+    const struct qw_json *newer = NULL, *older = NULL;
+    const char *kind = "default", *older_kind = "default";
+    if (!qw_field_object(&newer, from, "rope_parameters", QW_NULLABLE) || !qw_field_object(&older, from, "rope_scaling", QW_NULLABLE) ||
+        !read_scaling(&kind, newer, from) || !read_scaling(&older_kind, older, from))
+        return false;
+    if (strcmp(kind, "default") || strcmp(older_kind, "default"))
+        return unsupported(from, "rotary scaling");
+    struct qw_fields inside = *from;
+    inside.object = newer;
+    config->rope_theta = 10000;
+    return qw_field_real(&config->rope_theta, from, "rope_theta", QW_OPTIONAL, 1e-300, 1e300) &&
+           (!newer || qw_field_real(&config->rope_theta, &inside, "rope_theta", QW_OPTIONAL, 1e-300, 1e300));
 }
 
-static bool check_covered(const struct qw_json *json, const char *place, struct qw_error *error)
+static bool check_covered(const struct qw_fields *from)
 {
-    const char *type = qw_json_get_text(json, "model_type", "");
+    const char *type = "", *activation = "silu";
+    bool window = false;
+    if (!qw_json_is_object(from->object))
+        return qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT, "a configuration must be a JSON object");
+    if (!qw_field_text(&type, from, "model_type", QW_OPTIONAL))
+        return false;
     if (strcmp(type, "qwen2"))
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, place, "",
+        return qw_fail(from->error, QW_ERROR_UNSUPPORTED, from->place, "",
                        "model_type \"%.40s\" is outside what this version covers (Qwen1.5, Qwen2: \"qwen2\")", type);
-    if (!qw_json_is_null(qw_json_get(json, "quantization_config")))
-        return unsupported(error, place, "a quantised base model");
-    if (qw_json_get_bool(json, "use_sliding_window", false))
-        return unsupported(error, place, "a sliding attention window");
-    if (strcmp(qw_json_get_text(json, "hidden_act", "silu"), "silu"))
-        return unsupported(error, place, "an activation other than silu");
-    return true;
+    if (!qw_json_is_null(qw_json_get(from->object, "quantization_config")))
+        return unsupported(from, "a quantised base model");
+    if (!qw_field_bool(&window, from, "use_sliding_window", QW_NULLABLE) ||
+        !qw_field_text(&activation, from, "hidden_act", QW_OPTIONAL))
+        return false;
+    if (window)
+        return unsupported(from, "a sliding attention window");
+    return !strcmp(activation, "silu") || unsupported(from, "an activation other than silu");
 }
 
-static bool check_heads(const struct qw_config *config, const char *place, struct qw_error *error)
+static bool check_heads(const struct qw_config *config, const struct qw_fields *from)
 {
     if (config->heads % config->kv_heads || config->head_size % 2)
-        return qw_fail(error, QW_ERROR_INPUT, place, "",
+        return qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT,
                        "%lld query heads must be a multiple of %lld key/value heads, and the head size %lld even",
                        (long long)config->heads, (long long)config->kv_heads, (long long)config->head_size);
     return true;
 }
 
 /* The largest products that are formed of extents: the columns of a prefix, the elements of a weight. */
-static bool check_products(const struct qw_config *config, const char *place, struct qw_error *error)
+static bool check_products(const struct qw_config *config, const struct qw_fields *from)
 {
     double width = (double)config->heads * (double)config->head_size;
     if (2 * (double)config->layers * width <= 0x1p48 && width * (double)config->hidden <= 0x1p48)
         return true;
-    return qw_fail(error, QW_ERROR_INPUT, place, "give the model's config.json as the library writes it",
+    return qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT,
                    "heads, head size, hidden size and layers multiply to more than any model has");
 }
 
-static bool read_epsilon(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error)
+static bool read_extents(struct qw_config *config, const struct qw_fields *from)
 {
-    config->norm_eps = qw_json_get_real(json, "rms_norm_eps", 1e-6);
-    if (config->norm_eps >= 0 && config->norm_eps < 1)
-        return true;
-    return qw_fail(error, QW_ERROR_INPUT, place, "", "\"rms_norm_eps\" must be a number from 0 up to 1");
+    if (!read_extent(&config->layers, from, "num_hidden_layers", QW_REQUIRED) ||
+        !read_extent(&config->hidden, from, "hidden_size", QW_REQUIRED) ||
+        !read_extent(&config->heads, from, "num_attention_heads", QW_REQUIRED) ||
+        !read_extent(&config->ffn, from, "intermediate_size", QW_REQUIRED) ||
+        !read_extent(&config->vocab, from, "vocab_size", QW_REQUIRED))
+        return false;
+    config->kv_heads = config->heads;
+    config->head_size = config->hidden / config->heads;
+    if (!read_extent(&config->kv_heads, from, "num_key_value_heads", QW_NULLABLE) ||
+        !read_extent(&config->head_size, from, "head_dim", QW_NULLABLE))
+        return false;
+    if (config->head_size < 1)
+        return qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT, "a hidden size of %lld leaves nothing for %lld heads",
+                       (long long)config->hidden, (long long)config->heads);
+    return check_heads(config, from) && check_products(config, from);
 }
 
 bool qw_config_read(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error)
 {
-    *config = (struct qw_config){0};
-    bool ok = check_covered(json, place, error) && read_extent(&config->layers, json, "num_hidden_layers", -1, place, error) &&
-              read_extent(&config->hidden, json, "hidden_size", -1, place, error) &&
-              read_extent(&config->heads, json, "num_attention_heads", -1, place, error) &&
-              read_extent(&config->kv_heads, json, "num_key_value_heads", config->heads, place, error) &&
-              read_extent(&config->head_size, json, "head_dim", config->hidden / config->heads, place, error) &&
-              read_extent(&config->ffn, json, "intermediate_size", -1, place, error) &&
-              read_extent(&config->vocab, json, "vocab_size", -1, place, error) && check_heads(config, place, error) &&
-              check_products(config, place, error) && read_rotary(config, json, place, error) &&
-              read_epsilon(config, json, place, error);
-    snprintf(config->model_type, sizeof config->model_type, "%s", qw_json_get_text(json, "model_type", ""));
-    config->tied = qw_json_get_bool(json, "tie_word_embeddings", false);
-    return ok;
+    struct qw_fields from = {json, place, HINT, error};
+    *config = (struct qw_config){.norm_eps = 1e-6};
+    if (!check_covered(&from))
+        return false;
+    snprintf(config->model_type, sizeof config->model_type, "qwen2");
+    return read_extents(config, &from) && read_rotary(config, &from) &&
+           qw_field_real(&config->norm_eps, &from, "rms_norm_eps", QW_OPTIONAL, 0, 1) &&
+           qw_field_bool(&config->tied, &from, "tie_word_embeddings", QW_NULLABLE);
 }

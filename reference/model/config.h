@@ -22,8 +22,9 @@ struct qw_config {
     bool tied;           /* lm_head is the embedding table */
 };
 
-/* From config.json or from a recording's /model@config.  QW_ERROR_INPUT at `place` for what is missing or out of
- * range, QW_ERROR_UNSUPPORTED for a model, rotary scaling, window or quantisation that is not covered. */
+/* From config.json or from a recording's /model@config.  QW_ERROR_INPUT at `place` for what is missing, of another type
+ * than it must be, or out of range (by name, with what it is; a default stands only for what is absent, or null where the
+ * library writes null for a default; unknown keys are ignored), QW_ERROR_UNSUPPORTED for a model, rotary scaling, window or quantisation that is not covered. */
 bool qw_config_read(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error);
 
 #endif

@@ -1,16 +1,17 @@
-/* Invariant: once bound, every weight that the forward pass reads is there and has its shape. */
+/* Invariant: once bound, every weight that the forward pass reads is there and has its shape; a folder's elements are read
+ * only after that. */
 #include "reference/model/model.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
-#include "reference/base/sha256.h"
 #include "reference/base/text.h"
 #include "reference/letters.h"
-#include "reference/model/safetensors.h"
+#include "reference/model/checkpoint.h"
 
 static bool bind_one(const struct qw_tensor **out, const struct qw_model *model, const char *name, const char *rows,
                      const char *columns, struct qw_error *error)
@@ -21,8 +22,9 @@ static bool bind_one(const struct qw_tensor **out, const struct qw_model *model,
     struct qw_shape wanted = qw_shape_from_letters(spec, &letters);
     *out = qw_tensors_find(&model->tensors, name);
     if (!*out)
-        return qw_fail(error, QW_ERROR_INPUT, name, "keep all of the checkpoint's tensors, or none of them",
-                       "the configuration requires this tensor and it is not there");
+        return qw_fail(error, QW_ERROR_INPUT, name, "give the whole checkpoint: a recording keeps all of its tensors, or none",
+                       "the configuration requires this tensor%s and it is not there",
+                       strcmp(name, "lm_head.weight") ? "" : " (tie_word_embeddings is not true)");
     if (qw_shape_equal(&(*out)->shape, &wanted) && (*out)->dtype != QW_I64)
         return true;
     char want[96], have[96];
@@ -91,36 +93,66 @@ static bool read_folder_config(struct qw_config *config, const char *path, struc
     return ok;
 }
 
-static bool check_digest(const char *path, const char *digest, struct qw_error *error)
+/* Whether the configuration asks for a tensor of this name. */
+static bool is_needed(const void *context, const char *name)
 {
-    char actual[QW_SHA256_HEX];
-    if (!digest[0])
+    const struct qw_config *config = context;
+    static const char layers[] = "model.layers.";
+#define WEIGHT(field, known, rows, columns) \
+    if (!strcmp(name, known))               \
         return true;
-    if (!qw_sha256_file(actual, path, error))
+#include "reference/model/weights.def"
+    if (strncmp(name, layers, sizeof layers - 1) || !isdigit((unsigned char)name[sizeof layers - 1]))
         return false;
-    if (strcmp(actual, digest)) {
-        qw_fail(error, QW_ERROR_INPUT, "", "name the folder of the weights that were recorded",
-                "sha256 is %.12s…, the recording says %.12s…", actual, digest);
-        qw_error_in_file(error, path);
-    }
-    return error->kind == QW_ERROR_NONE;
+    char *end;
+    long long layer = strtoll(name + sizeof layers - 1, &end, 10);
+    if (*end++ != '.' || layer >= config->layers)
+        return false;
+#define LAYER_WEIGHT(field, known, rows, columns) \
+    if (!strcmp(end, known))                      \
+        return true;
+#include "reference/model/weights.def"
+    return false;
 }
 
-bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_config *config, const char *digest,
-                          struct qw_error *error)
+/* A head of its own although the configuration ties it: what the run had depends on its library. */
+static void settle_head(struct qw_model *model, enum qw_tied_head habit)
 {
-    char *config_path = qw_format("%s/config.json", folder), *path = qw_format("%s/model.safetensors", folder);
-    bool ok = read_folder_config(&model->config, config_path, error);
-    if (ok && config && !same_extents(&model->config, config, error))
-        ok = (qw_error_in_file(error, config_path), false);
-    if (ok && config)
-        model->config = *config;
-    ok = ok && qw_safetensors_read(&model->tensors, path, error) && check_digest(path, digest, error) &&
-         qw_model_bind(model, error);
-    qw_error_in_file(error, path);
-    free(config_path);
-    free(path);
+    size_t bytes = (size_t)qw_shape_count(&model->embed->shape) * qw_dtype_bytes(model->embed->dtype);
+    if (!model->config.tied || model->head == model->embed || !memcmp(model->head->data, model->embed->data, bytes))
+        return;
+    if (habit == QW_TIED_EMBEDDING)
+        model->head = model->embed;
+    if (habit == QW_TIED_HEAD)
+        model->embed = model->head;
+}
+
+static bool read_weights(struct qw_model *model, const char *folder, const struct qw_folder_terms *terms, struct qw_error *error)
+{
+    struct qw_checkpoint checkpoint;
+    bool open = qw_checkpoint_open(&checkpoint, folder, "model", error);
+    bool ok = open && qw_checkpoint_describe(&model->tensors, &checkpoint, is_needed, &model->config, terms->dtype, error) &&
+              qw_model_bind(model, error) && qw_checkpoint_check(&checkpoint, terms->digest, error) &&
+              qw_checkpoint_read(&model->tensors, &checkpoint, error);
+    if (ok)
+        settle_head(model, terms->tied_head);
+    else if (open)
+        qw_error_in_file(error, qw_checkpoint_file(&checkpoint, error->place));
+    model->has_weights = ok;
+    qw_checkpoint_close(&checkpoint);
     return ok;
+}
+
+bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_folder_terms *terms, struct qw_error *error)
+{
+    char *path = qw_format("%s/config.json", folder);
+    bool ok = read_folder_config(&model->config, path, error) &&
+              (!terms->config || same_extents(&model->config, terms->config, error));
+    qw_error_in_file(error, path);
+    free(path);
+    if (ok && terms->config)
+        model->config = *terms->config;
+    return ok && read_weights(model, folder, terms, error);
 }
 
 void qw_model_clear(struct qw_model *model)

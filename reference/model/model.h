@@ -4,6 +4,7 @@
 
 #include "reference/model/config.h"
 #include "reference/model/tensors.h"
+#include "reference/rules.h"
 
 struct qw_layer_weights {
 #define LAYER_WEIGHT(field, name, rows, columns) const struct qw_tensor *field;
@@ -20,14 +21,21 @@ struct qw_model {
 };
 
 /* Points the model's weights into its tensors.  QW_ERROR_INPUT naming the first tensor that the configuration
- * requires and that is absent or has another shape.  A tied head needs no lm_head.weight; a checkpoint that has one
- * although the configuration ties it is taken at its word. */
+ * requires and that is absent or has another shape.  A tied head needs no lm_head.weight; tensors that have one although
+ * the configuration ties it are taken at their word: they are what the run's modules held. */
 bool qw_model_bind(struct qw_model *model, struct qw_error *error);
 
-/* Reads config.json and model.safetensors of a Hugging Face folder.  `config` may be NULL; else the folder must
- * agree with it in every extent, and it is what the model plays by (the recorded run's own).  `digest` (64 hex digits or "") is that of model.safetensors. */
-bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_config *config, const char *digest,
-                          struct qw_error *error);
+/* How a recorded run read its folder, and what the folder must agree with. */
+struct qw_folder_terms {
+    const struct qw_config *config; /* the run's own: the folder must have its extents, and it is what the model plays by;
+                                       NULL: the folder's config.json alone */
+    const char *digest;             /* of the weights, see qw_checkpoint_check; "" asks for nothing */
+    const enum qw_dtype *dtype;     /* the library casts to this on loading (round to nearest even); NULL: as stored */
+    enum qw_tied_head tied_head;    /* what it makes of a head of its own in a tied checkpoint */
+};
+
+/* Reads config.json and the safetensors (one file or shards, reference/model/checkpoint.h) of a Hugging Face folder. */
+bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_folder_terms *terms, struct qw_error *error);
 
 void qw_model_clear(struct qw_model *model);
 

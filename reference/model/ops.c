@@ -33,20 +33,26 @@ void qw_linear(const struct qw_arith *arith, double *y, const double *x, const s
 void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps,
                  int64_t n, int64_t d)
 {
+    const struct qw_arith inner = qw_arith_inner(arith);
     for (int64_t r = 0; r < n; r++) {
         double sum = 0;
-        for (int64_t i = 0; i < d; i++)
-            sum = qw_arith_round(arith, sum + qw_arith_round(arith, x[r * d + i] * x[r * d + i]));
-        double mean = qw_arith_round(arith, sum / (double)d);
-        double scale = qw_arith_round(arith, 1 / qw_arith_round(arith, sqrt(qw_arith_round(arith, mean + eps))));
-        for (int64_t i = 0; i < d; i++)
-            y[r * d + i] = qw_arith_round(arith, qw_tensor_at(w, i) * qw_arith_round(arith, x[r * d + i] * scale));
+        for (int64_t i = 0; i < d; i++) {
+            double value = qw_arith_enter(&inner, x[r * d + i]);
+            sum = qw_arith_round(&inner, sum + qw_arith_round(&inner, value * value));
+        }
+        double mean = qw_arith_round(&inner, sum / (double)d);
+        double scale = qw_arith_round(&inner, 1 / qw_arith_round(&inner, sqrt(qw_arith_round(&inner, mean + eps))));
+        for (int64_t i = 0; i < d; i++) {
+            double scaled = qw_arith_round(&inner, qw_arith_enter(&inner, x[r * d + i]) * scale);
+            y[r * d + i] = qw_arith_round(arith, qw_tensor_at(w, i) * scaled);
+        }
     }
 }
 
-void qw_rotary_table(const struct qw_arith *arith, double *cos_table, double *sin_table, const int64_t *position,
+void qw_rotary_table(const struct qw_arith *outer, double *cos_table, double *sin_table, const int64_t *position,
                      double theta, int64_t n, int64_t D)
 {
+    const struct qw_arith inner = qw_arith_inner(outer), *arith = &inner;
     for (int64_t r = 0; r < n; r++)
         for (int64_t i = 0; i < D / 2; i++) {
             double power = qw_arith_round(arith, pow(theta, qw_arith_round(arith, (double)(2 * i) / (double)D)));
@@ -77,12 +83,15 @@ void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table,
 }
 
 /* weights[S] = softmax over the visible entries of scores[S], in place; at least one is visible */
-static void softmax(const struct qw_arith *arith, double *scores, const unsigned char *visible, int64_t S)
+static void softmax(const struct qw_arith *outer, double *scores, const unsigned char *visible, int64_t S)
 {
+    const struct qw_arith inner = qw_arith_inner(outer), *arith = &inner;
     double largest = -(double)INFINITY, sum = 0;
-    for (int64_t j = 0; j < S; j++)
+    for (int64_t j = 0; j < S; j++) {
+        scores[j] = qw_arith_enter(arith, scores[j]);
         if (visible[j] && scores[j] > largest)
             largest = scores[j];
+    }
     for (int64_t j = 0; j < S; j++) {
         scores[j] = visible[j] ? qw_arith_round(arith, exp(qw_arith_round(arith, scores[j] - largest))) : 0;
         sum = qw_arith_round(arith, sum + scores[j]);

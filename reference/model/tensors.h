@@ -11,7 +11,8 @@ struct qw_named_tensor {
 
 struct qw_tensors {
     int count;
-    struct qw_named_tensor *item;
+    struct qw_named_tensor *item; /* in the order of adding */
+    void *index;                  /* where each name stands; kept by the functions below */
 };
 
 /* Takes ownership of `tensor`, copies `name`. */

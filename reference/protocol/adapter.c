@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/base/sha256.h"
+#include "reference/base/file.h"
+#include "reference/base/json_fields.h"
 #include "reference/base/text.h"
-#include "reference/model/safetensors.h"
+#include "reference/model/checkpoint.h"
+
+#define TABLE "prompt_embeddings"
 
 static const struct {
     const char *peft_type;
@@ -28,34 +31,36 @@ bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, c
         return qw_fail(error, QW_ERROR_UNSUPPORTED, place, "", "an adapter of type \"%.60s\" is outside what this version covers",
                        peft_type);
     snprintf(adapter->peft_type, sizeof adapter->peft_type, "%s", peft_type);
-    adapter->virtual_tokens = qw_json_get_int(json, "num_virtual_tokens", -1);
-    if (adapter->virtual_tokens >= 1 && adapter->virtual_tokens <= 1 << 20)
-        return true;
-    return qw_fail(error, QW_ERROR_INPUT, place, "give adapter_config.json as PEFT saved it",
-                   "\"num_virtual_tokens\" must be a positive whole number");
+    struct qw_fields from = {json, place, "give adapter_config.json as PEFT saved it", error};
+    return qw_field_whole(&adapter->virtual_tokens, &from, "num_virtual_tokens", QW_REQUIRED, 1, 1 << 20);
 }
 
 bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error)
 {
-    adapter->table = qw_tensors_find(&adapter->tensors, "prompt_embeddings");
+    adapter->table = qw_tensors_find(&adapter->tensors, TABLE);
     if (adapter->table && adapter->table->shape.rank == 2 && adapter->table->dtype != QW_I64)
         return true;
-    return qw_fail(error, QW_ERROR_INPUT, "prompt_embeddings", "keep the adapter as PEFT's save_pretrained wrote it",
+    return qw_fail(error, QW_ERROR_INPUT, TABLE, "keep the adapter as PEFT's save_pretrained wrote it",
                    adapter->table ? "must be a table of two axes with floating elements"
                                   : "this tensor of the adapter is required and is not there");
 }
 
+static bool is_table(const void *context, const char *name)
+{
+    (void)context;
+    return !strcmp(name, TABLE);
+}
+
 bool qw_adapter_read_folder(struct qw_adapter *adapter, const char *folder, const char *digest, struct qw_error *error)
 {
-    char *path = qw_format("%s/adapter_model.safetensors", folder);
-    char actual[QW_SHA256_HEX];
-    bool ok = qw_safetensors_read(&adapter->tensors, path, error) && qw_adapter_bind(adapter, error);
-    ok = ok && (!digest[0] || qw_sha256_file(actual, path, error));
-    if (ok && digest[0] && strcmp(actual, digest))
-        ok = qw_fail(error, QW_ERROR_INPUT, "", "name the folder of the adapter that was recorded",
-                     "sha256 is %.12s…, the recording says %.12s…", actual, digest);
-    qw_error_in_file(error, path);
-    free(path);
+    struct qw_checkpoint checkpoint;
+    bool open = qw_checkpoint_open(&checkpoint, folder, "adapter_model", error);
+    bool ok = open && qw_checkpoint_describe(&adapter->tensors, &checkpoint, is_table, NULL, NULL, error) &&
+              qw_adapter_bind(adapter, error) && qw_checkpoint_check(&checkpoint, digest, error) &&
+              qw_checkpoint_read(&adapter->tensors, &checkpoint, error);
+    if (!ok && open)
+        qw_error_in_file(error, qw_checkpoint_file(&checkpoint, TABLE));
+    qw_checkpoint_close(&checkpoint);
     return ok;
 }
 
@@ -78,6 +83,62 @@ bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *c
     return adapter->table && adapter->table->shape.dim[0] == adapter->virtual_tokens &&
            adapter->table->shape.dim[1] == columns;
 }
+
+/* ---- whose adapter is it ---- */
+
+/* What the folder's adapter_config.json says of it, as the rest of a hint, or ""; free with free(). */
+static char *description_of(const char *folder)
+{
+    char *path = qw_format("%s/adapter_config.json", folder), *bytes = NULL;
+    size_t size = 0;
+    struct qw_error nothing = {0};
+    struct qw_json *json = qw_file_read(&bytes, &size, path, 1 << 24, &nothing) ? qw_json_parse(bytes, size, "", &nothing) : NULL;
+    const struct qw_json *config = qw_json_is_object(json) ? json : NULL;
+    char *text = config ? qw_format("; this one says that it is a %.40s adapter for \"%.120s\"", qw_json_get_text(config, "peft_type", "PEFT"),
+                                    qw_json_get_text(config, "base_model_name_or_path", "?"))
+                        : qw_format("%s", "");
+    qw_json_free(json);
+    free(bytes);
+    free(path);
+    return text;
+}
+
+/* What the columns of the table are, and how many this model asks for; free with free(). */
+static char *columns_needed(const struct qw_adapter *adapter, const struct qw_config *config)
+{
+    int64_t layer = 2 * config->kv_heads * config->head_size, columns = adapter->table->shape.dim[1];
+    if (adapter->kind == QW_ADAPTER_EMBEDS)
+        return qw_format("embeddings of width %lld, this model's hidden_size is %lld", (long long)columns, (long long)config->hidden);
+    char *fits = columns % layer ? qw_format("%s", "") : qw_format("; %lld columns are %lld such layers", (long long)columns,
+                                                                   (long long)(columns / layer));
+    char *text = qw_format("keys and values of %lld columns, this model needs 2 x %lld layers x %lld key/value heads x head size %lld "
+                           "= %lld%s", (long long)columns, (long long)config->layers, (long long)config->kv_heads,
+                           (long long)config->head_size, (long long)(layer * config->layers), fits);
+    free(fits);
+    return text;
+}
+
+bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder, struct qw_error *error)
+{
+    for (int heads = QW_PREFIX_KEY_VALUE_HEADS; heads <= QW_PREFIX_QUERY_HEADS; heads++)
+        if (qw_adapter_fits(adapter, config, &(struct qw_rules){.prefix_heads = (enum qw_prefix_heads)heads}))
+            return true;
+    char *needed = columns_needed(adapter, config), *says = description_of(folder), shape[64];
+    char *hint = qw_format("name the adapter of this model%s", says);
+    qw_shape_text(shape, sizeof shape, &adapter->table->shape);
+    qw_fail(error, QW_ERROR_INPUT, TABLE, hint,
+            "the table is %s: %lld virtual tokens, the recorded run has num_virtual_tokens %lld; %s", shape,
+            (long long)adapter->table->shape.dim[0], (long long)adapter->virtual_tokens, needed);
+    char *path = qw_format("%s/adapter_model.safetensors", folder);
+    qw_error_in_file(error, path);
+    free(path);
+    free(hint);
+    free(says);
+    free(needed);
+    return false;
+}
+
+/* ---- what it hands over ---- */
 
 /* [P,d] -> [B,P,d] */
 static void repeat_rows(double *prompt, const struct qw_tensor *table, int64_t batch)

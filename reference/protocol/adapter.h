@@ -30,13 +30,19 @@ bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, c
  * A table of the wrong extents is no error: it is evidence (qw_adapter_fits). */
 bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error);
 
-/* Reads adapter_model.safetensors of a folder; `digest` as in qw_model_read_folder. */
+/* Reads adapter_model.safetensors of a folder, in the type it is stored in: PEFT keeps halves in float32 and casts where
+ * they join.  `digest` as in qw_checkpoint_check. */
 bool qw_adapter_read_folder(struct qw_adapter *adapter, const char *folder, const char *digest, struct qw_error *error);
 
 void qw_adapter_clear(struct qw_adapter *adapter);
 
 /* Whether the table has the extents that the rules ask for. */
 bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *config, const struct qw_rules *rules);
+
+/* Whether the table can be this model's under any rules, healthy or not.  Only for an adapter that a person gives in place
+ * of the recorded one: a misfit of the recorded one is evidence.  QW_ERROR_INPUT with both numbers, what they mean, and
+ * the base model that `folder` says the adapter was trained for. */
+bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder, struct qw_error *error);
 
 /* What get_prompt() hands over under the rules, in float64: [B,P,d], or [L,2,B,heads,P,D] for a prefix.
  * Without data when the table is absent or does not fit.  Free with qw_tensor_free. */

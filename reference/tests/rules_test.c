@@ -49,6 +49,7 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
     return a->inject_first == b->inject_first && a->inject_again == b->inject_again && a->extend_mask == b->extend_mask &&
            a->unpadded_mask == b->unpadded_mask && a->prefix_heads == b->prefix_heads && a->empty_caches == b->empty_caches &&
            a->filled_caches == b->filled_caches && a->rotary_in_attention == b->rotary_in_attention &&
+           a->tied_head == b->tied_head &&
            a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
            a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask &&
@@ -77,6 +78,17 @@ Test(rules, healthy_rules_of_each_pair)
         cr_expect_not(rules.filled_caches & 1u << QW_CACHE_NONE, "%s: nothing holds rows", name);
         cr_expect_eq(rules.unpadded_mask, pairs[i].mask_always ? QW_MASK_ALWAYS : QW_MASK_OPTIONAL, "%s", name);
     }
+}
+
+Test(rules, two_heads_in_a_tied_checkpoint)
+{
+    static const struct {
+        const char *transformers;
+        enum qw_tied_head habit;
+    } seen[] = {{"4.38.2", QW_TIED_HEAD},      {"4.41.2", QW_TIED_HEAD},      {"4.42.4", QW_TIED_HEAD},     {"4.43.4", QW_TIED_EMBEDDING},
+                {"4.48.3", QW_TIED_EMBEDDING}, {"4.57.3", QW_TIED_EMBEDDING}, {"5.0.0", QW_TIED_AS_STORED}, {"5.23.0", QW_TIED_AS_STORED}};
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
+        cr_expect_eq(healthy_of(seen[i].transformers, "0.12.0").tied_head, seen[i].habit, "%s", seen[i].transformers);
 }
 
 Test(rules, what_is_healthy_in_every_pair)

@@ -115,3 +115,29 @@ Test(sites, only_copies_sum_nothing)
         cr_expect_eq(!strcmp(qw_site_rows[i].sum, "0"), copied, "%s", qw_site_rows[i].name);
     }
 }
+
+Test(sites, a_path_gives_back_its_site_and_layer)
+{
+    int layer;
+    for (enum qw_site site = 0; site < QW_SITES; site++) {
+        const enum qw_place place = qw_site_rows[site].place;
+        char path[160];
+        if (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL)
+            continue;
+        qw_site_path(path, sizeof path, site, 17);
+        cr_expect_str_eq(qw_site_of_path(&layer, path), qw_site_rows[site].name);
+        cr_expect_eq(layer, place == QW_BLOCK ? 17 : -1, "%s: layer %d", path, layer);
+    }
+    cr_expect_str_eq(qw_site_of_path(&layer, "transformer.h.3.attn.c_attn"), "attn.c_attn");
+    cr_expect_eq(layer, 3);
+    cr_expect_str_eq(qw_site_of_path(&layer, "model.layers"), "model.layers");
+    cr_expect_eq(layer, -1);
+}
+
+Test(sites, are_found_by_name)
+{
+    enum qw_site found;
+    for (enum qw_site site = 0; site < QW_SITES; site++)
+        cr_expect(qw_site_find(&found, qw_site_rows[site].name) && found == site, "%s", qw_site_rows[site].name);
+    cr_expect(!qw_site_find(&found, "self_attn.qproj"));
+}

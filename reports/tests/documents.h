@@ -36,7 +36,7 @@ static inline struct qw_json *parse_document(const char *text)
 /* Words that steer the report stay as they are, so that every branch is still taken. */
 static inline bool is_steering(const char *key)
 {
-    static const char *const kept[] = {"status", "outcome", "confidence", "ratio"};
+    static const char *const kept[] = {"status", "outcome", "confidence", "ratio", "mode", "level"};
     for (size_t i = 0; key && i < sizeof kept / sizeof *kept; i++)
         if (!strcmp(key, kept[i]))
             return true;
@@ -88,21 +88,29 @@ static inline size_t count_of(const char *text, const char *part)
     return count;
 }
 
-static const char *const sample_names[] = {"healthy", "failing", "raised", "error", "several"};
+static const char *const sample_names[] = {"healthy", "failing", "raised", "error", "several", "compare"};
 #define SAMPLE_COUNT (sizeof sample_names / sizeof *sample_names)
 
 static const char *const hostile_texts[] = {
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
-    "' onmouseover='alert(1)",
-    "</title></style></svg></p>-->]]>",
-    "https://example.org/\" onclick=\"alert(1)",
-    "javascript:alert(1)",
-    "\x1b[31mred\x1b[0m\x1b]8;;http://evil\x07",
-    "line\nfeed\rreturn\ttab\x7f",
-    "\xff\xfe\xc0\xaf\xed\xa0\x80 broken \xe2\x82",
-    "\xe2\x80\xae right to left \xe2\x80\xa8 \xc2\x9b",
-    "`touch /tmp/x` $(touch x) ${x} %s %n %t",
+    /* markup */
+    "<script>alert(1)</script>", "</script><script>alert(1)//", "<ScRiPt src=//e.x>", "\"><img src=x onerror=alert(1)>",
+    "'><svg/onload=alert(1)>", "' onmouseover='alert(1)", "\" autofocus onfocus=\"alert(1)", "` onerror=alert(1) `",
+    "</title></style></svg></p>-->]]>", "]]>", "<![CDATA[x]]>", "<!--", "--><b>", "<!DOCTYPE html>", "<?xml version='1.0'?>",
+    "<style>*{display:none}</style>", "</textarea><plaintext>", "<base href=//e.x>", "<meta http-equiv=refresh content=0>",
+    "<iframe srcdoc='x'>", "<a href=x>", "<details open>", "</td></tr></table>", "</details></section>", "<math><mi//xlink:href=x>",
+    "&lt;script&gt;", "&#60;b&#62;", "&amp;amp;", "&", "<", ">", "\"", "'", "=", "<foreignObject>", "<use href=#x>",
+    /* addresses */
+    "https://example.org/\" onclick=\"alert(1)", "https://a@b/", "https://example.org/\n<b>", "javascript:alert(1)", "JaVaScRiPt:alert(1)",
+    "data:text/html,<b>", "vbscript:x", "file:///etc/passwd", "//e.x/y", "http://example.org",
+    /* terminals and bytes */
+    "\x1b[31mred\x1b[0m", "\x1b]8;;http://e.x\x07link\x1b]8;;\x07", "\x1b]0;title\x07", "\x1bP1$r\x1b\\", "\xc2\x9b" "31mred", "\x07\x08\x0c\x0e",
+    "line\nfeed\rreturn\ttab\x7f", "\r\nSet: x", "\n\n\n", "\xff\xfe\xc0\xaf\xed\xa0\x80 broken \xe2\x82", "\xf4\x90\x80\x80", "\xc0\x80", "\\u0000 \\x00 %00",
+    /* what is not seen, or seen elsewhere */
+    "\xe2\x80\xae right to left \xe2\x80\xa8", "\xe2\x81\xa6 isolate \xe2\x81\xa9", "\xe2\x80\x8b\xef\xbb\xbf", "\xef\xbf\xbf", "\xf3\xa0\x81\x81 tag",
+    "e\xcc\x81\xcc\x81\xcc\x81\xcc\x81",
+    /* other languages */
+    "`touch /tmp/x` $(touch x) ${x} %s %n %t %r", "'; touch x; '", "EOD\nset output '/tmp/x'", "$cells << EOD", "@macro", "=cmd|' /C calc'!A0",
+    "+1+1", "-1", "@SUM(A1)", "\\", "../../x", "con", "nan", "inf", "null",
     "\xe8\x99\x9a\xe6\x8b\x9f\xe4\xbb\xa4\xe7\x89\x8c \xf0\x9f\x99\x82",
     "",
 };

@@ -40,7 +40,7 @@ static void expect_in_order(const char *page, const char *const parts[])
 static const char *const block_order[] = {
     "<title>FAIL: ",      "id=\"verdict\"",  "id=\"cause\"", "id=\"first-divergence\"", "id=\"next\"",
     "id=\"parties\"",     "id=\"versions\"", "id=\"coverage\"", "id=\"plots\"",         "id=\"divergence\"",
-    "id=\"cache-length\"", "id=\"sites\"",    "id=\"findings\"", "id=\"appendix\"",     NULL,
+    "id=\"map\"",       "id=\"cache-length\"", "id=\"sites\"",    "id=\"findings\"", "id=\"appendix\"",     NULL,
 };
 
 Test(html, blocks_stand_in_their_order)
@@ -150,18 +150,18 @@ Test(html, without_gnuplot_it_is_complete)
     setenv("PATH", "/nonexistent", 1);
     char *page = render_sample("failing");
     expect_in_order(page, block_order);
-    cr_expect_eq(count_of(page, "gnuplot not found: plot omitted; the numbers are in the table below"), 2);
+    cr_expect_eq(count_of(page, "gnuplot not found: plot omitted; the numbers are in the table below"), 3);
     cr_expect(strstr(page, "<caption>Tokens in the cache after each step</caption>"));
     cr_expect_null(strstr(page, "role=\"img\""));
     free(page);
 }
 
-Test(html, with_gnuplot_it_has_two_plots)
+Test(html, with_gnuplot_it_has_three_plots)
 {
     if (!has_gnuplot())
         cr_skip("gnuplot is not installed");
     char *page = render_sample("failing");
-    cr_expect_eq(count_of(page, "role=\"img\""), 2);
+    cr_expect_eq(count_of(page, "role=\"img\""), 3);
     cr_expect_null(strstr(page, "gnuplot not found"));
     free(page);
 }
@@ -203,6 +203,24 @@ static void expect_valid_text(const char *page)
         cr_assert(code >= 0x20 || code == '\n' || code == '\t');
         cr_assert(code < 0x7F || code > 0x9F);
         cr_assert(code != 0x202E && code != 0x2028);
+    }
+}
+
+/* Names of fields are texts of a document too: those of packages are shown. */
+Test(html, hostile_names_of_packages_stay_text)
+{
+    setenv("PATH", "/nonexistent", 1);
+    for (size_t h = 0; h + 1 < HOSTILE_COUNT; h++) {
+        struct qw_json *one = qw_json_object(), *environment = qw_json_put(one, "environment", qw_json_object());
+        qw_json_put_text(environment, hostile_texts[h], hostile_texts[h]);
+        struct qw_json *hostile = qw_json_object();
+        qw_json_add(qw_json_put(hostile, "cases", qw_json_array()), one);
+        char *page = render(hostile);
+        expect_valid_text(page);
+        cr_expect_eq(count_of(page, "<tr><th scope=\"row\">"), 2, "%s", hostile_texts[h]);
+        count_tags(page);
+        free(page);
+        qw_json_free(hostile);
     }
 }
 
@@ -265,9 +283,92 @@ Test(html, long_tables_are_cut_aloud)
     char *page = render(document);
     cr_expect(strstr(page, "Showing the 200 worst of 6000 sites"));
     cr_expect(strstr(page, "Showing the first 5000 of 6000"));
-    cr_expect_eq(count_of(page, "the.worst"), 2, "in the table of the worst, and in the numbers per step");
+    cr_expect_eq(count_of(page, "the.worst"), 4, "in the table of the worst, in the numbers per step, and in both views of the map");
     cr_expect(strstr(page, "Each point stands for 6 neighbouring sites"));
     cr_expect(strlen(page) < (size_t)4 << 20);
     free(page);
+    qw_json_free(document);
+}
+
+/* --- two recordings compared --- */
+
+Test(html, a_comparison_shows_both_sides_and_names_no_cause)
+{
+    static const char *const parts[] = {"id=\"pair\"", "0.12.0", "0.13.2", "1 more is the same in both", "Where they part", "heads and sequence are swapped",
+                                        "id=\"differences\"", "1 of 2", "id=\"tokens\"", "<mark>13</mark>",
+                                        "<mark>99</mark>", "id=\"coverage\"", "only A recorded it", "bit by bit", "id=\"map\"",
+                                        "Landlock: the kernel does not have it", NULL};
+    char *page = render_sample("compare");
+    expect_in_order(page, parts);
+    cr_expect_null(strstr(page, "compare names no cause"));
+    cr_expect_null(strstr(page, "id=\"cause\""));
+    cr_expect_null(strstr(page, "id=\"divergence\""), "nothing has a finite ratio");
+    cr_expect_null(strstr(page, "isolated</text>"));
+    free(page);
+}
+
+Test(html, a_comparison_that_could_not_be_made_says_why)
+{
+    struct qw_json *document = parse_document("{\"cases\": [{\"mode\": \"compare\", \"id\": \"a vs b\", \"status\": \"ERROR\", \"cause\": null, "
+                                              "\"error\": {\"file\": \"b.h5\", \"message\": \"not an HDF5 file\"}}]}");
+    char *page = render(document);
+    cr_expect(strstr(page, "not an HDF5 file"));
+    cr_expect(strstr(page, "id=\"pair\""));
+    free(page);
+    qw_json_free(document);
+}
+
+Test(html, a_selection_and_what_was_waived_are_said)
+{
+    char *page = render_sample("compare");
+    cr_expect(strstr(page, "<strong>Judged only:</strong> steps 0 to 1, sites matching *."));
+    cr_expect(strstr(page, "<strong>Waived:</strong> 2 times: only A recorded it."));
+    cr_expect(strstr(page, "judged by their statistics"));
+    free(page);
+}
+
+static struct qw_json *document_with_lists(int count)
+{
+    static const char *const lists[] = {"parties", "next_steps", "cache_lengths", "findings", "causes", "differences"};
+    struct qw_json *document = qw_json_object(), *one = qw_json_object();
+    qw_json_put_text(one, "status", "FAIL");
+    qw_json_put_text(one, "mode", "compare");
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct qw_json *list = qw_json_put(one, lists[i], qw_json_array());
+        for (int k = 0; k < count; k++)
+            qw_json_put_int(qw_json_add(list, qw_json_object()), "step", k);
+    }
+    struct qw_json *environment = qw_json_put(one, "environment", qw_json_object());
+    for (int k = 0; k < 300; k++) {
+        char *name = qw_format("package%d", k);
+        qw_json_put_text(environment, name, "1");
+        free(name);
+    }
+    qw_json_add(qw_json_put(document, "cases", qw_json_array()), one);
+    return document;
+}
+
+Test(html, no_list_is_without_end)
+{
+    struct qw_json *document = document_with_lists(20000);
+    char *page = render(document);
+    cr_expect(strlen(page) < (size_t)2 << 20, "%zu bytes", strlen(page));
+    cr_expect(count_of(page, "more; the result document has") >= 4);
+    free(page);
+    qw_json_free(document);
+}
+
+Test(html, a_long_text_is_cut_aloud)
+{
+    char *longest = malloc(1 << 20);
+    memset(longest, 'x', (1 << 20) - 1);
+    longest[(1 << 20) - 1] = 0;
+    struct qw_json *document = load_document("failing"), *marked = with_texts(document, longest, false);
+    char *page = render(marked);
+    cr_expect(strstr(page, "more bytes)"));
+    cr_expect(strlen(page) < (size_t)8 << 20, "%zu bytes", strlen(page));
+    free(page);
+    free(longest);
+    qw_json_free(marked);
     qw_json_free(document);
 }

@@ -106,7 +106,7 @@ Test(plot, a_gnuplot_that_misbehaves_costs_only_the_plot)
         struct qw_text page = {0};
         stand_in(folder, scripts[i]);
         rp_html(&page, document);
-        cr_expect_eq(count_of(page.bytes, "gnuplot not found: plot omitted"), 2, "%s", scripts[i]);
+        cr_expect_eq(count_of(page.bytes, "gnuplot not found: plot omitted"), 3, "%s", scripts[i]);
         cr_expect_null(strstr(page.bytes, "alert(1)"));
         cr_expect(strstr(page.bytes, "</html>\n"));
         qw_text_free(&page);

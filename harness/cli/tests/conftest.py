@@ -1,16 +1,18 @@
-"""Runs the program as its user does: build/qconform, from the folder of the checkout."""
+"""Runs the program as its user does: build/qconform (BUILD names another folder), from the folder of the checkout."""
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
 import h5py
+import jsonschema
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-PROGRAM = ROOT / "build" / "qconform"
+PROGRAM = ROOT / os.environ.get("BUILD", "build") / "qconform"
 RECORDINGS = ROOT / "fixtures" / "recordings"
 FOREIGN = ROOT / "fixtures" / "foreign"
 
@@ -21,6 +23,15 @@ def rows():
     foreign = json.loads((ROOT / "fixtures" / "foreign.json").read_text())["recordings"]
     return [(folder / row["file"], {**row["expected"], "patched": "patch" in row})
             for folder, table in ((RECORDINGS, own), (FOREIGN, foreign)) for row in table]
+
+
+def options():
+    """Every option that writes a file, as the program lists them."""
+    text = subprocess.run([str(PROGRAM), "help", "report"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.findall(r"^ +(--[a-z-]+) FILE\b", text, re.M)
+
+
+OPTIONS = options()
 
 
 class Outcome:
@@ -37,11 +48,21 @@ class Outcome:
         return self.document["cases"][0]
 
 
+RESULTS = jsonschema.Draft202012Validator(json.loads((ROOT / "reports" / "result.schema.json").read_text()))
+
+
+def check_result(text):
+    """Every result that any of these tests sees keeps the schema."""
+    if text.startswith("{") and '"qconform-result/1"' in text[:60]:
+        RESULTS.validate(json.loads(text))
+
+
 @pytest.fixture
 def qconform():
     def run(*arguments, **variables):
         done = subprocess.run([str(PROGRAM), *map(str, arguments)], cwd=ROOT, env={**os.environ, **variables},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+        check_result(done.stdout)
         return Outcome(done)
     return run
 

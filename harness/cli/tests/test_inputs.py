@@ -120,9 +120,13 @@ def test_weights_that_were_changed(qconform, tmp_path):
     refused(qconform("diagnose", "--json", tmp_path / "recordings" / IN_FOLDER.name), "model.safetensors", "sha256")
 
 
-def test_adapter_of_another_size_is_evidence(qconform):
-    """A misfit inside readable input is a failure of the run, not bad input."""
-    done = qconform("diagnose", "--json", HEALTHY, "--adapter", ROOT / "fixtures/adapters/qwen1.5-tiny-prompt")
+def test_adapter_of_another_size_is_evidence(qconform, damaged):
+    """A misfit inside a readable recording is a failure of the run, not bad input."""
+    def change(file):
+        del file["/adapter/weights/prompt_embeddings"]
+        table = file.create_dataset("/adapter/weights/prompt_embeddings", data=np.zeros((4, 40), "f4"))
+        table.attrs["shape"], table.attrs["dtype"] = np.array([4, 40]), "float32"
+    done = qconform("diagnose", "--json", damaged(HEALTHY, change))
     assert done.code == 1 and done.case["status"] == "FAIL"
 
 

@@ -184,3 +184,27 @@ Test(items, a_raise_alone_is_the_first)
     cr_expect_eq(qc_judgement_energy(&judgement), 1);
     qc_judgement_clear(&judgement);
 }
+
+/* ---- selection ---- */
+
+Test(items, what_lies_outside_a_selection_is_not_ordered)
+{
+    struct qc_items items = qc_items_make(3, 2);
+    struct qc_selection selection = qc_selection_all();
+    look(&items, QW_SITE_INPUT_IDS, 0, -1, QC_KIND_NONE);
+    look(&items, QW_SITE_Q_PROJ, 0, 1, QC_VALUE);
+    look(&items, QW_SITE_Q_PROJ, 1, 0, QC_VALUE);
+    look(&items, QW_SITE_BEFORE_KEY, 1, 1, QC_KIND_NONE);
+    qc_items_order(&items);
+    qc_items_select(&items, &selection);
+    cr_assert_eq(items.count, 4, "everything is selected");
+    selection.first_layer = selection.last_layer = 1;
+    qc_items_select(&items, &selection);
+    cr_assert_eq(items.count, 2, "what lies outside the blocks belongs to no layer");
+    cr_expect(items.ordered[0]->site == QW_SITE_Q_PROJ && items.ordered[1]->site == QW_SITE_BEFORE_KEY);
+    selection.site = "cache_*";
+    qc_items_select(&items, &selection);
+    cr_assert_eq(items.count, 1);
+    cr_expect_eq(items.ordered[0]->site, QW_SITE_BEFORE_KEY);
+    qc_items_clear(&items);
+}

@@ -181,7 +181,7 @@ Test(noise, an_envelope_keeps_the_farthest_play)
 /* ---- statistics in place of elements ---- */
 
 static const double sample[] = {1, -2, 0, 4, 0.5, -0.25};
-static const double played[] = {1, -2, 0, 4.0000001, 0.5, -0.25};
+static const double sample_played[] = {1, -2, 0, 4.0000001, 0.5, -0.25};
 #define SAMPLES 6
 
 static struct qw_stats sample_stats(void)
@@ -204,7 +204,7 @@ static struct qc_difference of_stats(const struct qw_stats *stats, const double 
 Test(noise, right_statistics_conform_even_of_copied_data)
 {
     struct qw_stats stats = sample_stats();
-    struct qc_difference computed = of_stats(&stats, sample, played, 4), copied = of_stats(&stats, sample, NULL, 0);
+    struct qc_difference computed = of_stats(&stats, sample, sample_played, 4), copied = of_stats(&stats, sample, NULL, 0);
     cr_expect(qc_conforms(computed.ratio) && qc_conforms(copied.ratio));
     cr_expect_eq(computed.index, -1, "a statistic has no element");
 }
@@ -214,7 +214,7 @@ Test(noise, each_wrong_statistic_is_found)
     for (int i = 0; i < 4; i++) {
         struct qw_stats stats = sample_stats();
         *(i == 0 ? &stats.min : i == 1 ? &stats.max : i == 2 ? &stats.mean : &stats.rms) += 1e-4;
-        cr_expect_not(qc_conforms(of_stats(&stats, sample, played, 4).ratio), "statistic %d", i);
+        cr_expect_not(qc_conforms(of_stats(&stats, sample, sample_played, 4).ratio), "statistic %d", i);
         cr_expect_not(qc_conforms(of_stats(&stats, sample, NULL, 0).ratio), "statistic %d of a copy", i);
     }
 }
@@ -223,7 +223,7 @@ Test(noise, counted_nan_is_not_finite)
 {
     struct qw_stats stats = sample_stats();
     stats.nan = 1;
-    struct qc_difference found = of_stats(&stats, sample, played, 4);
+    struct qc_difference found = of_stats(&stats, sample, sample_played, 4);
     cr_assert(found.nonfinite && !qc_conforms(found.ratio));
 }
 
@@ -231,7 +231,7 @@ Test(noise, nan_statistic_does_not_conform)
 {
     struct qw_stats stats = sample_stats();
     stats.mean = (double)NAN;
-    cr_assert_not(qc_conforms(of_stats(&stats, sample, played, 4).ratio));
+    cr_assert_not(qc_conforms(of_stats(&stats, sample, sample_played, 4).ratio));
 }
 
 Test(noise, structure_alone_says_nothing_about_values)
@@ -239,6 +239,28 @@ Test(noise, structure_alone_says_nothing_about_values)
     struct qw_shape shape = qw_shape_of(1, (int64_t)SAMPLES);
     struct qw_tensor *tensor = qw_tensor_structure(QW_F32, &shape);
     struct qc_difference found;
-    cr_assert_not(qc_difference_of_tensor(&found, tensor, sample, played, 4, 0x1p-24));
+    cr_assert_not(qc_difference_of_tensor(&found, tensor, sample, sample_played, 4, 0x1p-24));
     qw_tensor_free(tensor);
+}
+
+/* Storing in a coarser dtype widens the floor by v |t|, on the side to which the envelope lies already. */
+Test(noise, storing_widens_the_envelope)
+{
+    const double truth[] = {1, -2, 0};
+    double envelope[] = {1.25, -2.25, 0};
+    qc_envelope_store(envelope, truth, 3, 0.125);
+    near(envelope[0], 1.375);
+    near(envelope[1], -2.5);
+    cr_expect_eq(envelope[2], 0);
+    qc_envelope_store(envelope, truth, 3, 0);
+    near(envelope[0], 1.375);
+}
+
+Test(noise, a_difference_says_its_floor)
+{
+    const double truth[] = {3, 4}, played[] = {3, 4.5}, recorded[] = {3, 5};
+    struct qc_difference found = qc_difference_of(recorded, truth, played, 2, 1, U);
+    near(found.floor, 0.5 + U * sqrt(12.5));
+    near(found.ratio, 1 / found.floor);
+    cr_expect_eq(qc_difference_of(recorded, truth, NULL, 2, 0, U).floor, 0);
 }

@@ -1,5 +1,6 @@
 /* What is judged at all: what is outside the coverage, what is bad input, and the rules that follow from the versions. */
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,7 +289,7 @@ Test(subject, the_digest_of_the_adapter_must_match)
 Test(subject, a_folder_may_be_given)
 {
     struct shipped run = run_of(SHIPPED_FOLDER);
-    struct qc_places places = {"fixtures/models/qwen2-tiny", "fixtures/adapters/qwen2-tiny-prompt"};
+    struct qc_places places = {.model = "fixtures/models/qwen2-tiny", .adapter = "fixtures/adapters/qwen2-tiny-prompt"};
     shipped_text(&run.recording.model_weights.folder, "nowhere");
     shipped_text(&run.recording.adapter_weights.folder, "nowhere");
     cr_expect(qc_subject_make(&run.subject, &run.recording, &places, &run.error), "%s", run.error.message);
@@ -357,4 +358,35 @@ Test(subject, versions_make_the_rules)
         shipped_forget(&run);
     }
     shipped_clear(&run);
+}
+
+/* ---- selection and precision ---- */
+
+static void said(struct qc_selection selection, const char *expected)
+{
+    char *text = qc_selection_text(&selection);
+    cr_expect_str_eq(text, expected);
+    cr_expect_eq(qc_selection_is_all(&selection), expected[0] == 0);
+    free(text);
+}
+
+Test(subject, a_selection_in_words)
+{
+    said(qc_selection_all(), "");
+    said((struct qc_selection){0, -1, 0, -1, NULL, "f64"}, "");
+    said((struct qc_selection){0, 4, 2, 2, "self_attn.*", NULL}, "steps 0-4, layers 2, sites self_attn.*");
+    said((struct qc_selection){3, INT_MAX, 0, -1, NULL, NULL}, "steps 3 on");
+}
+
+Test(subject, the_arithmetic_follows_from_the_dtype_unless_it_is_given)
+{
+    struct qc_subject subject = {.dtype = QW_F32, .selection = qc_selection_all()};
+    cr_expect_eq(qc_subject_arith(&subject), &qw_f32);
+    subject.dtype = QW_F64;
+    cr_expect_eq(qc_subject_arith(&subject), &qw_f64_mixed);
+    cr_expect_eq(qc_subject_roundoff(&subject), 0x1p-53);
+    subject.selection.precision = "f32";
+    cr_expect_eq(qc_subject_arith(&subject), &qw_f32);
+    subject.selection.precision = "f64";
+    cr_expect_eq(qc_subject_arith(&subject), &qw_f64);
 }

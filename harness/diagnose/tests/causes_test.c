@@ -202,3 +202,29 @@ Test(causes, releases_that_cut_a_prefix_for_the_key_value_heads)
     static const struct pair prompts[] = {{"4.41.2", "0.11.1", NULL}};
     expect_releases(SHIPPED_PROMPT, "prefix-query-heads", prompts, COUNT(prompts));
 }
+
+/* Without a recording the placeholders are put in words: nothing in braces remains, and no number is made up. */
+Test(causes, texts_read_in_words_without_a_recording)
+{
+    for (int i = 0; i < qc_cause_count(); i++) {
+        const struct qc_cause_row *cause = qc_cause_at(i);
+        const char *const texts[] = {cause->mechanism, cause->why, cause->remedy};
+        for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
+            char *words = qc_cause_text(texts[t], cause, NULL);
+            cr_expect_null(strpbrk(words, "{}"), "%s: %s", cause->id, words);
+            cr_expect_null(strstr(words, "  "), "%s: a placeholder without words: %s", cause->id, words);
+            cr_expect_null(strstr(words, " 0 "), "%s: %s", cause->id, words);
+            free(words);
+        }
+    }
+}
+
+Test(causes, rows_of_versions_and_signatures_belong_to_causes)
+{
+    int known = 0, signatures = 0;
+    for (; qc_known_at(known); known++)
+        cr_expect_not_null(qc_cause_find(qc_known_at(known)->id), "%s", qc_known_at(known)->id);
+    for (; qc_signature_at(signatures); signatures++)
+        cr_expect_not_null(qc_cause_find(qc_signature_at(signatures)->id), "%s", qc_signature_at(signatures)->id);
+    cr_expect(known >= 3 && signatures >= 3);
+}

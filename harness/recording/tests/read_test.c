@@ -178,10 +178,10 @@ Test(read, every_shipped_recording)
 
 static void open_made(struct qc_hdf5 *file, const char *path, struct qw_error *error)
 {
-    struct qc_source source;
+    struct qw_input source;
     struct qc_limits limits = qc_limits_of(MADE_BUDGET);
-    cr_assert(qc_source_open(&source, path, error) && qc_hdf5_open(file, &source, &limits, error), "%s", error->message);
-    qc_source_close(&source);
+    cr_assert(qw_input_open(&source, path, error) && qc_hdf5_open(file, &source, &limits, error), "%s", error->message);
+    qw_input_close(&source);
 }
 
 /* A path is asked for part by part: a missing parent is an absence, not a failure. */

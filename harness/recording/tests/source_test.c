@@ -125,7 +125,7 @@ Test(source, a_lock_of_another_process_stops_no_reader)
 
 struct opened {
     char path[256];
-    struct qc_source source;
+    struct qw_input source;
     struct qc_hdf5 file;
     struct qw_error error;
 };
@@ -135,7 +135,7 @@ static bool open_source(struct opened *opened)
     *opened = (struct opened){0};
     H5Fclose(made_recording(made_path(opened->path, "a.h5")));
     usleep(20000); /* a coarse clock must not give the next write the same time */
-    return qc_source_open(&opened->source, opened->path, &opened->error);
+    return qw_input_open(&opened->source, opened->path, &opened->error);
 }
 
 static bool open_library(struct opened *opened)
@@ -146,19 +146,19 @@ static bool open_library(struct opened *opened)
 
 static void expect_change(struct opened *opened)
 {
-    cr_expect_not(qc_source_unchanged(&opened->source, &opened->error));
+    cr_expect_not(qw_input_unchanged(&opened->source, &opened->error));
     cr_expect_str_eq(opened->error.message, "was changed while it was read");
     qc_hdf5_close(&opened->file);
-    qc_source_close(&opened->source);
+    qw_input_close(&opened->source);
 }
 
 Test(source, a_file_that_stays_is_unchanged)
 {
     struct opened opened;
     cr_assert(open_source(&opened) && open_library(&opened));
-    cr_expect(qc_source_unchanged(&opened.source, &opened.error));
+    cr_expect(qw_input_unchanged(&opened.source, &opened.error));
     qc_hdf5_close(&opened.file);
-    qc_source_close(&opened.source);
+    qw_input_close(&opened.source);
 }
 
 Test(source, a_byte_that_was_overwritten)
@@ -189,7 +189,7 @@ Test(source, a_file_that_was_replaced)
     cr_assert_eq(rename(other, opened.path), 0);
     cr_expect_not(open_library(&opened));
     cr_expect_str_eq(opened.error.message, "was changed while it was read");
-    qc_source_close(&opened.source);
+    qw_input_close(&opened.source);
 }
 
 Test(source, the_digest_is_that_of_the_bytes)

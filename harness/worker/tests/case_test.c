@@ -371,7 +371,7 @@ Test(worker_case, error_for_a_config_that_is_no_json)
 Test(worker_case, error_for_folders_that_are_not_there)
 {
     const char *path = SHIPPED "qwen2-prompt-tf4.57.3-peft0.18.1.h5";
-    struct qc_places nowhere = {"fixtures/models/none", NULL};
+    struct qc_places nowhere = {.model = "fixtures/models/none"};
     struct qw_json *json = judged(path, &nowhere);
     has_common_fields(json, path);
     cr_expect_str_eq(status_of(json), "ERROR");

@@ -18,7 +18,8 @@ static struct qw_json *document_of(const char *words)
         cases[count] = qw_json_object();
         qw_json_put_text(cases[count++], "status", word);
     }
-    return qc_document_make(cases, count, 3, arguments, "Haswell", 2);
+    struct qc_workers workers = {.jobs = 2, .core = "Haswell"};
+    return qc_document_make(cases, count, 3, arguments, &workers);
 }
 
 static void expect_exit(const char *statuses, int code, const char *name)

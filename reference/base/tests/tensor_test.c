@@ -13,29 +13,25 @@ Test(tensor, dtypes_have_their_names_sizes_and_roundoff)
 {
     static const struct {
         enum qw_dtype dtype;
-        const char *name, *safetensors;
+        const char *name;
         size_t bytes;
         double roundoff;
-    } rows[] = {{QW_F64, "float64", "F64", 8, 0x1p-53},
-                {QW_F32, "float32", "F32", 4, 0x1p-24},
-                {QW_F16, "float16", "F16", 2, 0x1p-11},
-                {QW_BF16, "bfloat16", "BF16", 2, 0x1p-8},
-                {QW_I64, "int64", "I64", 8, 0}};
+    } rows[] = {{QW_F64, "float64", 8, 0x1p-53},
+                {QW_F32, "float32", 4, 0x1p-24},
+                {QW_F16, "float16", 2, 0x1p-11},
+                {QW_BF16, "bfloat16", 2, 0x1p-8},
+                {QW_I64, "int64", 8, 0}};
     cr_assert_eq(sizeof rows / sizeof *rows, QW_DTYPES);
     for (int i = 0; i < QW_DTYPES; i++) {
-        enum qw_dtype by_name = QW_DTYPES, by_safetensors = QW_DTYPES;
+        enum qw_dtype by_name = QW_DTYPES;
         cr_expect_str_eq(qw_dtype_name(rows[i].dtype), rows[i].name);
         cr_expect_eq(qw_dtype_bytes(rows[i].dtype), rows[i].bytes);
         cr_expect_eq(qw_dtype_roundoff(rows[i].dtype), rows[i].roundoff);
         cr_expect(qw_dtype_from_name(&by_name, rows[i].name) && by_name == rows[i].dtype);
-        cr_expect(qw_dtype_from_safetensors(&by_safetensors, rows[i].safetensors) && by_safetensors == rows[i].dtype);
     }
     enum qw_dtype none;
     cr_assert_not(qw_dtype_from_name(&none, "F32"));
     cr_assert_not(qw_dtype_from_name(&none, "int32"));
-    cr_assert_not(qw_dtype_from_safetensors(&none, "float32"));
-    cr_assert_not(qw_dtype_from_safetensors(&none, "F8_E4M3"));
-    cr_assert_not(qw_dtype_from_safetensors(&none, ""));
 }
 
 static double widened(enum qw_dtype dtype, uint16_t bits)

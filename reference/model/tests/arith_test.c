@@ -144,7 +144,7 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 {
     enum { DRAWS = 20000 };
     uint64_t state = 9;
-    struct qw_arith shaken = qw_f32_dithered(&state);
+    struct qw_arith shaken = qw_arith_dithered(&qw_f32, &state);
     double sum = 0;
     int moved = 0;
     for (int i = 0; i < DRAWS; i++) {
@@ -162,7 +162,7 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 Test(arith, equal_seeds_give_equal_dither)
 {
     uint64_t states[] = {5, 5, 6};
-    struct qw_arith first = qw_f32_dithered(&states[0]), same = qw_f32_dithered(&states[1]), other = qw_f32_dithered(&states[2]);
+    struct qw_arith first = qw_arith_dithered(&qw_f32, &states[0]), same = qw_arith_dithered(&qw_f32, &states[1]), other = qw_arith_dithered(&qw_f32, &states[2]);
     int differences = 0;
     for (int i = 1; i < 1000; i++) {
         double value = 1 / (double)i, a = qw_arith_round(&first, value);
@@ -186,4 +186,15 @@ Test(arith, blas_is_named)
     cr_assert(qw_blas_core()[0]);
     if (strcmp(qw_blas_core(), "Prescott"))
         cr_assert_null(qw_blas_core_wanted());
+}
+
+Test(arith, float64_models_compute_norms_and_tables_in_float32)
+{
+    uint64_t state = 3;
+    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, &state), inner = qw_arith_inner(&shaken), same = qw_arith_inner(&qw_f32);
+    cr_assert(inner.dtype == QW_F32 && inner.roundoff == 0x1p-24 && inner.dither == &state);
+    cr_assert(shaken.dtype == QW_F64 && shaken.roundoff == 0x1p-53);
+    cr_assert_eq(qw_arith_enter(&inner, 0.1), (double)0.1f);
+    cr_assert_eq(qw_arith_enter(&qw_f64, 0.1), 0.1);
+    cr_assert(same.dtype == QW_F32 && same.roundoff == 0);
 }

@@ -207,3 +207,53 @@ Test(config, what_is_no_object_is_refused)
     refuse_text("null");
     refuse_text("\"qwen2\"");
 }
+
+/* A value of another type is never replaced by the default: the refusal names the key and what it is. */
+Test(config, wrong_types_are_refused_by_name)
+{
+    static const struct {
+        const char *field, *key, *is;
+    } rows[] = {
+        {"\"rope_theta\":\"1000000.0\"", "rope_theta", "the text \"1000000.0\""},
+        {"\"rope_theta\":true", "rope_theta", "true"},
+        {"\"rope_theta\":null", "rope_theta", "null"},
+        {"\"rope_theta\":[1e6]", "rope_theta", "a list"},
+        {"\"rope_parameters\":{\"rope_theta\":\"1e6\"}", "rope_theta", "the text \"1e6\""},
+        {"\"rope_parameters\":1e6", "rope_parameters", "1000000"},
+        {"\"rope_parameters\":{\"rope_type\":1}", "rope_type", "1"},
+        {"\"rope_scaling\":\"yarn\"", "rope_scaling", "the text \"yarn\""},
+        {"\"rope_scaling\":[]", "rope_scaling", "a list"},
+        {"\"rope_scaling\":{\"type\":false}", "type", "false"},
+        {"\"tie_word_embeddings\":1", "tie_word_embeddings", "1"},
+        {"\"tie_word_embeddings\":\"true\"", "tie_word_embeddings", "the text \"true\""},
+        {"\"use_sliding_window\":1", "use_sliding_window", "1"},
+        {"\"use_sliding_window\":\"false\"", "use_sliding_window", "the text \"false\""},
+        {"\"hidden_act\":null", "hidden_act", "null"},
+        {"\"hidden_act\":{}", "hidden_act", "an object"},
+        {"\"rms_norm_eps\":\"1e-6\"", "rms_norm_eps", "the text \"1e-6\""},
+        {"\"rms_norm_eps\":true", "rms_norm_eps", "true"},
+        {"\"rms_norm_eps\":1", "rms_norm_eps", "1"},
+        {"\"head_dim\":\"64\"", "head_dim", "the text \"64\""},
+        {"\"head_dim\":64.5", "head_dim", "64.5"},
+        {"\"head_dim\":0", "head_dim", "0"},
+        {"\"head_dim\":-64", "head_dim", "-64"},
+        {"\"num_key_value_heads\":2147483648", "num_key_value_heads", "2147483648"},
+        {"\"num_key_value_heads\":false", "num_key_value_heads", "false"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *text = qw_format("{" QWEN2 EXTENTS ",%s}", rows[i].field), *words = qw_format("\"%s\" is %s;", rows[i].key, rows[i].is);
+        struct qw_error error = refuse_text(text);
+        cr_expect_eq(error.kind, QW_ERROR_INPUT, "%s", text);
+        cr_expect(strstr(error.message, words), "%s: %s", text, error.message);
+        cr_expect(error.hint[0]);
+        free(text);
+        free(words);
+    }
+    cr_expect(strstr(refuse_text("{\"model_type\":2," EXTENTS "}").message, "\"model_type\" is 2;"));
+}
+
+Test(config, unknown_keys_are_nobodys_business)
+{
+    accept_text("{" QWEN2 EXTENTS ",\"rope_thetas\":\"x\",\"Tie_Word_Embeddings\":1,\"x\":{\"hidden_size\":[]},\"torch_dtype\":3}");
+    cr_expect_not(accept_text("{" QWEN2 EXTENTS ",\"TIE_WORD_EMBEDDINGS\":true}").tied, "keys are case-sensitive");
+}

@@ -6,6 +6,7 @@
 #include "reference/base/file.h"
 #include "reference/base/sha256.h"
 #include "reference/base/text.h"
+#include "reference/model/tests/folder.h"
 #include "reference/model/tests/small.h"
 
 static struct qw_named_tensor *item_of(struct qw_model *model, const char *name)
@@ -149,7 +150,8 @@ static struct qw_error refuse_folder(const char *folder, const struct qw_config 
 {
     struct qw_model model = {0};
     struct qw_error error = {0};
-    cr_expect_not(qw_model_read_folder(&model, folder, config, digest, &error));
+    struct qw_folder_terms terms = {.config = config, .digest = digest};
+    cr_expect_not(qw_model_read_folder(&model, folder, &terms, &error));
     qw_model_clear(&model);
     return error;
 }
@@ -160,7 +162,7 @@ Test(model, digest_must_be_that_of_the_weights)
     struct qw_error error = {0};
     struct qw_model model = {0};
     cr_assert(qw_sha256_file(digest, TINY "/model.safetensors", &error));
-    cr_assert(qw_model_read_folder(&model, TINY, NULL, digest, &error), "%s", error.message);
+    cr_assert(qw_model_read_folder(&model, TINY, &(struct qw_folder_terms){.digest = digest}, &error), "%s", error.message);
     qw_model_clear(&model);
     digest[63] = digest[63] == '0' ? '1' : '0';
     error = refuse_folder(TINY, NULL, digest);
@@ -185,7 +187,8 @@ Test(model, extents_must_be_those_of_the_recording)
     }
     struct qw_model again = {0};
     struct qw_error error = {0};
-    cr_assert(qw_model_read_folder(&again, TINY, &model.config, "", &error), "%s", error.message);
+    cr_assert(qw_model_read_folder(&again, TINY, &(struct qw_folder_terms){.config = &model.config, .digest = ""}, &error), "%s",
+              error.message);
     qw_model_clear(&again);
     qw_model_clear(&model);
 }
@@ -237,7 +240,157 @@ Test(model, folder_with_a_bad_or_foreign_config_is_refused)
                           QW_ERROR_INPUT, "model.safetensors");
 }
 
+/* ---- folders as people have them ---- */
+
+/* A copy of the tiny model's folder without its weights, whose configuration ties its head or not. */
+static char *tiny_folder(const char *tied)
+{
+    char *folder = folder_make(), *bytes = NULL, *path = qw_format("%s", TINY "/config.json");
+    size_t size = 0;
+    struct qw_error error = {0};
+    cr_assert(qw_file_read(&bytes, &size, path, 1 << 16, &error));
+    char *at = strstr(bytes, "\"tie_word_embeddings\": true");
+    char *config = qw_format("%.*s\"tie_word_embeddings\": %s%s", (int)(at - bytes), bytes, tied, at + 27);
+    folder_put(folder, "config.json", config);
+    free(config);
+    free(bytes);
+    free(path);
+    return folder;
+}
+
+static bool in_first(const char *name, int number) { return (void)name, number < 20; }
+static bool in_second(const char *name, int number) { return (void)name, number >= 20; }
+
+/* Writes the tensors as two shards and their index. */
+static void put_shards(const char *folder, const struct qw_tensors *set)
+{
+    struct qw_text index = {0};
+    folder_put_tensors(folder, "a.safetensors", set, in_first, QW_F32, "F32");
+    folder_put_tensors(folder, "b.safetensors", set, in_second, QW_F32, "F32");
+    for (int i = 0; i < set->count; i++)
+        qw_text_addf(&index, "%s\"%s\":\"%c.safetensors\"", i ? "," : "{\"weight_map\":{", set->item[i].name, i < 20 ? 'a' : 'b');
+    qw_text_add(&index, "}}");
+    folder_put(folder, "model.safetensors.index.json", index.bytes);
+    qw_text_free(&index);
+}
+
+static void expect_same_weights(const struct qw_model *one, const struct qw_model *two)
+{
+    cr_assert_eq(one->tensors.count, two->tensors.count);
+    for (int i = 0; i < one->tensors.count; i++) {
+        const struct qw_tensor *a = one->tensors.item[i].tensor, *b = qw_tensors_find(&two->tensors, one->tensors.item[i].name);
+        cr_assert(b && a->dtype == b->dtype && qw_shape_equal(&a->shape, &b->shape));
+        cr_assert_arr_eq(a->data, b->data, (size_t)qw_shape_count(&a->shape) * qw_dtype_bytes(a->dtype));
+    }
+}
+
+Test(model, shards_are_the_model_that_one_file_is)
+{
+    char *folder = tiny_folder("true");
+    struct qw_model whole = read_model(TINY);
+    put_shards(folder, &whole.tensors);
+    struct qw_model sharded = read_model(folder);
+    expect_same_weights(&whole, &sharded);
+    cr_expect(sharded.has_weights && sharded.head == sharded.embed);
+    qw_model_clear(&sharded);
+    qw_model_clear(&whole);
+    folder_remove(folder);
+}
+
+Test(model, a_wrong_tensor_names_its_shard)
+{
+    char *folder = tiny_folder("true");
+    struct qw_model whole = read_model(TINY);
+    replace_tensor(&whole.tensors.item[25], QW_F32, qw_shape_of(1, (int64_t)7));
+    put_shards(folder, &whole.tensors);
+    struct qw_error error = refuse_folder(folder, NULL, "");
+    cr_expect(!strcmp(error.place, whole.tensors.item[25].name) && strstr(error.file, "/b.safetensors"), "%s: %s", error.file, error.place);
+    qw_model_clear(&whole);
+    folder_remove(folder);
+}
+
+Test(model, tensors_that_nothing_needs_are_not_read)
+{
+    char *folder = tiny_folder("true");
+    struct qw_model whole = read_model(TINY);
+    struct qw_shape shape = qw_shape_of(1, (int64_t)4);
+    static const char *const more[] = {"model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.3.input_layernorm.weight",
+                                       "model.layers.x.input_layernorm.weight", "model.layers.", "visual.patch"};
+    for (size_t i = 0; i < COUNT(more); i++)
+        qw_tensors_add(&whole.tensors, more[i], qw_tensor_make(QW_F32, &shape));
+    folder_put_tensors(folder, "model.safetensors", &whole.tensors, NULL, QW_F32, "F32");
+    struct qw_model read = read_model(folder);
+    cr_expect_eq(read.tensors.count, whole.tensors.count - (int)COUNT(more));
+    qw_model_clear(&read);
+    qw_model_clear(&whole);
+    folder_remove(folder);
+}
+
+/* A folder that ties its head and has one all the same. */
+static struct qw_model with_two_heads(const char *folder, double factor, enum qw_tied_head habit)
+{
+    struct qw_model whole = read_model(TINY), read = {0};
+    struct qw_tensor *head = qw_tensor_make(QW_F32, &whole.embed->shape);
+    struct qw_error error = {0};
+    for (int64_t i = 0; i < qw_shape_count(&head->shape); i++)
+        ((float *)head->data)[i] = (float)(factor * qw_tensor_at(whole.embed, i));
+    qw_tensors_add(&whole.tensors, "lm_head.weight", head);
+    folder_put_tensors(folder, "model.safetensors", &whole.tensors, NULL, QW_F32, "F32");
+    struct qw_folder_terms terms = {.digest = "", .tied_head = habit};
+    cr_assert(qw_model_read_folder(&read, folder, &terms, &error), "%s", error.message);
+    qw_model_clear(&whole);
+    return read;
+}
+
+Test(model, two_heads_in_a_tied_folder_are_what_the_library_makes_of_them)
+{
+    static const struct {
+        enum qw_tied_head habit;
+        double embed, head; /* multiples of the embedding in the file */
+    } rows[] = {{QW_TIED_AS_STORED, 1, 2}, {QW_TIED_EMBEDDING, 1, 1}, {QW_TIED_HEAD, 2, 2}};
+    char *folder = tiny_folder("true");
+    struct qw_model tiny = read_model(TINY);
+    double first = qw_tensor_at(tiny.embed, 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct qw_model model = with_two_heads(folder, 2, rows[i].habit);
+        cr_expect_eq(qw_tensor_at(model.embed, 0), rows[i].embed * first);
+        cr_expect_eq(qw_tensor_at(model.head, 0), rows[i].head * first);
+        qw_model_clear(&model);
+    }
+    struct qw_model equal = with_two_heads(folder, 1, QW_TIED_EMBEDDING);
+    cr_expect_eq(qw_tensor_at(equal.head, 0), first);
+    qw_model_clear(&equal);
+    qw_model_clear(&tiny);
+    folder_remove(folder);
+}
+
+Test(model, untied_folder_without_a_head_is_refused_by_name)
+{
+    char *folder = tiny_folder("false");
+    folder_copy(folder, "model.safetensors", TINY);
+    struct qw_error error = refuse_folder(folder, NULL, "");
+    cr_expect(!strcmp(error.place, "lm_head.weight") && strstr(error.message, "tie_word_embeddings"), "%s: %s", error.place, error.message);
+    folder_remove(folder);
+}
+
 /* ---- sets of tensors ---- */
+
+Test(model, sets_of_many_names_are_searched_fast, .timeout = 20)
+{
+    struct qw_tensors set = {0};
+    struct qw_shape shape = qw_shape_of(1, (int64_t)1);
+    char name[32];
+    for (int i = 0; i < 100000; i++) {
+        snprintf(name, sizeof name, "model.layers.%d", i);
+        qw_tensors_add(&set, name, qw_tensor_structure(QW_F32, &shape));
+    }
+    for (int i = 0; i < 100000; i++) {
+        snprintf(name, sizeof name, "model.layers.%d", i);
+        cr_assert_eq(qw_tensors_find(&set, name), set.item[i].tensor);
+    }
+    qw_tensors_clear(&set);
+}
+
 
 Test(model, sets_find_by_exact_name)
 {

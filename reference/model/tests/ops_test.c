@@ -478,3 +478,19 @@ Test(ops, float32_play_is_float32_and_near)
     qw_tensor_free(b);
     free(x);
 }
+
+/* A norm of float64 activations: its scale is rounded to float32, the product with the weight is not. */
+Test(ops, mixed_norm_rounds_the_scaled_value_to_float32_and_multiplies_in_float64)
+{
+    enum { d = 3 };
+    const double x[d] = {0.1, -0.7, 1.3}, weight[d] = {0.3, 1.7, -2.1};
+    struct qw_tensor w = {QW_F64, qw_shape_of(1, (int64_t)d), (void *)(uintptr_t)weight, NULL};
+    double mixed[d], exact[d];
+    qw_rms_norm(&qw_f64_mixed, mixed, x, &w, 1e-6, 1, d);
+    qw_rms_norm(&qw_f64, exact, x, &w, 1e-6, 1, d);
+    for (int i = 0; i < d; i++) {
+        double scaled = mixed[i] / weight[i];
+        cr_expect_leq(fabs(scaled - (double)(float)scaled), 1e-15, "a float32 value times the weight");
+        cr_expect(mixed[i] != exact[i] && fabs(mixed[i] - exact[i]) < 1e-6 * fabs(exact[i]));
+    }
+}

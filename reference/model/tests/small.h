@@ -139,7 +139,7 @@ static inline struct qw_model read_model(const char *folder)
 {
     struct qw_model model = {0};
     struct qw_error error = {0};
-    cr_assert(qw_model_read_folder(&model, folder, NULL, "", &error), "%s: %s", error.file, error.message);
+    cr_assert(qw_model_read_folder(&model, folder, &(struct qw_folder_terms){.digest = ""}, &error), "%s: %s", error.file, error.message);
     return model;
 }
 

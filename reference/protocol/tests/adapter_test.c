@@ -147,13 +147,16 @@ Test(adapter, types_that_are_not_covered_are_no_error_of_input)
 Test(adapter, number_of_virtual_tokens_must_be_one)
 {
     static const char *const bad[] = {"{}", "{\"num_virtual_tokens\":0}", "{\"num_virtual_tokens\":-4}", "{\"num_virtual_tokens\":4.5}",
-                                      "{\"num_virtual_tokens\":\"4\"}", "{\"num_virtual_tokens\":1048577}"};
+                                      "{\"num_virtual_tokens\":\"4\"}", "{\"num_virtual_tokens\":1048577}",
+                                      "{\"num_virtual_tokens\":2147483648}", "{\"num_virtual_tokens\":true}",
+                                      "{\"num_virtual_tokens\":null}", "{\"num_virtual_tokens\":[4]}", "{\"Num_Virtual_Tokens\":4}"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct qw_adapter adapter = {0};
         struct qw_error error = {0};
         cr_expect_not(read_config(&adapter, "P_TUNING", bad[i], &error), "%s", bad[i]);
         cr_expect_eq(error.kind, QW_ERROR_INPUT);
         cr_expect_str_eq(error.place, "/adapter@config");
+        cr_expect(strstr(error.message, "\"num_virtual_tokens\" is "), "%s", error.message);
     }
 }
 
@@ -213,4 +216,38 @@ Test(adapter, digest_and_folder_are_checked)
     cr_expect_not(qw_adapter_read_folder(&adapter, "fixtures/adapters", "", &error));
     cr_expect(error.kind == QW_ERROR_INPUT && !strcmp(error.file, "fixtures/adapters/adapter_model.safetensors"));
     qw_adapter_clear(&adapter);
+}
+
+/* ---- an adapter that a person gives ---- */
+
+static struct qw_error check_given(enum qw_adapter_kind kind, int64_t tokens, int64_t columns, const char *folder)
+{
+    struct qw_adapter adapter = numbered_adapter(kind, columns);
+    struct qw_error error = {0};
+    adapter.virtual_tokens = tokens;
+    cr_expect_eq(qw_adapter_check(&adapter, &config, folder, &error), error.kind == QW_ERROR_NONE);
+    qw_adapter_clear(&adapter);
+    return error;
+}
+
+Test(adapter, given_one_fits_under_some_rules)
+{
+    cr_expect_eq(check_given(QW_ADAPTER_EMBEDS, P, HIDDEN, ".").kind, QW_ERROR_NONE);
+    cr_expect_eq(check_given(QW_ADAPTER_KEYS_VALUES, P, 2 * L * K * D, ".").kind, QW_ERROR_NONE);
+    cr_expect_eq(check_given(QW_ADAPTER_KEYS_VALUES, P, 2 * L * H * D, ".").kind, QW_ERROR_NONE, "a known fault has this shape");
+}
+
+Test(adapter, given_one_that_does_not_fit_is_refused_with_both_numbers)
+{
+    struct qw_error width = check_given(QW_ADAPTER_EMBEDS, P, 40, "fixtures/adapters/qwen1.5-tiny-prompt");
+    cr_expect_eq(width.kind, QW_ERROR_INPUT);
+    cr_expect(strstr(width.message, "[7, 40]") && strstr(width.message, "width 40") && strstr(width.message, "hidden_size is 30"), "%s",
+              width.message);
+    cr_expect(strstr(width.hint, "PROMPT_TUNING") && strstr(width.hint, "\"qwen1.5-tiny\""), "%s", width.hint);
+    struct qw_error layers = check_given(QW_ADAPTER_KEYS_VALUES, P, 2 * 5 * K * D, ".");
+    cr_expect(strstr(layers.message, "200 columns") && strstr(layers.message, "= 120") && strstr(layers.message, "200 columns are 5 such layers"),
+              "%s", layers.message);
+    cr_expect_str_eq(layers.hint, "name the adapter of this model");
+    struct qw_error tokens = check_given(QW_ADAPTER_EMBEDS, P + 1, HIDDEN, ".");
+    cr_expect(strstr(tokens.message, "7 virtual tokens, the recorded run has num_virtual_tokens 8"), "%s", tokens.message);
 }
