@@ -1,6 +1,7 @@
 /* Invariant: statistics are all there or none are; what they say can be true of a tensor of that shape. */
 #include "harness/recording/stats.h"
 
+#include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static bool read_digest(char digest[QW_SHA256_HEX], struct qc_hdf5 *hdf5, const 
     bool ok = text && (!text[0] || (strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64));
     if (ok)
         for (int i = 0; i < 64 && text[i]; i++)
-            digest[i] = text[i] >= 'A' && text[i] <= 'F' ? (char)(text[i] + 'a' - 'A') : text[i];
+            digest[i] = (char)tolower((unsigned char)text[i]);
     else if (text)
         refuse(hdf5, path, "sha256", "not 64 hex digits");
     free(text);
