@@ -33,14 +33,46 @@ static void add_field(struct qw_text *out, const char *name, const char *value)
     qw_text_add(out, "\n");
 }
 
+#define SHOWN_ROWS 8
+
+static void add_rows(struct qw_text *out, const struct qw_json *rows)
+{
+    int count = qw_json_size(rows), shown = 0;
+    if (!rows)
+        return;
+    qw_text_addf(out, "  %d row%s kept%s", count, count == 1 ? "" : "s", count ? ":" : "");
+    for (const struct qw_json *row = qw_json_first(rows); row && shown < SHOWN_ROWS; row = qw_json_next(row), shown++)
+        qw_text_addf(out, " %lld", (long long)qw_json_int(row, 0));
+    if (shown < count)
+        qw_text_add(out, " …");
+}
+
+static void add_statistics(struct qw_text *out, const struct qw_json *statistics)
+{
+    static const char *const reals[] = {"min", "max", "mean", "rms"}, *const counts[] = {"nan", "inf", "zero"};
+    if (!statistics)
+        return;
+    for (int i = 0; i < 4; i++)
+        qw_text_addf(out, "  %s %.6g", reals[i], qw_json_get_real(statistics, reals[i], 0));
+    for (int i = 0; i < 3; i++)
+        qw_text_addf(out, "  %s %lld", counts[i], (long long)qw_json_get_int(statistics, counts[i], 0));
+}
+
 static void add_tensors(struct qw_text *out, const struct qw_json *tensors, const char *indent)
 {
     for (const struct qw_json *entry = qw_json_first(tensors); entry; entry = qw_json_next(entry)) {
         qw_text_add(out, indent);
+        if (qw_json_get(entry, "layer"))
+            qw_text_addf(out, "layer %lld ", (long long)qw_json_get_int(entry, "layer", 0));
         add_safe(out, qw_json_get_text(entry, "name", ""));
         qw_text_addf(out, "  %s ", qw_json_get_text(entry, "dtype", ""));
         add_shape(out, qw_json_get(entry, "shape"));
-        qw_text_add(out, qw_json_get_bool(entry, "data", true) ? "\n" : "  structure only\n");
+        add_rows(out, qw_json_get(entry, "rows"));
+        if (qw_json_get(entry, "from"))
+            qw_text_addf(out, "  positions below %lld are the step before's", (long long)qw_json_get_int(entry, "from", 0));
+        add_statistics(out, qw_json_get(entry, "statistics"));
+        bool data = qw_json_get_bool(entry, "data", true);
+        qw_text_add(out, data ? "\n" : qw_json_get(entry, "statistics") ? "  statistics only\n" : "  structure only\n");
     }
 }
 
@@ -69,7 +101,8 @@ static void add_steps(struct qw_text *out, const struct qw_json *steps, bool ver
 {
     qw_text_addf(out, "steps: %d calls of the base model\n", qw_json_size(steps));
     for (const struct qw_json *step = qw_json_first(steps); step; step = qw_json_next(step)) {
-        qw_text_addf(out, "  step %lld%s\n", (long long)qw_json_get_int(step, "step", 0), qw_json_get_bool(step, "raised", false) ? " (raised)" : "");
+        qw_text_addf(out, "  step %lld%s\n", (long long)qw_json_get_int(step, "step", 0),
+                     qw_json_get_bool(step, "raised", false) ? " (raised)" : "");
         add_tensors(out, qw_json_get(step, "received"), "    received ");
         add_cache(out, "cache before", qw_json_get(step, "cache_before"), verbose);
         add_cache(out, "cache after", qw_json_get(step, "cache_after"), verbose);

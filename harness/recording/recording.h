@@ -3,6 +3,7 @@
 #ifndef QC_RECORDING_RECORDING_H
 #define QC_RECORDING_RECORDING_H
 
+#include "harness/recording/limits.h"
 #include "reference/base/json.h"
 #include "reference/base/sha256.h"
 #include "reference/model/tensors.h"
@@ -13,7 +14,8 @@ enum qc_level { QC_LEVEL_SHAPES, QC_LEVEL_STATS, QC_LEVEL_BLOCKS, QC_LEVEL_MODUL
 enum qc_input { QC_INPUT_IDS, QC_INPUTS_EMBEDS, QC_ATTENTION_MASK, QC_POSITION_IDS, QC_CACHE_POSITION, QC_INPUTS };
 
 struct qc_cache_layer {
-    struct qw_tensor *key, *value; /* NULL when absent */
+    struct qw_tensor *key, *value;   /* NULL when absent; whole, whatever part of them this step kept */
+    int64_t key_from, value_from;    /* positions below were not kept here: they are those of the step before */
 };
 
 /* A cache as it was handed in or out. */
@@ -33,7 +35,7 @@ struct qc_tap {
     int64_t order;            /* place in execution order within the step; -1 unknown */
     struct qw_shape whole;    /* extents of the whole tensor, where only some rows were kept */
     int64_t *row;             /* [rows] kept positions along axis 1, ascending; NULL: the tensor is whole */
-    int64_t rows;
+    int64_t rows;             /* 0 when `row` is NULL */
 };
 
 struct qc_step {
@@ -83,12 +85,16 @@ struct qc_recording {
 /* Reads a recording; `budget` bounds the bytes of tensor data.  On refusal (file, object, reason, what to do) the
  * recording is empty.  Release with qc_recording_clear. */
 bool qc_recording_read(struct qc_recording *recording, const char *path, int64_t budget, struct qw_error *error);
+/* The same within other limits than the table's. */
+bool qc_recording_read_within(struct qc_recording *recording, const char *path, const struct qc_limits *limits,
+                              struct qw_error *error);
 void qc_recording_clear(struct qc_recording *recording);
 
 const char *qc_level_name(enum qc_level level);
 const char *qc_input_name(enum qc_input input); /* "input_ids" */
 
-/* The tap of a module path in a step; NULL when it is not there. */
+/* The tap of that very path in a step: of "model.norm" the first call's first output, of "model.norm@1" its second, of
+ * "model.norm#7" what a later call gave; NULL when it is not there. */
 const struct qc_tap *qc_step_tap(const struct qc_step *step, const char *path);
 /* Extents of the whole tensor of a tap, kept or not. */
 const struct qw_shape *qc_tap_shape(const struct qc_tap *tap);

@@ -1,23 +1,66 @@
 /* Invariant: nothing is played; the health check says whether `diagnose` would judge the recording. */
 #include "harness/worker/inspect.h"
 
-
 #include "harness/compare/subject.h"
 #include "harness/worker/case.h"
 
 #define READ_BUDGET ((int64_t)16 << 30)
 
-static void add_tensor(struct qw_json *array, const char *name, const struct qw_tensor *tensor)
+static void put_integers(struct qw_json *owner, const char *key, const int64_t *numbers, int64_t count)
+{
+    struct qw_json *array = qw_json_put(owner, key, qw_json_array());
+    for (int64_t i = 0; i < count; i++)
+        qw_json_add_int(array, numbers[i]);
+}
+
+static void put_statistics(struct qw_json *entry, const struct qw_stats *stats)
+{
+    struct qw_json *json = qw_json_put(entry, "statistics", qw_json_object());
+    qw_json_put_real(json, "min", stats->min);
+    qw_json_put_real(json, "max", stats->max);
+    qw_json_put_real(json, "mean", stats->mean);
+    qw_json_put_real(json, "rms", stats->rms);
+    qw_json_put_int(json, "nan", stats->nan);
+    qw_json_put_int(json, "inf", stats->inf);
+    qw_json_put_int(json, "zero", stats->zero);
+    qw_json_put_text(json, "sha256", stats->sha256[0] ? stats->sha256 : NULL);
+}
+
+/* NULL when there is no tensor. */
+static struct qw_json *add_tensor(struct qw_json *array, const char *name, const struct qw_tensor *tensor)
 {
     if (!tensor)
-        return;
+        return NULL;
     struct qw_json *entry = qw_json_add(array, qw_json_object());
     qw_json_put_text(entry, "name", name);
     qw_json_put_text(entry, "dtype", qw_dtype_name(tensor->dtype));
-    struct qw_json *shape = qw_json_put(entry, "shape", qw_json_array());
-    for (int i = 0; i < tensor->shape.rank; i++)
-        qw_json_add_int(shape, tensor->shape.dim[i]);
+    put_integers(entry, "shape", tensor->shape.dim, tensor->shape.rank);
     qw_json_put_bool(entry, "data", tensor->data != NULL);
+    if (tensor->stats)
+        put_statistics(entry, tensor->stats);
+    return entry;
+}
+
+/* Its shape is that of the whole tensor; "rows" says what was kept of it. */
+static void add_tap(struct qw_json *array, const struct qc_tap *tap)
+{
+    struct qw_tensor whole = *tap->tensor;
+    whole.shape = *qc_tap_shape(tap);
+    struct qw_json *entry = add_tensor(array, tap->path, &whole);
+    if (tap->order >= 0)
+        qw_json_put_int(entry, "order", tap->order);
+    if (tap->row)
+        put_integers(entry, "rows", tap->row, tap->rows);
+}
+
+/* "from" is the first position that the step itself kept. */
+static void add_held(struct qw_json *array, const char *name, int layer, const struct qw_tensor *tensor, int64_t from)
+{
+    struct qw_json *entry = add_tensor(array, name, tensor);
+    if (entry)
+        qw_json_put_int(entry, "layer", layer);
+    if (entry && from)
+        qw_json_put_int(entry, "from", from);
 }
 
 static void put_weights(struct qw_json *owner, const struct qc_weights *weights)
@@ -40,8 +83,8 @@ static void put_cache(struct qw_json *step, const char *key, const struct qc_cac
     qw_json_put_int(json, "layers", cache->slots);
     struct qw_json *tensors = qw_json_put(json, "tensors", qw_json_array());
     for (int i = 0; i < cache->layers; i++) {
-        add_tensor(tensors, "key", cache->layer[i].key);
-        add_tensor(tensors, "value", cache->layer[i].value);
+        add_held(tensors, "key", i, cache->layer[i].key, cache->layer[i].key_from);
+        add_held(tensors, "value", i, cache->layer[i].value, cache->layer[i].value_from);
     }
 }
 
@@ -57,7 +100,7 @@ static void add_step(struct qw_json *steps, const struct qc_step *step, int numb
     put_cache(json, "cache_after", &step->after);
     struct qw_json *taps = qw_json_put(json, "taps", qw_json_array());
     for (int i = 0; i < step->taps; i++)
-        add_tensor(taps, step->tap[i].path, step->tap[i].tensor);
+        add_tap(taps, &step->tap[i]);
 }
 
 static void put_call(struct qw_json *json, const struct qc_recording *recording)

@@ -363,7 +363,7 @@ Test(structure, rows_in_a_cache_that_should_be_empty)
     struct qc_cache *before = &run.recording.step[0].before;
     struct qw_shape shape = qw_shape_of(4, (int64_t)1, (int64_t)2, (int64_t)4, (int64_t)8);
     before->layer = qw_realloc(before->layer, 1, sizeof *before->layer);
-    before->layer[0] = (struct qc_cache_layer){qw_tensor_make(QW_F32, &shape), qw_tensor_make(QW_F32, &shape)};
+    before->layer[0] = (struct qc_cache_layer){.key = qw_tensor_make(QW_F32, &shape), .value = qw_tensor_make(QW_F32, &shape)};
     before->layers = 1;
     expect(&run, 0, 0, QW_SITE_BEFORE_KEY, QC_EXTRA);
 }
@@ -395,7 +395,7 @@ Test(structure, how_many_rows_a_cache_has)
 {
     struct qw_shape shape = qw_shape_of(4, (int64_t)1, (int64_t)2, (int64_t)5, (int64_t)8);
     struct qw_tensor *key = qw_tensor_structure(QW_F32, &shape);
-    struct qc_cache_layer layer = {key, NULL};
+    struct qc_cache_layer layer = {.key = key};
     struct qc_cache absent = {.length = 3}, stated = {.present = true, .length = 3, .layers = 1, .layer = &layer};
     struct qc_cache derived = {.present = true, .length = -1, .layers = 1, .layer = &layer}, empty = {.present = true, .length = -1};
     cr_expect_eq(qc_cache_rows(&absent), 0);

@@ -253,33 +253,3 @@ Test(contents, what_is_optional_may_stay_away)
     cr_expect_eq(qw_json_size(recording.call_kwargs), 0);
     qc_recording_clear(&recording);
 }
-
-/* ---- parts of tensors: well-formed, but not read by this version ---- */
-
-static void unsupported(void (*change)(hid_t file), const char *place)
-{
-    char path[256];
-    struct qc_recording recording;
-    struct qw_error error = {0};
-    hid_t file = made_recording(made_path(path, "part.h5"));
-    change(file);
-    H5Fclose(file);
-    cr_assert_not(qc_recording_read(&recording, path, MADE_BUDGET, &error));
-    cr_expect_eq(error.kind, QW_ERROR_UNSUPPORTED, "a part is outside the coverage, not malformed");
-    cr_expect_str_eq(error.place, place);
-}
-
-static void keep_a_row(hid_t file)
-{
-    made_ints(file, MADE_TAP, "shape", 3, (int64_t[]){1, 9, 3});
-    made_ints(file, MADE_TAP, "rows", 2, (int64_t[]){7, 8});
-}
-
-static void keep_from(hid_t file)
-{
-    made_ints(file, MADE_KEY, "shape", 4, (int64_t[]){1, 1, 5, 2});
-    made_int(file, MADE_KEY, "from", 3);
-}
-
-Test(contents, kept_rows_are_not_covered) { unsupported(keep_a_row, MADE_TAP); }
-Test(contents, kept_ends_are_not_covered) { unsupported(keep_from, MADE_KEY); }

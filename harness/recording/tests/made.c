@@ -89,6 +89,11 @@ void made_int(hid_t file, const char *object, const char *name, int64_t number)
     attribute(file, object, name, H5T_STD_I64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_INT64, &number);
 }
 
+void made_real(hid_t file, const char *object, const char *name, double number)
+{
+    attribute(file, object, name, H5T_IEEE_F64LE, H5Screate(H5S_SCALAR), H5T_NATIVE_DOUBLE, &number);
+}
+
 void made_ints(hid_t file, const char *object, const char *name, int count, const int64_t *numbers)
 {
     hsize_t extent = (hsize_t)count;
@@ -227,9 +232,11 @@ static void make_step(hid_t file)
     made_int(file, MADE_TAP, "order", 7);
 }
 
-hid_t made_recording(const char *path)
+hid_t made_recording(const char *path) { return made_recording_as(path, H5P_DEFAULT, H5P_DEFAULT); }
+
+hid_t made_recording_as(const char *path, hid_t creation, hid_t access)
 {
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     sound(file, path);
     make_head(file);
     make_call(file);
@@ -246,17 +253,51 @@ hid_t made_open(const char *path)
 
 /* ---- reading it ---- */
 
-void made_refused(const char *path, int64_t budget, const char *place, const char *words)
+struct open_identifiers {
+    hsize_t lists, types, spaces;
+};
+
+static struct open_identifiers open_identifiers(void)
+{
+    struct open_identifiers open;
+    H5Inmembers(H5I_GENPROP_LST, &open.lists);
+    H5Inmembers(H5I_DATATYPE, &open.types);
+    H5Inmembers(H5I_DATASPACE, &open.spaces);
+    return open;
+}
+
+/* What belongs to a file is asserted where the file is closed; here is what belongs to none. */
+static bool read_without_leak(struct qc_recording *recording, const char *path, const struct qc_limits *limits,
+                              struct qw_error *error)
+{
+    struct open_identifiers before = open_identifiers();
+    bool ok = qc_recording_read_within(recording, path, limits, error);
+    struct open_identifiers after = open_identifiers();
+    cr_expect(before.lists == after.lists && before.types == after.types && before.spaces == after.spaces,
+              "identifiers are left open: %lld property lists, %lld types, %lld dataspaces",
+              (long long)(after.lists - before.lists), (long long)(after.types - before.types),
+              (long long)(after.spaces - before.spaces));
+    return ok;
+}
+
+void made_refused_within(const char *path, const struct qc_limits *limits, const char *place, const char *words)
 {
     struct qc_recording recording;
     struct qw_error error = {0};
-    cr_assert_not(qc_recording_read(&recording, path, budget, &error), "must be refused: %s", words);
+    cr_assert_not(read_without_leak(&recording, path, limits, &error), "must be refused: %s", words);
     cr_expect_eq(error.kind, QW_ERROR_INPUT, "kind is %d", (int)error.kind);
     cr_expect_str_eq(error.file, path);
-    cr_expect_str_eq(error.place, place);
+    cr_expect_str_eq(error.place, place, "the place is \"%s\", it should be \"%s\"", error.place, place);
     cr_expect(strstr(error.message, words) != NULL, "the reason is \"%s\", it should say \"%s\"", error.message, words);
+    cr_expect(error.hint[0], "nothing says what to do: %s", error.message);
     cr_expect_eq(recording.steps, 0, "a refused recording must be empty");
     cr_expect_null(recording.model_class);
+}
+
+void made_refused(const char *path, int64_t budget, const char *place, const char *words)
+{
+    struct qc_limits limits = qc_limits_of(budget);
+    made_refused_within(path, &limits, place, words);
 }
 
 void made_spoiled(void (*spoil)(hid_t file), const char *place, const char *words)
@@ -268,14 +309,20 @@ void made_spoiled(void (*spoil)(hid_t file), const char *place, const char *word
     made_refused(path, MADE_BUDGET, place, words);
 }
 
+struct qc_recording made_read_within(const char *path, const struct qc_limits *limits)
+{
+    struct qc_recording recording;
+    struct qw_error error = {0};
+    cr_assert(read_without_leak(&recording, path, limits, &error), "refused: %s: %s", error.place, error.message);
+    return recording;
+}
+
 struct qc_recording made_accepted(void (*change)(hid_t file))
 {
     char path[256];
-    struct qc_recording recording;
-    struct qw_error error = {0};
+    struct qc_limits limits = qc_limits_of(MADE_BUDGET);
     hid_t file = made_recording(made_path(path, "changed.h5"));
     change(file);
     sound(H5Fclose(file), path);
-    cr_assert(qc_recording_read(&recording, path, MADE_BUDGET, &error), "refused: %s: %s", error.place, error.message);
-    return recording;
+    return made_read_within(path, &limits);
 }

@@ -26,12 +26,14 @@ const char *made_copy(char out[256], const char *shipped);
 
 /* Writes the sound recording and leaves it open for writing; close it with H5Fclose. */
 hid_t made_recording(const char *path);
+hid_t made_recording_as(const char *path, hid_t creation, hid_t access);
 /* The same file, opened again. */
 hid_t made_open(const char *path);
 
 /* Attributes: replaced when they are there. */
 void made_text(hid_t file, const char *object, const char *name, const char *text);
 void made_int(hid_t file, const char *object, const char *name, int64_t number);
+void made_real(hid_t file, const char *object, const char *name, double number);
 void made_ints(hid_t file, const char *object, const char *name, int count, const int64_t *numbers);
 void made_drop(hid_t file, const char *object, const char *name);
 
@@ -49,11 +51,15 @@ void made_delete(hid_t file, const char *path);
 /* A 16-bit floating type of `mantissa` and `exponent` bits, as h5py stores bfloat16 (7, 8) and float16 (10, 5). */
 hid_t made_half_type(int mantissa, int exponent);
 
-/* Reads the file and holds the refusal against what is expected: its kind, its object, words of its reason. */
+/* Reads the file and holds the refusal against what is expected: its kind, its object, words of its reason, that it says
+ * what to do and that no identifier of libhdf5 stays open. */
 void made_refused(const char *path, int64_t budget, const char *place, const char *words);
+void made_refused_within(const char *path, const struct qc_limits *limits, const char *place, const char *words);
 /* Makes the sound recording, lets `spoil` change it, and expects the refusal. */
 void made_spoiled(void (*spoil)(hid_t file), const char *place, const char *words);
-/* The same, but the file must still be read; release with qc_recording_clear. */
+/* Reads a file that must be read; release with qc_recording_clear. */
+struct qc_recording made_read_within(const char *path, const struct qc_limits *limits);
+/* Makes the sound recording, changes it, but the file must still be read; release with qc_recording_clear. */
 struct qc_recording made_accepted(void (*change)(hid_t file));
 
 #endif

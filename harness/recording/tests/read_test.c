@@ -176,6 +176,14 @@ Test(read, every_shipped_recording)
     cr_expect_geq(read, 11);
 }
 
+static void open_made(struct qc_hdf5 *file, const char *path, struct qw_error *error)
+{
+    struct qw_input source;
+    struct qc_limits limits = qc_limits_of(MADE_BUDGET);
+    cr_assert(qw_input_open(&source, path, error) && qc_hdf5_open(file, &source, &limits, error), "%s", error->message);
+    qw_input_close(&source);
+}
+
 /* A path is asked for part by part: a missing parent is an absence, not a failure. */
 Test(read, asking_for_what_is_not_there)
 {
@@ -183,7 +191,7 @@ Test(read, asking_for_what_is_not_there)
     struct qc_hdf5 file;
     struct qw_error error = {0};
     H5Fclose(made_recording(made_path(path, "a.h5")));
-    cr_assert(qc_hdf5_open(&file, path, MADE_BUDGET, &error));
+    open_made(&file, path, &error);
     cr_expect(qc_hdf5_has(&file, "/steps/000000/taps/model.norm"));
     cr_expect_not(qc_hdf5_has(&file, "/steps/000007/taps/model.norm"));
     cr_expect_not(qc_hdf5_has(&file, "/nothing"));
@@ -207,7 +215,7 @@ Test(read, names_are_alphabetical)
     made_group(made, "/steps/000010");
     made_group(made, "/steps/000002");
     H5Fclose(made);
-    cr_assert(qc_hdf5_open(&file, path, MADE_BUDGET, &error));
+    open_made(&file, path, &error);
     struct qc_names names = qc_hdf5_names(&file, "/steps");
     cr_assert_eq(names.count, 4);
     cr_expect_str_eq(names.item[1], "000001");
