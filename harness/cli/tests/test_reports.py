@@ -193,12 +193,24 @@ class Skeleton(html.parser.HTMLParser):
         raise AssertionError(f"an instruction: {data[:60]}")
 
 
-def rendered(qconform, judged, payload, folder, **variables):
+def is_json_text(payload):
+    """Whether it may stand between the quotes of a JSON text: UTF-8, and no bare control character."""
+    try:
+        return isinstance(json.loads(b'"' + payload + b'"'), str)
+    except ValueError:
+        return False
+
+
+def report_on(qconform, judged, payload, folder, **variables):
     document = with_text(judged, "MARK")
     document["tool"]["name"] = "qconform"
     path = folder / "r.json"
     path.write_bytes(json.dumps(document).encode().replace(b"MARK", payload))
-    done = qconform("report", "-v", path, "--html", folder / "r.html", "--csv", folder / "r.csv", **variables)
+    return qconform("report", "-v", path, "--html", folder / "r.html", "--csv", folder / "r.csv", **variables)
+
+
+def rendered(qconform, judged, payload, folder, **variables):
+    done = report_on(qconform, judged, payload, folder, **variables)
     assert done.code == 0, done.err
     return done.out.replace(str(folder), ""), (folder / "r.html").read_bytes().decode(), (folder / "r.csv").read_bytes().decode()
 
@@ -215,6 +227,10 @@ HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u206
 def test_hostile_texts_stay_text_in_every_report(qconform, judged, benign, tmp_path, number):
     if not benign:
         benign["page"] = Skeleton(rendered(qconform, judged, b"word", tmp_path, **NO_GNUPLOT)[1]).tags
+    if not is_json_text(PAYLOADS[number]):
+        refused = report_on(qconform, judged, PAYLOADS[number], tmp_path, **NO_GNUPLOT)
+        assert refused.code == 3 and "not valid JSON" in refused.err and not HIDDEN.search(refused.err)
+        return
     terminal, page, table = rendered(qconform, judged, PAYLOADS[number], tmp_path, **NO_GNUPLOT)
     assert Skeleton(page).tags == benign["page"]
     assert not HIDDEN.search(page) and not HIDDEN.search(terminal)
@@ -224,7 +240,7 @@ def test_hostile_texts_stay_text_in_every_report(qconform, judged, benign, tmp_p
     assert not any(field[:1] in "=@" and field for row in rows for field in row)
 
 
-@pytest.mark.parametrize("payload", [b"word", b"</svg><script>alert(1)</script>", b"`touch x`", b"EOD\\nset output 'x'", b"\xff\\u001b[31m"])
+@pytest.mark.parametrize("payload", [b"word", b"</svg><script>alert(1)</script>", b"`touch x`", b"EOD\\nset output 'x'", b"\\u001b[31m"])
 def test_hostile_texts_leave_the_drawings_as_they_are(qconform, judged, tmp_path, payload):
     page = rendered(qconform, judged, payload, tmp_path)[1]
     drawings = re.findall(r'<svg viewBox="[^"]*" xmlns=.*?</svg>', page, re.S)
