@@ -387,7 +387,7 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
 #define COLUMN_COUNT 5
 static const char *const column_names[COLUMN_COUNT] = {"recording", "versions", "cause", "first divergence",
                                                        "explained"};
-static const size_t column_limits[COLUMN_COUNT] = {44, 20, 32, 44, 9};
+static const size_t column_limits[COLUMN_COUNT] = {56, 20, 32, 44, 9};
 
 /* What stands in a row of the table behind the status; each text is the caller's to free. */
 static void fill_row(char *cells[COLUMN_COUNT], const struct qw_json *one)
