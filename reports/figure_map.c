@@ -54,10 +54,10 @@ static void letters(struct rp_page *page, const struct rp_map *by_steps, const s
     const char *before = "<p class=\"small\">Letters: ";
     note_letters(seen, by_steps);
     note_letters(seen, by_layers);
-    for (char c = 'A'; c <= 'Z'; c++)
-        if (seen[(int)c]) {
-            char word[2] = {c, 0};
-            rp_markup(page->out, "%r%t %t", before, word, rp_letter_kind(c));
+    for (const char *c = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"; *c; c++)
+        if (seen[(int)*c]) {
+            char word[2] = {*c, 0};
+            rp_markup(page->out, "%r%t %t", before, word, rp_letter_kind(*c));
             before = ", ";
         }
     qw_text_add(page->out, *before == ',' ? ".</p>\n" : "");

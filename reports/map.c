@@ -36,10 +36,14 @@ static struct rp_cell cell_of(const struct qw_json *site, const char *key, doubl
     bool differs = rp_site_fails(site) || (!isolated && !strcmp(status, "inherited"));
     char letter = rp_kind_letter(kind ? kind : status);
     struct rp_cell cell = {'.', ratio, height_of(ratio, bound)};
-    if (differs && !isfinite(ratio) && (letter || unvalued))
-        cell.letter = letter ? letter : 'O';
+    if (differs && !isfinite(ratio) && letter)
+        cell.letter = letter;
+    else if (differs && unvalued)
+        cell.letter = 'O';
+    else if (unvalued && !strcmp(status, "conforms"))
+        cell.letter = '=';
     else if (!valued)
-        cell.letter = unvalued && !strcmp(status, "conforms") ? '=' : 0;
+        cell.letter = 0;
     return cell;
 }
 

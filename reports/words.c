@@ -73,7 +73,9 @@ const char *rp_kind_between(const char *kind)
 char rp_kind_letter(const char *kind)
 {
     size_t i = find_kind(kind);
-    return i == KINDS ? 'O' : kinds[i].letter;
+    if (i == KINDS)
+        return 'O';
+    return kinds[i].letter;
 }
 
 const char *rp_letter_kind(char letter)

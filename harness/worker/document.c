@@ -76,7 +76,7 @@ static void put_exit(struct qw_json *document, enum qc_exit code)
     struct qw_json *json = qw_json_put(document, "exit", qw_json_object());
     qw_json_put_int(json, "code", code);
     const char *name = NULL, *meaning = NULL;
-    qc_exit_words(&name, &meaning, code);
+    qc_exit_words(&name, &meaning, (int)code);
     qw_json_put_text(json, "name", name);
 }
 

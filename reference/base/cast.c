@@ -37,7 +37,7 @@ static void store(void *out, enum qw_dtype to, int64_t index, double value)
     case QW_F32: ((float *)out)[index] = (float)value; break;
     case QW_BF16: ((uint16_t *)out)[index] = bf16_bits((float)value); break;
     case QW_F16: ((uint16_t *)out)[index] = f16_bits((float)value); break;
-    default: assert(!"weights are not cast to integers");
+    default: assert(false); /* weights are not cast to integers */
     }
 }
 

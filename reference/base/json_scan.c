@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #define LONGEST_NUMBER 60 /* characters; a double needs no more than 24 */
@@ -258,8 +259,9 @@ static bool fail_at(const struct scan *scan, const char *place, struct qw_error 
             line++;
             start = at + 1;
         }
+    ptrdiff_t column = scan->at - start + 1;
     return qw_fail(error, QW_ERROR_INPUT, place, "it must be one JSON document (RFC 8259), in UTF-8",
-                   "not valid JSON at line %lld, column %lld: %s", (long long)line, (long long)(scan->at - start + 1), scan->why);
+                   "not valid JSON at line %lld, column %td: %s", (long long)line, column, scan->why);
 }
 
 bool qw_json_scan(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place,

@@ -106,14 +106,15 @@ static char *description_of(const char *folder)
 /* What the columns of the table are, and how many this model asks for; free with free(). */
 static char *columns_needed(const struct qw_adapter *adapter, const struct qw_config *config)
 {
-    int64_t layer = 2 * config->kv_heads * config->head_size, columns = adapter->table->shape.dim[1];
+    int64_t layer = 2 * config->kv_heads * config->head_size, needed = layer * config->layers;
+    int64_t columns = adapter->table->shape.dim[1];
     if (adapter->kind == QW_ADAPTER_EMBEDS)
         return qw_format("embeddings of width %lld, this model's hidden_size is %lld", (long long)columns, (long long)config->hidden);
     char *fits = columns % layer ? qw_format("%s", "") : qw_format("; %lld columns are %lld such layers", (long long)columns,
                                                                    (long long)(columns / layer));
     char *text = qw_format("keys and values of %lld columns, this model needs 2 x %lld layers x %lld key/value heads x head size %lld "
                            "= %lld%s", (long long)columns, (long long)config->layers, (long long)config->kv_heads,
-                           (long long)config->head_size, (long long)(layer * config->layers), fits);
+                           (long long)config->head_size, (long long)needed, fits);
     free(fits);
     return text;
 }

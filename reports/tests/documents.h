@@ -103,7 +103,7 @@ static const char *const hostile_texts[] = {
     "https://example.org/\" onclick=\"alert(1)", "https://a@b/", "https://example.org/\n<b>", "javascript:alert(1)", "JaVaScRiPt:alert(1)",
     "data:text/html,<b>", "vbscript:x", "file:///etc/passwd", "//e.x/y", "http://example.org",
     /* terminals and bytes */
-    "\x1b[31mred\x1b[0m", "\x1b]8;;http://e.x\x07link\x1b]8;;\x07", "\x1b]0;title\x07", "\x1bP1$r\x1b\\", "\xc2\x9b" "31mred", "\x07\x08\x0c\x0e",
+    "\x1b[31mred\x1b[0m", "\x1b]8;;http://e.x\x07link\x1b]8;;\x07", "\x1b]0;title\x07", "\x1bP1$r\x1b\\", "\302\23331mred", "\x07\x08\x0c\x0e",
     "line\nfeed\rreturn\ttab\x7f", "\r\nSet: x", "\n\n\n", "\xff\xfe\xc0\xaf\xed\xa0\x80 broken \xe2\x82", "\xf4\x90\x80\x80", "\xc0\x80", "\\u0000 \\x00 %00",
     /* what is not seen, or seen elsewhere */
     "\xe2\x80\xae right to left \xe2\x80\xa8", "\xe2\x81\xa6 isolate \xe2\x81\xa9", "\xe2\x80\x8b\xef\xbb\xbf", "\xef\xbf\xbf", "\xf3\xa0\x81\x81 tag",
