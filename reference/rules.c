@@ -44,18 +44,15 @@ struct qw_rules qw_rules_healthy(struct qw_setting setting)
 {
     struct qw_rules healthy = {0}, *rules = &healthy;
     bool eager = setting.eager, cuda = setting.cuda;
-#define ERA(transformers_from, peft_from, assignment)                                                \
-    if (at_least(setting.transformers, transformers_from) && at_least(setting.peft, peft_from)) \
+#define ERA(transformers_from, peft_from, assignment)                                                                            \
+    if (at_least(setting.transformers, transformers_from) && at_least(setting.peft, peft_from))                                  \
         assignment;
 #include "reference/eras.def"
 #undef ERA
     return healthy;
 }
 
-struct qw_setting qw_setting_newest(void)
-{
-    return (struct qw_setting){.transformers = {{5, 23, 0}}, .peft = {{0, 21, 2}}};
-}
+struct qw_setting qw_setting_newest(void) { return (struct qw_setting){.transformers = {{5, 23, 0}}, .peft = {{0, 21, 2}}}; }
 
 static const struct {
     const char *id;
@@ -72,8 +69,10 @@ enum qw_party qw_deviation_party(enum qw_deviation deviation) { return deviation
 void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation)
 {
     switch (deviation) {
-#define DEVIATION(symbol, id, party, assignment) \
-    case QW_DEVIATION_##symbol: assignment; break;
+#define DEVIATION(symbol, id, party, assignment)                                                                                 \
+    case QW_DEVIATION_##symbol:                                                                                                  \
+        assignment;                                                                                                              \
+        break;
 #include "reference/deviations.def"
 #undef DEVIATION
     case QW_DEVIATIONS: break;

@@ -15,7 +15,11 @@
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 /* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
-enum qw_tied_head { QW_TIED_AS_STORED, QW_TIED_EMBEDDING, QW_TIED_HEAD }; /* both kept; the embedding for both; the head for both */
+enum qw_tied_head {
+    QW_TIED_AS_STORED,
+    QW_TIED_EMBEDDING,
+    QW_TIED_HEAD
+}; /* both kept; the embedding for both; the head for both */
 
 /* What the model makes of a mask that is shorter than the cache. */
 enum qw_short_mask {
@@ -34,20 +38,20 @@ enum qw_blind_row {
 
 struct qw_rules {
     /* protocol */
-    bool inject_first;                  /* virtual tokens reach the first step */
-    bool inject_again;                  /* … and every later step that starts without a cache (use_cache=False) */
-    bool extend_mask;                   /* the mask covers the virtual tokens */
-    bool hide_virtual;                  /* … with zeros */
-    int virtual_offset;                 /* real tokens start at this many times P */
-    bool transpose_prefix;              /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
-    bool prefix_counted;                /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
-    bool swap_prefix;                   /* … with keys in the place of values and the reverse */
+    bool inject_first;     /* virtual tokens reach the first step */
+    bool inject_again;     /* … and every later step that starts without a cache (use_cache=False) */
+    bool extend_mask;      /* the mask covers the virtual tokens */
+    bool hide_virtual;     /* … with zeros */
+    int virtual_offset;    /* real tokens start at this many times P */
+    bool transpose_prefix; /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
+    bool prefix_counted;   /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
+    bool swap_prefix;      /* … with keys in the place of values and the reverse */
     enum qw_mask_habit unpadded_mask;
-    enum qw_prefix_heads prefix_heads;  /* for how many heads a prefix is cut */
-    unsigned empty_caches;              /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
-    unsigned filled_caches;             /* kinds that may hold rows */
+    enum qw_prefix_heads prefix_heads; /* for how many heads a prefix is cut */
+    unsigned empty_caches;             /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
+    unsigned filled_caches;            /* kinds that may hold rows */
     /* model */
-    bool rotary_in_attention;           /* cos/sin tables [S,D] made in each attention, not once per call */
+    bool rotary_in_attention; /* cos/sin tables [S,D] made in each attention, not once per call */
     enum qw_tied_head tied_head;
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */

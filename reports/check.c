@@ -42,13 +42,17 @@ static void add_path(struct qw_text *out, const struct frame *at)
 
 static const char *type_of(const struct qw_json *node)
 {
-    return qw_json_is_object(node) ? "object" : qw_json_is_array(node) ? "array" : qw_json_is_text(node) ? "string"
-           : qw_json_is_number(node) ? "number" : qw_json_is_null(node) ? "null" : "boolean";
+    return qw_json_is_object(node)   ? "object"
+           : qw_json_is_array(node)  ? "array"
+           : qw_json_is_text(node)   ? "string"
+           : qw_json_is_number(node) ? "number"
+           : qw_json_is_null(node)   ? "null"
+                                     : "boolean";
 }
 
 static const char *type_words(const char *type)
 {
-    static const char *const words[][2] = {{"object", "an object"}, {"array", "a list"},          {"string", "a text"},
+    static const char *const words[][2] = {{"object", "an object"}, {"array", "a list"},           {"string", "a text"},
                                            {"number", "a number"},  {"integer", "a whole number"}, {"boolean", "true or false"},
                                            {"null", "null"}};
     size_t i = 0;

@@ -11,9 +11,9 @@ static const struct {
     const char *key;
     bool of_case; /* a field of the case, repeated in each of its rows */
 } columns[] = {
-    {"id", true},      {"recording", true}, {"step", false},  {"layer", false}, {"site", false},
-    {"party", false},  {"status", false},   {"kind", false},  {"ratio", false}, {"ratio_isolated", false},
-    {"max_abs", false}, {"rms", false},     {"ulp", false},   {"reason", false},
+    {"id", true},       {"recording", true}, {"step", false}, {"layer", false},  {"site", false},
+    {"party", false},   {"status", false},   {"kind", false}, {"ratio", false},  {"ratio_isolated", false},
+    {"max_abs", false}, {"rms", false},      {"ulp", false},  {"reason", false},
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 

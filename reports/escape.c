@@ -51,9 +51,8 @@ static bool is_hidden(uint32_t code)
     static const struct {
         uint32_t first, last;
     } ranges[] = {
-        {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},   {0x200E, 0x200F},
-        {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB},   {0xFFFE, 0xFFFF},
-        {0xE0000, 0xE007F},
+        {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B}, {0x200E, 0x200F},   {0x2028, 0x202E},
+        {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xFFFE, 0xFFFF}, {0xE0000, 0xE007F},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (code >= ranges[i].first && code <= ranges[i].last)
@@ -110,10 +109,7 @@ void rp_escape_html(struct qw_text *out, const char *text) { escape_markup(out, 
 
 void rp_escape_attribute(struct qw_text *out, const char *text) { escape_markup(out, text, false); }
 
-static bool is_alphanumeric(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+static bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 /* https://host, host of letters, digits, dots and hyphens, then a path, a query, a fragment or the end. */
 static bool is_plain_https(const char *url)

@@ -14,7 +14,7 @@
 #include "reference/base/text.h"
 
 #define RP_CODE_INVALID UINT32_MAX
-#define RP_TEXT_LIMIT 8000 /* bytes of one text that are shown */
+#define RP_TEXT_LIMIT   8000 /* bytes of one text that are shown */
 
 /* The code point at `bytes` (NUL-terminated, not empty) and how many bytes it takes; RP_CODE_INVALID and 1 for a byte
  * that starts no valid sequence (overlong forms, surrogates and what lies beyond U+10FFFF are not valid). */

@@ -174,8 +174,8 @@ void rp_open_figure(struct rp_page *page, const char *id, const char *title, con
 {
     rp_markup(page->out, "<figure id=\"%r%r\"><figcaption><strong>%t</strong></figcaption>\n", page->prefix, id, title);
     if (drawing->length)
-        rp_markup(page->out, "<div class=\"scroll plot\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n%r</div>\n",
-                  title, drawing->bytes);
+        rp_markup(page->out, "<div class=\"scroll plot\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n%r</div>\n", title,
+                  drawing->bytes);
     else if (page->plots_left > 0)
         qw_text_add(page->out, "<p class=\"slot\">gnuplot not found: plot omitted; the numbers are in the table "
                                "below</p>\n");
@@ -187,15 +187,18 @@ void rp_open_figure(struct rp_page *page, const char *id, const char *title, con
 
 static void describe(struct qw_text *out, const struct profile *profile, const char *multiple)
 {
-    qw_text_addf(out, "Each point is a site, in the order in which it ran. Height is the power of ten by which its "
-                      "error exceeds the bound of %s times the noise floor: 0 is at the bound, +2 is a hundred times "
-                      "over it.",
+    qw_text_addf(out,
+                 "Each point is a site, in the order in which it ran. Height is the power of ten by which its "
+                 "error exceeds the bound of %s times the noise floor: 0 is at the bound, +2 is a hundred times "
+                 "over it.",
                  multiple);
     if (profile->over)
         qw_text_addf(out, " Of %d sites, %d exceed the bound in the free-running view.", profile->sites, profile->over);
     if (profile->without_ratio)
-        qw_text_addf(out, " %d sites have no finite ratio, because their structure differs or copied data is not "
-                          "equal; they are marked at the top.", profile->without_ratio);
+        qw_text_addf(out,
+                     " %d sites have no finite ratio, because their structure differs or copied data is not "
+                     "equal; they are marked at the top.",
+                     profile->without_ratio);
     if (!profile->over && !profile->without_ratio)
         qw_text_addf(out, " All %d sites stay under the bound.", profile->sites);
     if (profile->first_name)
@@ -203,8 +206,10 @@ static void describe(struct qw_text *out, const struct profile *profile, const c
     if (profile->at_floor)
         qw_text_addf(out, " %d sites are equal to the last bit; they are drawn at the lower edge.", profile->at_floor);
     if (profile->group > 1)
-        qw_text_addf(out, " Each point stands for %d neighbouring sites and shows the largest of "
-                          "them.", profile->group);
+        qw_text_addf(out,
+                     " Each point stands for %d neighbouring sites and shows the largest of "
+                     "them.",
+                     profile->group);
 }
 
 /* Per step: how many sites there are, and how many of them are over the bound or lack a ratio. */
@@ -224,10 +229,11 @@ static void step_table(struct rp_page *page, const struct qw_json *sites)
         }
         struct qw_text place = {0};
         rp_add_place(&place, worst);
-        rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td class=\"n\">%d</td><td class=\"n\">%d</td>"
-                             "<td class=\"n\">%t</td><td>%t</td></tr>\n",
-                  rp_value(qw_json_get(first, "step")).text, count, failing,
-                  rp_number(qw_json_get(worst, "ratio")).text, place.bytes);
+        rp_markup(page->out,
+                  "<tr><th scope=\"row\">%t</th><td class=\"n\">%d</td><td class=\"n\">%d</td>"
+                  "<td class=\"n\">%t</td><td>%t</td></tr>\n",
+                  rp_value(qw_json_get(first, "step")).text, count, failing, rp_number(qw_json_get(worst, "ratio")).text,
+                  place.bytes);
         qw_text_free(&place);
     }
     rp_close_table(page);
@@ -306,8 +312,10 @@ static void cache_figure(struct rp_page *page, const struct qw_json *one)
     struct qw_text drawing = {0}, description = {0}, id = {0};
     const char *title = lengths.differing ? "Cache length per step: observed and expected differ"
                                           : "Cache length per step: as expected";
-    qw_text_addf(&description, "Tokens in the cache after each forward call. %d of %d steps differ from what is "
-                               "expected or were not recorded.", lengths.differing, (int)lengths.plot.count);
+    qw_text_addf(&description,
+                 "Tokens in the cache after each forward call. %d of %d steps differ from what is "
+                 "expected or were not recorded.",
+                 lengths.differing, (int)lengths.plot.count);
     qw_text_addf(&id, "%splot-cache", page->prefix);
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)

@@ -7,17 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double bound_of(const struct rp_page *page)
-{
-    return qw_json_get_real(qw_json_get(page->result, "noise"), "multiple", 1);
-}
+static double bound_of(const struct rp_page *page) { return qw_json_get_real(qw_json_get(page->result, "noise"), "multiple", 1); }
 
 /* --- the legend --- */
 
 static void legend_entry(struct rp_page *page, enum rp_heat heat, const char *class, const char *text)
 {
-    rp_markup(page->out, "<li class=\"%r\"><svg class=\"swatch h%d\" viewBox=\"0 0 20 20\" aria-hidden=\"true\">"
-                         "<rect width=\"20\" height=\"20\"/></svg> %t</li>\n", class, (int)heat, text);
+    rp_markup(page->out,
+              "<li class=\"%r\"><svg class=\"swatch h%d\" viewBox=\"0 0 20 20\" aria-hidden=\"true\">"
+              "<rect width=\"20\" height=\"20\"/></svg> %t</li>\n",
+              class, (int)heat, text);
 }
 
 static void legend(struct rp_page *page, bool outlined, bool bitwise)
@@ -112,8 +111,10 @@ static void table(struct rp_page *page, const struct rp_map *map, const char *ca
     const char *column_unit = strcmp(row_unit, "layer") ? "layer" : "step";
     if (!has_room(page, map))
         return;
-    rp_markup(page->out, "<div class=\"scroll\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n<table class=\"map\">"
-                         "<caption>%t</caption>\n", caption, caption);
+    rp_markup(page->out,
+              "<div class=\"scroll\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n<table class=\"map\">"
+              "<caption>%t</caption>\n",
+              caption, caption);
     head_row(page, map, column_unit, column_unit);
     for (int row = 0; row < map->rows; row++) {
         struct qw_text name = {0};
@@ -145,9 +146,11 @@ static void describe(struct qw_text *out, const struct rp_map *map, const char *
         qw_text_add(out, "Each cell is the worst site of a layer in a step: equal, or different in a bit or in structure. "
                          "There is one view, since no reference was played.");
     else
-        qw_text_addf(out, "Each cell is the worst site of a layer in a step: its error divided by the noise floor, coloured by "
-                      "how that compares with the bound of %s. A number in a cell says by how many powers of ten it is "
-                      "beyond the bound.", bound);
+        qw_text_addf(out,
+                     "Each cell is the worst site of a layer in a step: its error divided by the noise floor, coloured by "
+                     "how that compares with the bound of %s. A number in a cell says by how many powers of ten it is "
+                     "beyond the bound.",
+                     bound);
     if (!map->one_view)
         qw_text_add(out, " Free-running shows an error and what follows from it, isolated only where one arises.");
     if (groups(map->row, map->rows))
@@ -186,8 +189,7 @@ static void figure(struct rp_page *page, const struct rp_map *by_steps, const st
 {
     struct qw_text drawing = {0}, description = {0}, id = {0};
     char *title = title_of(by_steps, bitwise);
-    describe(&description, by_steps, rp_number(qw_json_get(qw_json_get(page->result, "noise"), "multiple")).text,
-             bitwise);
+    describe(&description, by_steps, rp_number(qw_json_get(qw_json_get(page->result, "noise"), "multiple")).text, bitwise);
     qw_text_addf(&id, "%splot-map", page->prefix);
     struct rp_plot_label label = {id.bytes, title, description.bytes};
     if (page->plots_left > 0)

@@ -15,10 +15,7 @@ static const struct rp_format formats[] = {
 
 size_t rp_format_count(void) { return sizeof formats / sizeof *formats; }
 
-const struct rp_format *rp_format_at(size_t index)
-{
-    return index < rp_format_count() ? &formats[index] : NULL;
-}
+const struct rp_format *rp_format_at(size_t index) { return index < rp_format_count() ? &formats[index] : NULL; }
 
 const struct rp_format *rp_format_find(const char *name)
 {

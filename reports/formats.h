@@ -8,10 +8,10 @@
 #include "reference/base/text.h"
 
 struct rp_format {
-    const char *name;    /* "html", as in `list formats` */
-    const char *option;  /* "--html": takes a file name */
-    const char *suffix;  /* ".html" */
-    const char *summary; /* one line for `help` and `list formats` */
+    const char *name;                                                  /* "html", as in `list formats` */
+    const char *option;                                                /* "--html": takes a file name */
+    const char *suffix;                                                /* ".html" */
+    const char *summary;                                               /* one line for `help` and `list formats` */
     void (*render)(struct qw_text *out, const struct qw_json *result); /* appends; `result` stays the caller's */
 };
 

@@ -34,8 +34,9 @@ const char *rp_status_icon(int shape)
 void rp_open_card(struct rp_page *page, const char *class, const char *id, const char *title)
 {
     const char *level = page->many ? "h3" : "h2";
-    rp_markup(page->out, "<section class=\"card %r\" id=\"%r%r\" aria-labelledby=\"%r%r-h\"><%r "
-                         "id=\"%r%r-h\">%t</%r>\n",
+    rp_markup(page->out,
+              "<section class=\"card %r\" id=\"%r%r\" aria-labelledby=\"%r%r-h\"><%r "
+              "id=\"%r%r-h\">%t</%r>\n",
               class, page->prefix, id, page->prefix, id, level, page->prefix, id, title, level);
 }
 
@@ -61,8 +62,10 @@ void rp_add_rest(struct rp_page *page, const char *open, int rest, const char *c
 
 void rp_open_table(struct rp_page *page, const char *class, const char *caption, const char *const columns[])
 {
-    rp_markup(page->out, "<div class=\"scroll\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n<table class=\"%r\">"
-                         "<caption>%t</caption>\n<thead><tr>", caption, class, caption);
+    rp_markup(page->out,
+              "<div class=\"scroll\" role=\"region\" aria-label=\"%a\" tabindex=\"0\">\n<table class=\"%r\">"
+              "<caption>%t</caption>\n<thead><tr>",
+              caption, class, caption);
     for (; *columns; columns++)
         rp_markup(page->out, "<th scope=\"col\">%t</th>", *columns);
     qw_text_add(page->out, "</tr></thead><tbody>\n");
@@ -233,8 +236,8 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
 
 static void add_summary(struct rp_page *page, const struct qw_json *cases, char **prefixes)
 {
-    static const char *const columns[] = {"Status", "Recording",        "transformers x peft",
-                                          "Cause",  "First divergence", "Explained",           NULL};
+    static const char *const columns[] = {"Status",    "Recording", "transformers x peft", "Cause", "First divergence",
+                                          "Explained", NULL};
     int i = 0;
     const struct qw_json *c = qw_json_first(cases);
     qw_text_add(page->out, "<section class=\"card\" id=\"summary\" aria-labelledby=\"summary-h\">"
@@ -250,11 +253,11 @@ static void add_summary(struct rp_page *page, const struct qw_json *cases, char 
 static void add_section(struct rp_page *page, const struct qw_json *one, bool open)
 {
     const struct rp_status *status = rp_case_status(one);
-    rp_markup(page->out, "<details class=\"case\"%r><summary class=\"%r\"><h2>%r %t <code>%t</code></h2></summary>\n"
-                         "<div id=\"%rcase\">\n<p class=\"lead\">%t</p>\n<nav aria-label=\"Blocks of %a\">\n",
-              open ? " open" : "", shape_class[status->shape], rp_status_icon((int)status->shape), status->word,
-              case_name(one), page->prefix,
-              qw_json_get_text(one, "verdict", status->meaning), case_name(one));
+    rp_markup(page->out,
+              "<details class=\"case\"%r><summary class=\"%r\"><h2>%r %t <code>%t</code></h2></summary>\n"
+              "<div id=\"%rcase\">\n<p class=\"lead\">%t</p>\n<nav aria-label=\"Blocks of %a\">\n",
+              open ? " open" : "", shape_class[status->shape], rp_status_icon((int)status->shape), status->word, case_name(one),
+              page->prefix, qw_json_get_text(one, "verdict", status->meaning), case_name(one));
     add_skip_links(page, one);
     qw_text_add(page->out, "<a href=\"#summary\">All cases</a>\n</nav>\n");
     add_case(page, one);
@@ -328,8 +331,10 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
         qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was "
                                "judged.</p>\n");
     if (told < count)
-        rp_markup(page->out, "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
-                             "has all of them.</p>\n", told, count);
+        rp_markup(page->out,
+                  "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
+                  "has all of them.</p>\n",
+                  told, count);
     add_sections(page, cases, prefixes, count);
     for (int i = 0; i < count; i++)
         free(prefixes[i]);
@@ -348,9 +353,13 @@ static int plots_wanted(const struct qw_json *cases)
 void rp_html(struct qw_text *out, const struct qw_json *result)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
-    struct rp_page page = {.out = out, .result = result, .rows_left = RP_PAGE_ROWS, .plots_left = RP_PAGE_PLOTS,
+    struct rp_page page = {.out = out,
+                           .result = result,
+                           .rows_left = RP_PAGE_ROWS,
+                           .plots_left = RP_PAGE_PLOTS,
                            .cells_left = RP_PAGE_CELLS,
-                           .many = qw_json_size(cases) != 1, .prefix = ""};
+                           .many = qw_json_size(cases) != 1,
+                           .prefix = ""};
     page.plotter = plots_wanted(cases) ? rp_plotter_open() : NULL;
     add_head(&page, cases);
     if (page.many)

@@ -9,8 +9,10 @@ static void vocabulary(struct rp_page *page)
     const struct rp_status *status;
     qw_text_add(page->out, "<h3>Status words</h3>\n<dl>\n");
     for (size_t i = 0; (status = rp_status_at(i)); i++)
-        rp_markup(page->out, "<dt>%r "
-                             "%t</dt><dd>%t</dd>\n", rp_status_icon((int)status->shape), status->word, status->meaning);
+        rp_markup(page->out,
+                  "<dt>%r "
+                  "%t</dt><dd>%t</dd>\n",
+                  rp_status_icon((int)status->shape), status->word, status->meaning);
     qw_text_add(page->out, "</dl>\n");
 }
 

@@ -37,9 +37,10 @@ void rp_html_parties(struct rp_page *page, const struct qw_json *one)
     const struct qw_json *p = qw_json_first(parties);
     for (int shown = 0; p && shown < RP_LIST_ROWS; p = qw_json_next(p), shown++) {
         const char *status = qw_json_get_text(p, "status", "not judged");
-        rp_markup(page->out, "<li class=\"%r\"><p class=\"party\">%t</p><p class=\"standing\">%r "
-                             "<strong>%t</strong></p>"
-                             "<p>%t</p></li>\n",
+        rp_markup(page->out,
+                  "<li class=\"%r\"><p class=\"party\">%t</p><p class=\"standing\">%r "
+                  "<strong>%t</strong></p>"
+                  "<p>%t</p></li>\n",
                   party_class(status), rp_party_title(p), rp_status_icon(party_shape(status)), status,
                   qw_json_get_text(p, "message", ""));
     }
@@ -114,8 +115,7 @@ void rp_html_versions(struct rp_page *page, const struct qw_json *one)
     group(page, "adapter", qw_json_get(one, "adapter"));
     group(page, "call", qw_json_get(one, "call"));
     group(page, "recorder", qw_json_get(one, "recorder"));
-    rp_markup(page->out, "<tr><th scope=\"row\">recording</th><td>%t</td></tr>\n",
-              qw_json_get_text(one, "recording", "-"));
+    rp_markup(page->out, "<tr><th scope=\"row\">recording</th><td>%t</td></tr>\n", qw_json_get_text(one, "recording", "-"));
     if (qw_json_get_text(one, "recording_sha256", NULL))
         rp_markup(page->out, "<tr><th scope=\"row\">sha256</th><td><code>%t</code></td></tr>\n",
                   qw_json_get_text(one, "recording_sha256", ""));

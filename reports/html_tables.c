@@ -12,8 +12,8 @@
 
 struct row {
     const struct qw_json *site;
-    int place;  /* in execution order, from 1 */
-    int rank;   /* 0 is the worst */
+    int place; /* in execution order, from 1 */
+    int rank;  /* 0 is the worst */
     double ratio;
 };
 
@@ -91,8 +91,8 @@ static void add_row(struct rp_page *page, const struct row *row, bool with_id)
     add_cell(page, site, "step", true);
     add_cell(page, site, "layer", true);
     rp_markup(page->out, "<th scope=\"row\">%t</th><td>%t</td><td class=\"s\"><b>%t</b> %t%t%t%t%t</td>",
-              qw_json_get_text(site, "site", "-"), qw_json_get_text(site, "party", "-"), row_sign(row), status,
-              kind ? ": " : "", kind, reason ? ": " : "", reason);
+              qw_json_get_text(site, "site", "-"), qw_json_get_text(site, "party", "-"), row_sign(row), status, kind ? ": " : "",
+              kind, reason ? ": " : "", reason);
     add_cell(page, site, "ratio", false);
     add_cell(page, site, "ratio_isolated", false);
     add_cell(page, site, "max_abs", false);
@@ -106,9 +106,10 @@ static void add_worst(struct rp_page *page, struct row *rows, int count)
     int shown = count < RP_WORST_ROWS ? count : RP_WORST_ROWS;
     qsort(rows, (size_t)count, sizeof *rows, worst_first);
     if (shown < count)
-        rp_markup(page->out, "<p>Showing the %d worst of %d sites; all of them are in execution order "
-                             "below.</p>\n", shown,
-                  count);
+        rp_markup(page->out,
+                  "<p>Showing the %d worst of %d sites; all of them are in execution order "
+                  "below.</p>\n",
+                  shown, count);
     open_table(page, "Sites, the worst first");
     for (int i = 0; i < shown; i++)
         add_row(page, &rows[i], false);
@@ -169,9 +170,8 @@ void rp_html_findings(struct rp_page *page, const struct qw_json *one)
         struct qw_text place = {0};
         if (qw_json_is_text(qw_json_get(f, "site")))
             rp_add_place(&place, f);
-        rp_markup(page->out, "<li><strong>%t</strong> <code>%t</code>%t%t: %t</li>\n",
-                  qw_json_get_text(f, "severity", "note"), qw_json_get_text(f, "id", "-"), place.bytes ? " at " : "",
-                  place.bytes, qw_json_get_text(f, "message", ""));
+        rp_markup(page->out, "<li><strong>%t</strong> <code>%t</code>%t%t: %t</li>\n", qw_json_get_text(f, "severity", "note"),
+                  qw_json_get_text(f, "id", "-"), place.bytes ? " at " : "", place.bytes, qw_json_get_text(f, "message", ""));
         qw_text_free(&place);
     }
     qw_text_add(page->out, "</ul>\n</section>\n");

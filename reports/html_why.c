@@ -47,11 +47,12 @@ static void confidence(struct rp_page *page, const struct qw_json *cause)
     if (word)
         rp_markup(page->out, "<strong>%t</strong>: %t. ", word, rp_confidence_meaning(cause));
     if (isfinite(share))
-        rp_markup(page->out, "It explains <strong>%t</strong> of the divergence."
-                             "<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
-                             "aria-hidden=\"true\">"
-                             "<rect width=\"100\" height=\"4\"/><rect class=\"share\" width=\"%d\" "
-                             "height=\"4\"/></svg>",
+        rp_markup(page->out,
+                  "It explains <strong>%t</strong> of the divergence."
+                  "<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
+                  "aria-hidden=\"true\">"
+                  "<rect width=\"100\" height=\"4\"/><rect class=\"share\" width=\"%d\" "
+                  "height=\"4\"/></svg>",
                   rp_share(qw_json_get(cause, "explained")).text, (int)(100 * fmin(fmax(share, 0), 1)));
     qw_text_add(page->out, "</dd>\n");
 }
@@ -64,8 +65,8 @@ static void rivals(struct rp_page *page, const struct qw_json *cause)
     else if (rp_is_named(cause))
         rp_add_term(page, "What speaks against it", "Nothing was found.");
     if (qw_json_is_object(second))
-        rp_markup(page->out, "<dt>Runner-up</dt><dd><code>%t</code> explains %t</dd>\n",
-                  qw_json_get_text(second, "id", "-"), rp_share(qw_json_get(second, "explained")).text);
+        rp_markup(page->out, "<dt>Runner-up</dt><dd><code>%t</code> explains %t</dd>\n", qw_json_get_text(second, "id", "-"),
+                  rp_share(qw_json_get(second, "explained")).text);
     text_list(page, "The evidence cannot tell it from", qw_json_get(cause, "equivalent"));
 }
 
@@ -135,8 +136,8 @@ void rp_html_cause(struct rp_page *page, const struct qw_json *one)
         error_card(page, one);
     } else {
         rp_open_card(page, "why", "cause", "Why: nothing to explain");
-        rp_markup(page->out, "<p>%t means: %t. No cause is named, because nothing diverged.</p>\n</section>\n",
-                  status->word, status->meaning);
+        rp_markup(page->out, "<p>%t means: %t. No cause is named, because nothing diverged.</p>\n</section>\n", status->word,
+                  status->meaning);
     }
 }
 
@@ -155,8 +156,7 @@ static char *cell_of(const struct qw_json *side, const char *key)
 }
 
 /* One row of the comparison; none when neither side knows. */
-static void side_row(struct rp_page *page, const char *key, const struct qw_json *expected,
-                     const struct qw_json *observed)
+static void side_row(struct rp_page *page, const char *key, const struct qw_json *expected, const struct qw_json *observed)
 {
     if (qw_json_is_null(qw_json_get(expected, key)) && qw_json_is_null(qw_json_get(observed, key)))
         return;
@@ -171,8 +171,9 @@ static void sides(struct rp_page *page, const struct qw_json *found, bool pair)
     const struct qw_json *expected = qw_json_get(found, "expected"), *observed = qw_json_get(found, "observed");
     if (rp_is_nothing(expected) && rp_is_nothing(observed))
         return;
-    rp_markup(page->out, "<table class=\"sides\"><thead><tr><td></td><th scope=\"col\">%t</th>"
-                         "<th scope=\"col\">%t</th></tr></thead><tbody>\n",
+    rp_markup(page->out,
+              "<table class=\"sides\"><thead><tr><td></td><th scope=\"col\">%t</th>"
+              "<th scope=\"col\">%t</th></tr></thead><tbody>\n",
               pair ? "A" : "Expected", pair ? "B" : "Observed");
     side_row(page, "shape", expected, observed);
     side_row(page, "dtype", expected, observed);
@@ -198,8 +199,9 @@ static void layout(struct rp_page *page, const struct qw_json *found)
     int axis = 0, rank = qw_json_size(permutation);
     if (!rp_add_layout(&words, found))
         return;
-    rp_markup(page->out, "<dt>Axes</dt><dd>%t\n<table class=\"axes\"><thead><tr><th scope=\"col\">Axis</th>"
-                         "<th scope=\"col\">holds by right</th><th scope=\"col\">found at axis</th></tr></thead><tbody>\n",
+    rp_markup(page->out,
+              "<dt>Axes</dt><dd>%t\n<table class=\"axes\"><thead><tr><th scope=\"col\">Axis</th>"
+              "<th scope=\"col\">holds by right</th><th scope=\"col\">found at axis</th></tr></thead><tbody>\n",
               words.bytes);
     for (const struct qw_json *p = qw_json_first(permutation); p && axis < 8; p = qw_json_next(p), axis++)
         rp_markup(page->out, "<tr><th scope=\"row\">%d</th><td>%t</td><td>%t%t</td></tr>\n", axis, rp_axis_meaning(axis, rank),
@@ -294,8 +296,10 @@ void rp_html_next_steps(struct rp_page *page, const struct qw_json *one)
     if (!qw_json_size(steps) && rp_add_next_command(&command, one))
         step(page, "Look closer:", command.bytes);
     else if (!qw_json_size(steps))
-        step(page, rp_is_comparison(one) ? "Nothing: the two recordings are equal."
-                                      : "Nothing: keep the recording as a witness that this combination conforms.", NULL);
+        step(page,
+             rp_is_comparison(one) ? "Nothing: the two recordings are equal."
+                                   : "Nothing: keep the recording as a witness that this combination conforms.",
+             NULL);
     qw_text_add(page->out, "</ol>\n</section>\n");
     qw_text_free(&command);
 }

@@ -64,8 +64,12 @@ enum rp_heat rp_heat_of(const struct rp_cell *cell)
     if (cell->letter != '.')
         return cell->letter == 0 ? RP_HEAT_BLANK : cell->letter == '=' ? RP_HEAT_EQUAL : RP_HEAT_STRUCTURE;
     double height = cell->height;
-    return height <= 0 ? (isinf(height) ? RP_HEAT_EQUAL : height <= -1 ? RP_HEAT_LOW : RP_HEAT_NEAR)
-                       : (height <= 1 ? RP_HEAT_OVER : height <= 3 ? RP_HEAT_FAR : RP_HEAT_BEYOND);
+    return height <= 0 ? (isinf(height)  ? RP_HEAT_EQUAL
+                          : height <= -1 ? RP_HEAT_LOW
+                                         : RP_HEAT_NEAR)
+                       : (height <= 1   ? RP_HEAT_OVER
+                          : height <= 3 ? RP_HEAT_FAR
+                                        : RP_HEAT_BEYOND);
 }
 
 /* --- rows and columns --- */
@@ -134,10 +138,7 @@ static enum rp_band_kind part_of(const char *name, bool behind)
     return behind ? RP_BAND_EXIT : RP_BAND_ENTRY;
 }
 
-static bool runs_in_layer(const struct qw_json *site)
-{
-    return layer_of(site) >= 0 && !begins_with(name_of(site), "cache_");
-}
+static bool runs_in_layer(const struct qw_json *site) { return layer_of(site) >= 0 && !begins_with(name_of(site), "cache_"); }
 
 /* --- filling --- */
 
@@ -240,7 +241,8 @@ struct rp_map rp_map_of_steps(const struct qw_json *sites, const struct qw_json 
     static const enum rp_band_kind order[] = {RP_BAND_HANDED, RP_BAND_ENTRY, RP_BAND_NUMBER, RP_BAND_EXIT, RP_BAND_KEPT};
     struct scale layers = make_scale(sites, layer_of, RP_MAP_LAYERS), steps = make_scale(sites, step_of, RP_MAP_STEPS);
     bool seen[RP_BAND_SITE + 1] = {false};
-    struct rp_map map = {.step = -1, .row = QW_NEW_ARRAY(struct rp_band, RP_MAP_LAYERS + 4),
+    struct rp_map map = {.step = -1,
+                         .row = QW_NEW_ARRAY(struct rp_band, RP_MAP_LAYERS + 4),
                          .column = QW_NEW_ARRAY(struct rp_band, RP_MAP_STEPS + 1)};
     each_part(&map, sites, note_part, seen);
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
@@ -291,7 +293,8 @@ static int row_of_name(struct rp_map *map, const char *name)
 
 static struct rp_map make_rows(const struct qw_json *sites, int64_t step, const struct scale *layers)
 {
-    struct rp_map map = {.step = step, .row = QW_NEW_ARRAY(struct rp_band, RP_MAP_SITES),
+    struct rp_map map = {.step = step,
+                         .row = QW_NEW_ARRAY(struct rp_band, RP_MAP_SITES),
                          .column = QW_NEW_ARRAY(struct rp_band, RP_MAP_COLUMNS + 1)};
     map.column[map.columns++] = (struct rp_band){.kind = RP_BAND_NONE};
     add_bands(map.column, &map.columns, layers);
@@ -336,8 +339,8 @@ void rp_map_clear(struct rp_map *map)
 
 void rp_add_band(struct qw_text *out, const struct rp_band *band, const char *unit)
 {
-    static const char *const parts[] = {[RP_BAND_HANDED] = "handed over", [RP_BAND_ENTRY] = "embedding",
-                                        [RP_BAND_EXIT] = "head", [RP_BAND_KEPT] = "cache kept"};
+    static const char *const parts[] = {
+        [RP_BAND_HANDED] = "handed over", [RP_BAND_ENTRY] = "embedding", [RP_BAND_EXIT] = "head", [RP_BAND_KEPT] = "cache kept"};
     if (band->kind == RP_BAND_SITE)
         qw_text_add(out, band->name);
     else if (band->kind == RP_BAND_NONE)

@@ -11,26 +11,26 @@
 
 /* Limits of one page; every cut is announced where it happens. */
 enum {
-    RP_WORST_ROWS = 200,     /* sites in the table of the worst, per case */
-    RP_CASE_ROWS = 5000,     /* sites in execution order, per case */
-    RP_PAGE_ROWS = 20000,    /* sites in execution order, on the whole page */
+    RP_WORST_ROWS = 200,  /* sites in the table of the worst, per case */
+    RP_CASE_ROWS = 5000,  /* sites in execution order, per case */
+    RP_PAGE_ROWS = 20000, /* sites in execution order, on the whole page */
     RP_CASE_FINDINGS = 500,
-    RP_LIST_ROWS = 100,      /* entries of any other list */
-    RP_STEP_ROWS = 1000,     /* steps in a table of steps */
-    RP_SUMMARY_ROWS = 5000,  /* cases in the table of all */
+    RP_LIST_ROWS = 100,     /* entries of any other list */
+    RP_STEP_ROWS = 1000,    /* steps in a table of steps */
+    RP_SUMMARY_ROWS = 5000, /* cases in the table of all */
     RP_PAGE_PLOTS = 60,
-    RP_PAGE_CELLS = 40000,   /* cells of error maps as tables, on the whole page */
-    RP_PAGE_CASES = 500,     /* cases told in full; of more, those that do not pass */
-    RP_OPEN_CASES = 20,      /* beyond so many cases all are folded */
+    RP_PAGE_CELLS = 40000, /* cells of error maps as tables, on the whole page */
+    RP_PAGE_CASES = 500,   /* cases told in full; of more, those that do not pass */
+    RP_OPEN_CASES = 20,    /* beyond so many cases all are folded */
 };
 
 struct rp_page {
     struct qw_text *out;
     const struct qw_json *result;
-    struct rp_plotter *plotter; /* NULL without gnuplot */
+    struct rp_plotter *plotter;            /* NULL without gnuplot */
     int rows_left, plots_left, cells_left; /* of RP_PAGE_ROWS, RP_PAGE_PLOTS, RP_PAGE_CELLS */
-    bool many;                  /* several cases: headings one level lower, ids with the case's prefix */
-    const char *prefix;         /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
+    bool many;                             /* several cases: headings one level lower, ids with the case's prefix */
+    const char *prefix;                    /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
 };
 
 extern const char rp_page_style[]; /* the style sheet */
@@ -65,7 +65,7 @@ void rp_html_map(struct rp_page *page, const struct qw_json *one);
 void rp_html_cause(struct rp_page *page, const struct qw_json *one);
 void rp_html_divergence(struct rp_page *page, const struct qw_json *one);
 void rp_html_next_steps(struct rp_page *page, const struct qw_json *one);
-void rp_html_pair(struct rp_page *page, const struct qw_json *one);        /* these three: two recordings compared */
+void rp_html_pair(struct rp_page *page, const struct qw_json *one); /* these three: two recordings compared */
 void rp_html_differences(struct rp_page *page, const struct qw_json *one);
 void rp_html_tokens(struct rp_page *page, const struct qw_json *one);
 void rp_html_parties(struct rp_page *page, const struct qw_json *one);

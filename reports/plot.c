@@ -154,8 +154,7 @@ static bool converse(struct rp_plotter *plotter, const struct qw_text *script, s
     int64_t deadline = now_ms() + TIME_LIMIT_MS;
     while (sent < script->length || !is_complete(svg)) {
         int64_t left = deadline - now_ms();
-        struct pollfd ends[2] = {{plotter->from, POLLIN, 0},
-                                 {sent < script->length ? plotter->to : -1, POLLOUT, 0}};
+        struct pollfd ends[2] = {{plotter->from, POLLIN, 0}, {sent < script->length ? plotter->to : -1, POLLOUT, 0}};
         if (left <= 0 || (poll(ends, 2, (int)left) < 0 && errno != EINTR))
             return false;
         if (!exchange(plotter, script, &sent, svg))
@@ -164,8 +163,7 @@ static bool converse(struct rp_plotter *plotter, const struct qw_text *script, s
     return true;
 }
 
-bool rp_plot_run(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
-                 const struct qw_text *script)
+bool rp_plot_run(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label, const struct qw_text *script)
 {
     struct qw_text svg = {0};
     bool drawn = plotter && plotter->to >= 0 && converse(plotter, script, &svg) && rp_svg_embed(out, svg.bytes, label);
@@ -179,8 +177,7 @@ bool rp_plot_run(struct rp_plotter *plotter, struct qw_text *out, const struct r
 
 static void add_settings(struct qw_text *script, int width, int height)
 {
-    qw_text_addf(script, "reset session\nset terminal svg size %d,%d dynamic noenhanced font 'sans-serif,14'\n", width,
-                 height);
+    qw_text_addf(script, "reset session\nset terminal svg size %d,%d dynamic noenhanced font 'sans-serif,14'\n", width, height);
     qw_text_add(script, "set border 3\nset tics nomirror out\nset key outside below center horizontal samplen 2\n"
                         "set lmargin 9\nset rmargin 3\nset tmargin 2\nset bmargin 6\n");
 }
@@ -212,8 +209,8 @@ static void add_steps(struct qw_text *script, const struct rp_divergence_plot *p
             continue;
         qw_text_addf(script, "set arrow from %.6g,graph 0 to %.6g,graph 1 nohead back lc rgb '#7f7f7f' dt 3\n", x, x);
         if (i % every == 0)
-            qw_text_addf(script, "set label '%s%lld' at %.6g,graph 1.035 left front\n",
-                         crowded ? "" : "step ", (long long)plot->step[i], x);
+            qw_text_addf(script, "set label '%s%lld' at %.6g,graph 1.035 left front\n", crowded ? "" : "step ",
+                         (long long)plot->step[i], x);
     }
 }
 
@@ -223,10 +220,11 @@ static void add_first(struct qw_text *script, const struct rp_divergence_plot *p
     bool right = plot->first - start > 0.7 * (last - start);
     if (!isfinite(plot->first))
         return;
-    qw_text_addf(script, "set arrow from %.6g,graph 0 to %.6g,graph 1 nohead back lw 2 lc rgb '#cc79a7'\n",
-                 plot->first, plot->first);
-    qw_text_addf(script, "set label 'first divergence' at %.6g,graph 0.86 %s offset character %s,0 front "
-                         "tc rgb '#cc79a7'\n",
+    qw_text_addf(script, "set arrow from %.6g,graph 0 to %.6g,graph 1 nohead back lw 2 lc rgb '#cc79a7'\n", plot->first,
+                 plot->first);
+    qw_text_addf(script,
+                 "set label 'first divergence' at %.6g,graph 0.86 %s offset character %s,0 front "
+                 "tc rgb '#cc79a7'\n",
                  plot->first, right ? "right" : "left", right ? "-0.6" : "0.6");
 }
 
@@ -315,8 +313,8 @@ static bool add_levels(struct qw_text *script, const char *name, const double *s
 static void add_end_label(struct qw_text *script, const char *name, const char *color, double value, double x, double y)
 {
     if (isfinite(value) && isfinite(x) && isfinite(y))
-        qw_text_addf(script, "set label '%s: %.6g' at %.6g,%.6g left offset character 0.8,0 tc rgb '%s'\n", name,
-                     value, x, y, color);
+        qw_text_addf(script, "set label '%s: %.6g' at %.6g,%.6g left offset character 0.8,0 tc rgb '%s'\n", name, value, x, y,
+                     color);
 }
 
 static void add_end_labels(struct qw_text *script, const struct rp_cache_plot *plot, double high)

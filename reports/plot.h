@@ -55,8 +55,7 @@ bool rp_plot_divergence(struct rp_plotter *plotter, struct qw_text *out, const s
                         const struct rp_divergence_plot *plot);
 bool rp_plot_cache(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
                    const struct rp_cache_plot *plot);
-bool rp_plot_map(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
-                 const struct rp_map *map);
+bool rp_plot_map(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label, const struct rp_map *map);
 
 /* For the files that write scripts: runs one that draws one plot. */
 bool rp_plot_run(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,

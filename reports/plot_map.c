@@ -8,7 +8,7 @@
 /* Fills of the heats, as numbers 0xRRGGBB: cividis, whose dark half conforms and whose light half does not; and a
  * purple that is on neither side of it for differences of structure. */
 static const int fills[RP_HEATS] = {
-    [RP_HEAT_EQUAL] = 0x00204d, [RP_HEAT_LOW] = 0x2f456c, [RP_HEAT_NEAR] = 0x575d6d, [RP_HEAT_OVER] = 0xb7a467,
+    [RP_HEAT_EQUAL] = 0x00204d, [RP_HEAT_LOW] = 0x2f456c,    [RP_HEAT_NEAR] = 0x575d6d,      [RP_HEAT_OVER] = 0xb7a467,
     [RP_HEAT_FAR] = 0xd9c350,   [RP_HEAT_BEYOND] = 0xffea46, [RP_HEAT_STRUCTURE] = 0xd795b8,
 };
 
@@ -119,20 +119,22 @@ static void add_frame(struct qw_text *script, const struct rp_map *map)
                         "set tmargin 2.2\nset bmargin 3.2\nset xlabel 'step (forward call)' offset 0,0.3\n");
     qw_text_addf(script, "set xrange [0.4:%.6g]\nset yrange [%.6g:0.4]\n", offset + map->columns + 0.6, map->rows + 0.6);
     if (!map->one_view)
-        qw_text_addf(script, "set label 'free-running' at 0.5,graph 1 left offset 0,0.7\n"
-                             "set label 'isolated' at %.6g,graph 1 left offset 0,0.7\n", offset + 0.5);
+        qw_text_addf(script,
+                     "set label 'free-running' at 0.5,graph 1 left offset 0,0.7\n"
+                     "set label 'isolated' at %.6g,graph 1 left offset 0,0.7\n",
+                     offset + 0.5);
     add_row_tics(script, map);
     for (int i = 0; i < views_of(map); i++)
         add_column_tics(script, map, i * offset, i > 0);
     for (int i = 0; map->first_row >= 0 && i < views_of(map); i++)
-        qw_text_addf(script, "set object %d rectangle from %.6g,%.6g to %.6g,%.6g front fillstyle empty border lc rgb "
-                             "'#d4006a' lw 3\n",
-                     i + 1, i * offset + map->first_column + 0.5, map->first_row + 0.5,
-                     i * offset + map->first_column + 1.5, map->first_row + 1.5);
+        qw_text_addf(script,
+                     "set object %d rectangle from %.6g,%.6g to %.6g,%.6g front fillstyle empty border lc rgb "
+                     "'#d4006a' lw 3\n",
+                     i + 1, i * offset + map->first_column + 0.5, map->first_row + 0.5, i * offset + map->first_column + 1.5,
+                     map->first_row + 1.5);
 }
 
-bool rp_plot_map(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label,
-                 const struct rp_map *map)
+bool rp_plot_map(struct rp_plotter *plotter, struct qw_text *out, const struct rp_plot_label *label, const struct rp_map *map)
 {
     const struct rp_cell *const cells[] = {map->free_run, map->isolated};
     struct qw_text script = {0};

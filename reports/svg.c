@@ -32,9 +32,8 @@ static const struct {
 
 static bool is_drawing(const char *svg)
 {
-    static const char *const refused[] = {"<script",  "<foreignObject", "<!ENTITY", "<image", "<a ", " onload",
-                                          " onclick", "javascript:",    "href='http", "href=\"http",
-                                          "href='/", "href=\"/"};
+    static const char *const refused[] = {"<script",  "<foreignObject", "<!ENTITY",   "<image",      "<a ",     " onload",
+                                          " onclick", "javascript:",    "href='http", "href=\"http", "href='/", "href=\"/"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (strcasestr(svg, refused[i]))
             return false;
@@ -73,9 +72,10 @@ static void add_body(struct qw_text *out, const char *at, const char *end, const
 
 static void add_root(struct qw_text *out, const char *box, const struct rp_plot_label *label)
 {
-    qw_text_addf(out, "<svg viewBox=\"%s\" xmlns=\"http://www.w3.org/2000/svg\" "
-                      "xmlns:xlink=\"http://www.w3.org/1999/xlink\" role=\"img\" aria-labelledby=\"%s-title\" "
-                      "aria-describedby=\"%s-desc\">\n<title id=\"%s-title\">",
+    qw_text_addf(out,
+                 "<svg viewBox=\"%s\" xmlns=\"http://www.w3.org/2000/svg\" "
+                 "xmlns:xlink=\"http://www.w3.org/1999/xlink\" role=\"img\" aria-labelledby=\"%s-title\" "
+                 "aria-describedby=\"%s-desc\">\n<title id=\"%s-title\">",
                  box, label->id, label->id, label->id);
     rp_escape_html(out, label->title);
     qw_text_addf(out, "</title>\n<desc id=\"%s-desc\">", label->id);

@@ -22,8 +22,7 @@ static void add_status(const struct screen *to, const struct rp_status *status)
 {
     static const char *const colors[] = {"\x1b[1;32m", "\x1b[1;31m", "\x1b[1;35m", "\x1b[1;33m", "\x1b[1m"};
     bool color = to->style->color;
-    qw_text_addf(to->out, "%s%c %s%s", color ? colors[status->shape] : "", status->sign, status->word,
-                 color ? "\x1b[0m" : "");
+    qw_text_addf(to->out, "%s%c %s%s", color ? colors[status->shape] : "", status->sign, status->word, color ? "\x1b[0m" : "");
 }
 
 static void line(const struct screen *to, const char *label, const char *text)
@@ -106,8 +105,7 @@ static void cause_rivals(const struct screen *to, const struct qw_json *cause)
     }
     if (!qw_json_is_object(second))
         return;
-    qw_text_addf(&text, "%s, explains %s", qw_json_get_text(second, "id", "-"),
-                 rp_share(qw_json_get(second, "explained")).text);
+    qw_text_addf(&text, "%s, explains %s", qw_json_get_text(second, "id", "-"), rp_share(qw_json_get(second, "explained")).text);
     flush_line(to, "runner-up", &text);
 }
 
@@ -119,8 +117,7 @@ static void other_causes(const struct screen *to, const struct qw_json *one)
     const char *label = "and also";
     for (int shown = 0; c && shown < MOST_ENTRIES; c = qw_json_next(c), shown++, label = "") {
         struct qw_text text = {0};
-        qw_text_addf(&text, "%s, explains %s", qw_json_get_text(c, "id", "-"),
-                     rp_share(qw_json_get(c, "explained")).text);
+        qw_text_addf(&text, "%s, explains %s", qw_json_get_text(c, "id", "-"), rp_share(qw_json_get(c, "explained")).text);
         flush_line(to, label, &text);
     }
 }
@@ -270,9 +267,9 @@ static void coverage(const struct screen *to, const struct qw_json *one)
     struct qw_text text = {0};
     if (!qw_json_is_object(cover))
         return;
-    qw_text_addf(&text, "%s of %s places compared, %s missing, %s waived",
-                 rp_value(qw_json_get(cover, "compared")).text, rp_value(qw_json_get(cover, "expected")).text,
-                 rp_value(qw_json_get(cover, "missing")).text, rp_value(qw_json_get(cover, "waived")).text);
+    qw_text_addf(&text, "%s of %s places compared, %s missing, %s waived", rp_value(qw_json_get(cover, "compared")).text,
+                 rp_value(qw_json_get(cover, "expected")).text, rp_value(qw_json_get(cover, "missing")).text,
+                 rp_value(qw_json_get(cover, "waived")).text);
     qw_text_add(to->out, "\n");
     flush_line(to, "coverage", &text);
     qualify(to, one);
@@ -300,8 +297,7 @@ static void versions(const struct screen *to, const struct qw_json *one)
     const struct qw_json *v = qw_json_first(qw_json_get(one, "environment"));
     for (int shown = 0; v && shown < MOST_ENTRIES; v = qw_json_next(v), shown++)
         if (qw_json_is_text(v) || qw_json_is_number(v))
-            qw_text_addf(&text, "%s%s %s", text.length ? ", " : "", qw_json_key(v),
-                         qw_json_text(v, rp_value(v).text));
+            qw_text_addf(&text, "%s%s %s", text.length ? ", " : "", qw_json_key(v), qw_json_text(v, rp_value(v).text));
     if (text.length)
         flush_line(to, "versions", &text);
 }
@@ -390,8 +386,7 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
 }
 
 #define COLUMN_COUNT 5
-static const char *const column_names[COLUMN_COUNT] = {"recording", "versions", "cause", "first divergence",
-                                                       "explained"};
+static const char *const column_names[COLUMN_COUNT] = {"recording", "versions", "cause", "first divergence", "explained"};
 static const size_t column_limits[COLUMN_COUNT] = {64, 20, 32, 44, 9};
 
 /* What stands in a row of the table behind the status; each text is the caller's to free. */
@@ -434,8 +429,7 @@ static void measure(size_t widths[COLUMN_COUNT], const struct qw_json *cases)
 }
 
 /* The cells with two blanks before each, the last one unpadded. */
-static void add_cells(const struct screen *to, const char *const cells[COLUMN_COUNT],
-                      const size_t widths[COLUMN_COUNT])
+static void add_cells(const struct screen *to, const char *const cells[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
 {
     for (int i = 0; i < COLUMN_COUNT - 1; i++) {
         qw_text_add(to->out, "  ");

@@ -85,7 +85,8 @@ static void facts(const struct screen *to, const struct qw_json *one)
     const struct qw_json *other = qw_json_get(one, "other");
     size_t label = label_width_of(qw_json_get(one, "context"));
     two_columns(to, label, "", "A", "B");
-    two_columns(to, label, "recording", base_name(qw_json_get_text(one, "recording", "")), base_name(qw_json_get_text(other, "recording", "")));
+    two_columns(to, label, "recording", base_name(qw_json_get_text(one, "recording", "")),
+                base_name(qw_json_get_text(other, "recording", "")));
     for (const struct qw_json *f = qw_json_first(qw_json_get(one, "context")); f; f = qw_json_next(f)) {
         const char *name = qw_json_get_text(f, "name", ""), *a = qw_json_get_text(f, "a", "");
         if (!qw_json_get_bool(f, "equal", false) && (++shown <= MOST_FACTS || to->verbosity > 0))
@@ -206,7 +207,8 @@ static void counts(const struct screen *to, const struct qw_json *one)
                  rp_value(qw_json_get(coverage, "waived")).text);
     flush(to, "compared", &text);
     if (qw_json_get_bool(one, "floor", false) && qw_json_is_object(largest)) {
-        qw_text_addf(&text, "the largest difference is %s times the noise floor, at ", rp_number(qw_json_get(largest, "ratio")).text);
+        qw_text_addf(&text, "the largest difference is %s times the noise floor, at ",
+                     rp_number(qw_json_get(largest, "ratio")).text);
         rp_add_place(&text, largest);
         flush(to, "noise", &text);
     }

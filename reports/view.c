@@ -30,10 +30,7 @@ const struct rp_status *rp_status_find(const char *word)
     return &statuses[STATUS_COUNT - 1];
 }
 
-const struct rp_status *rp_case_status(const struct qw_json *one)
-{
-    return rp_status_find(qw_json_get_text(one, "status", ""));
-}
+const struct rp_status *rp_case_status(const struct qw_json *one) { return rp_status_find(qw_json_get_text(one, "status", "")); }
 
 static int count_status(const struct qw_json *result, const struct rp_status *status)
 {
@@ -45,8 +42,8 @@ static int count_status(const struct qw_json *result, const struct rp_status *st
 
 const struct rp_status *rp_overall_status(const struct qw_json *result)
 {
-    static const char *const worst_first[] = {"FAIL", "CHANGED", "ERROR", "CRASH", "TIMEOUT", "NOTRUN", "XPASS",
-                                              "PASS", "XFAIL", "SKIP"};
+    static const char *const worst_first[] = {"FAIL",   "CHANGED", "ERROR", "CRASH", "TIMEOUT",
+                                              "NOTRUN", "XPASS",   "PASS",  "XFAIL", "SKIP"};
     for (size_t i = 0; i < sizeof worst_first / sizeof *worst_first; i++)
         if (count_status(result, rp_status_find(worst_first[i])))
             return rp_status_find(worst_first[i]);
@@ -132,8 +129,7 @@ static int add_group(struct qw_text *out, const struct qw_json *result, bool jud
         total += count;
     }
     if (total || judged)
-        qw_text_addf(out, "%d %s%s%s", total, judged ? "judged" : "not judged", total ? ": " : "",
-                     total ? list.bytes : "");
+        qw_text_addf(out, "%d %s%s%s", total, judged ? "judged" : "not judged", total ? ": " : "", total ? list.bytes : "");
     qw_text_free(&list);
     return total;
 }

@@ -15,8 +15,8 @@
 enum rp_shape { RP_SHAPE_GOOD, RP_SHAPE_BAD, RP_SHAPE_BROKEN, RP_SHAPE_CHANGED, RP_SHAPE_NONE };
 
 struct rp_status {
-    const char *word;    /* "PASS" */
-    char sign;           /* one ASCII character, different for each shape */
+    const char *word; /* "PASS" */
+    char sign;        /* one ASCII character, different for each shape */
     enum rp_shape shape;
     bool judged;         /* counts among the judged */
     const char *meaning; /* one sentence */

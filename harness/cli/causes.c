@@ -133,7 +133,8 @@ static void put_evidence(struct qw_json *row, const struct qc_cause_row *cause)
     qw_json_put_text(row, "deviation", deviates ? qw_deviation_id(deviation) : NULL);
     const char *why = deviates ? "the reference reproduces what differs when it is played with the deviation "
                                : "the run raised the exception below before the model was reached";
-    char *text = qw_format("a report that finds the %s at fault, because %s%s", party, why, deviates ? qw_deviation_id(deviation) : "");
+    char *text = qw_format("a report that finds the %s at fault, because %s%s", party, why,
+                           deviates ? qw_deviation_id(deviation) : "");
     qw_json_put_text(row, "look_for", text);
     free(text);
 }

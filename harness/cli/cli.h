@@ -31,12 +31,12 @@ struct cli_options {
     enum cli_progress progress;
     int jobs;
     bool json;
-    const char *output;                   /* -o */
-    struct qc_places places;              /* --model, --adapter */
-    struct qc_selection selection;        /* --steps, --layers, --site, --precision */
-    bool floor;                           /* --floor */
-    const char *file[CLI_MOST_FORMATS];   /* by format of reports/formats.def; NULL: not asked for */
-    int count;                            /* operands */
+    const char *output;                 /* -o */
+    struct qc_places places;            /* --model, --adapter */
+    struct qc_selection selection;      /* --steps, --layers, --site, --precision */
+    bool floor;                         /* --floor */
+    const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
+    int count;                          /* operands */
     char **operand;
     int argc; /* the whole command line */
     char **argv;

@@ -93,15 +93,18 @@ static struct qw_json *run_checks(void)
     struct qw_json *document = qw_json_object();
     qw_json_put_text(document, "schema", "qconform-doctor/1");
     struct qw_json *checks = qw_json_put(document, "checks", qw_json_array());
-    add(checks, "arithmetic", qw_arith_is_ieee() && arithmetics_agree(), true, "IEEE 754; float32 play and definition agree", "do not preload fast-math libraries");
+    add(checks, "arithmetic", qw_arith_is_ieee() && arithmetics_agree(), true, "IEEE 754; float32 play and definition agree",
+        "do not preload fast-math libraries");
     char *library = qw_format("libhdf5 %s", qc_hdf5_version());
     add(checks, "HDF5", true, true, library, NULL);
     free(library);
     check_worker(checks);
     bool gnuplot = runs((const char *const[]){"gnuplot", "--version", NULL});
-    add(checks, "gnuplot", gnuplot, false, gnuplot ? "found" : "not found: reports go without plots", "apt-get install gnuplot-nox");
+    add(checks, "gnuplot", gnuplot, false, gnuplot ? "found" : "not found: reports go without plots",
+        "apt-get install gnuplot-nox");
     bool recorder = runs((const char *const[]){"python3", "-c", "import qconform_recorder", NULL});
-    add(checks, "recorder", recorder, false, recorder ? "found" : "python3 cannot import qconform_recorder (only needed to record)",
+    add(checks, "recorder", recorder, false,
+        recorder ? "found" : "python3 cannot import qconform_recorder (only needed to record)",
         "pip install ./fixtures/recorder in the environment of your run");
     cli_environment_put(document);
     return document;

@@ -63,7 +63,8 @@ bool cli_environment_read(struct cli_options *options)
         const char *text = getenv(variables[i].name);
         if (text && !variables[i].read(options, text))
             return cli_complain(QC_EXIT_USAGE, "%s=\"%s\" is no value for it (%s); see qconform help environment",
-                                variables[i].name, text, variables[i].values), false;
+                                variables[i].name, text, variables[i].values),
+                   false;
     }
     return true;
 }

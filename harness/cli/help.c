@@ -59,7 +59,8 @@ int cli_help(const struct cli_options *options)
         return help_on_environment();
     if (options->count)
         return cli_unknown_verb(options->operand[0]);
-    qw_text_addf(&text, "qconform %s: finds out why a prompt-tuned Qwen model does not do what it was trained to do\n\n", QC_VERSION);
+    qw_text_addf(&text, "qconform %s: finds out why a prompt-tuned Qwen model does not do what it was trained to do\n\n",
+                 QC_VERSION);
     for (int i = 0; i < cli_verb_count(); i++)
         qw_text_addf(&text, "  %-10s %-18s %s\n", cli_verb_at(i)->name, cli_verb_at(i)->synopsis, cli_verb_at(i)->summary);
     qw_text_add(&text, "\nexit status:\n");

@@ -77,7 +77,8 @@ int cli_list(const struct cli_options *options)
     if (!options->json)
         qw_json_free(rows);
     if (none && !code)
-        code = cli_complain(QC_EXIT_NOTHING, "nothing to list: %s; set QCONFORM_FIXTURES to the folder that holds recordings.json",
+        code = cli_complain(QC_EXIT_NOTHING,
+                            "nothing to list: %s; set QCONFORM_FIXTURES to the folder that holds recordings.json",
                             why.bytes ? why.bytes : "the topic is empty");
     qw_text_free(&why);
     return code;

@@ -82,7 +82,9 @@ static bool read_progress(struct cli_options *options, const char *text)
 {
     static const enum cli_progress chosen[] = {CLI_PROGRESS_NONE, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE};
     int choice = cli_choose("auto|bar|plain|none", text);
-    options->progress = choice == 0 ? (isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_NONE) : choice > 0 ? chosen[choice] : CLI_PROGRESS_NONE;
+    options->progress = choice == 0  ? (isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_NONE)
+                        : choice > 0 ? chosen[choice]
+                                     : CLI_PROGRESS_NONE;
     return choice >= 0;
 }
 
@@ -152,7 +154,8 @@ static int unknown_option(const struct cli_verb *verb, const char *given)
     for (int i = 0; i < cli_option_count(); i++)
         if (cli_option_at(i).group & verb->takes)
             cli_guess_offer(&guess, cli_option_at(i).name);
-    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, cli_guess_text(&guess, "--"), verb->name);
+    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, cli_guess_text(&guess, "--"),
+                        verb->name);
 }
 
 static bool read_option(struct cli_options *options, const struct cli_verb *verb, int code, const char *given)

@@ -29,9 +29,18 @@ static char *shape_in_words(const char *letters)
 {
     static const struct {
         const char *letter, *words;
-    } meaning[] = {{"B", "batch"}, {"q", "tokens of the step"}, {"S", "cache length"}, {"r", "logits rows"}, {"H", "query heads"},
-                   {"K", "key/value heads"}, {"D", "head size"}, {"HD", "query heads x head size"},
-                   {"KD", "key/value heads x head size"}, {"d", "hidden size"}, {"F", "feed-forward size"}, {"V", "vocabulary"}};
+    } meaning[] = {{"B", "batch"},
+                   {"q", "tokens of the step"},
+                   {"S", "cache length"},
+                   {"r", "logits rows"},
+                   {"H", "query heads"},
+                   {"K", "key/value heads"},
+                   {"D", "head size"},
+                   {"HD", "query heads x head size"},
+                   {"KD", "key/value heads x head size"},
+                   {"d", "hidden size"},
+                   {"F", "feed-forward size"},
+                   {"V", "vocabulary"}};
     struct qw_text out = {0};
     for (const char *word = letters; *word; word += strspn(word, " ")) {
         size_t length = strcspn(word, " ");
@@ -45,9 +54,10 @@ static char *shape_in_words(const char *letters)
 
 struct qw_json *cli_rows_sites(struct qw_text *why)
 {
-    static const char *const places[] = {"the call as a whole", "the adapter, before the first step", "what a step is handed",
-                                         "the cache that a step is handed", "before the blocks", "in every block",
-                                         "after the blocks", "the cache after a step"};
+    static const char *const places[] = {"the call as a whole",   "the adapter, before the first step",
+                                         "what a step is handed", "the cache that a step is handed",
+                                         "before the blocks",     "in every block",
+                                         "after the blocks",      "the cache after a step"};
     struct qw_json *rows = qw_json_array();
     (void)why;
     for (enum qw_site site = 0; site < QW_SITES; site++) {
@@ -56,7 +66,8 @@ struct qw_json *cli_rows_sites(struct qw_text *why)
         struct qw_json *row = add_row(rows, from->name, places[from->place]);
         qw_json_put_text(row, "party", qw_party_name(from->party));
         qw_json_put_text(row, "shape", shape[0] ? shape : NULL);
-        qw_json_put_text(row, "bound", !strcmp(from->sum, "0") ? "copied data: equal to the bit" : "a multiple of the noise floor");
+        qw_json_put_text(row, "bound",
+                         !strcmp(from->sum, "0") ? "copied data: equal to the bit" : "a multiple of the noise floor");
         qw_json_put_text(row, "level", from->in_blocks ? "blocks" : "modules");
         free(shape);
     }

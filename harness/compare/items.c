@@ -5,9 +5,9 @@
 
 #include "reference/base/memory.h"
 
-static const char *const kind_names[QC_KINDS] = {"",       "missing",    "extra",        "rank",        "shape",
-                                                 "dtype",  "layout",     "cache-type",   "cache-length", "mask-length",
-                                                 "position", "nonfinite", "value",       "raised"};
+static const char *const kind_names[QC_KINDS] = {"",         "missing",   "extra",      "rank",         "shape",
+                                                 "dtype",    "layout",    "cache-type", "cache-length", "mask-length",
+                                                 "position", "nonfinite", "value",      "raised"};
 static const char *const status_names[] = {"unjudged", "conforms", "differs", "inherited", "missing", "extra", "waived"};
 
 const char *qc_kind_name(enum qc_kind kind) { return kind_names[kind]; }

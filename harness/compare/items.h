@@ -30,8 +30,8 @@ enum qc_status { QC_UNJUDGED, QC_CONFORMS, QC_DIFFERS, QC_INHERITED, QC_MISSES, 
 
 /* One of the two ways to look at a site. */
 struct qc_view {
-    bool looked;   /* the site was judged in this view, structurally at least */
-    bool valued;   /* … and by value */
+    bool looked;       /* the site was judged in this view, structurally at least */
+    bool valued;       /* … and by value */
     enum qc_kind kind; /* QC_KIND_NONE: conforms */
     struct qw_shape expected_shape;
     struct qc_difference difference;
@@ -45,9 +45,9 @@ struct qc_item {
     bool recorded;
     struct qc_view free, isolated;
     struct qw_shape observed_shape;
-    const char *dtype;    /* of the recorded tensor; NULL when absent */
+    const char *dtype;                         /* of the recorded tensor; NULL when absent */
     const char *expected_text, *observed_text; /* what stands in place of numbers (cache types); static or the recording's */
-    const char *reason;   /* why it was waived; static */
+    const char *reason;                        /* why it was waived; static */
 };
 
 struct qc_items {
@@ -78,7 +78,7 @@ bool qc_item_fails(const struct qc_item *item); /* differs, misses or extraneous
 /* Share of the divergence energy in the free-running view: 0 conforms, 1 for a structural difference. */
 double qc_item_energy(const struct qc_item *item);
 
-const char *qc_kind_name(enum qc_kind kind);     /* "cache-length" */
+const char *qc_kind_name(enum qc_kind kind);       /* "cache-length" */
 const char *qc_status_name(enum qc_status status); /* "inherited" */
 
 #endif

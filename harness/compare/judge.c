@@ -33,8 +33,8 @@ static double *old_rows(const double *values, const struct qw_cache_layer *held,
     return rows;
 }
 
-static struct qc_difference compare_old_rows(const struct qw_tensor *tensor, const double *truth, const struct qw_cache_layer *held,
-                                             int64_t batch, int64_t old, double roundoff)
+static struct qc_difference compare_old_rows(const struct qw_tensor *tensor, const double *truth,
+                                             const struct qw_cache_layer *held, int64_t batch, int64_t old, double roundoff)
 {
     if (!tensor->data || !old)
         return (struct qc_difference){0};
@@ -52,8 +52,8 @@ static struct qc_difference compare_old_rows(const struct qw_tensor *tensor, con
 
 /* Holds one half of one layer of a recorded cache against the play's.  `old`: rows that are copies in this view, so that
  * they must be equal to the bit. */
-static void compare_half(struct qc_judgement *judgement, struct qc_view *view, const struct qc_cache *cache, int layer, bool value,
-                         const struct qc_play *play, int64_t old)
+static void compare_half(struct qc_judgement *judgement, struct qc_view *view, const struct qc_cache *cache, int layer,
+                         bool value, const struct qc_play *play, int64_t old)
 {
     const struct qw_cache_layer *t = &play->truth.layer[layer];
     const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
@@ -76,8 +76,8 @@ static void compare_after(struct qc_judgement *judgement, int step, const struct
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++) {
             struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
-            compare_half(judgement, isolated ? &item->isolated : &item->free, &recorded_step(judgement, step)->after, layer, value,
-                         play, old);
+            compare_half(judgement, isolated ? &item->isolated : &item->free, &recorded_step(judgement, step)->after, layer,
+                         value, play, old);
         }
 }
 
@@ -124,7 +124,8 @@ static void advance_structure(struct qw_cache *cache, const struct qw_config *co
     for (int64_t i = 0; i < cache->layers; i++) {
         free(cache->layer[i].key);
         free(cache->layer[i].value);
-        cache->layer[i] = (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL, NULL};
+        cache->layer[i] = (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL,
+                                                  NULL};
     }
 }
 
@@ -262,7 +263,8 @@ static void judge_isolated(struct qc_judgement *judgement, int step)
     struct qc_play play = qc_play_make(judgement->subject);
     struct qw_handover handover;
     int64_t past = qc_cache_rows(&recorded->before), queries = recorded_queries(recorded);
-    struct qc_extents extents = {queries, past, logits_rows(recorded, queries, queries), recorded->input[QC_INPUTS_EMBEDS] != NULL};
+    struct qc_extents extents = {queries, past, logits_rows(recorded, queries, queries),
+                                 recorded->input[QC_INPUTS_EMBEDS] != NULL};
     if (step > 0 && subject->call.use_cache)
         qc_judge_handed_back(judgement, step);
     if (queries > 0) {
@@ -289,7 +291,8 @@ static bool predicts_raise(const struct qc_judgement *judgement)
     char path[64];
     snprintf(path, sizeof path, "model.layers.%d.self_attn", stop->layer);
     bool there = stop->layer < 0 ? !strcmp(recording->raised_at, "model") : !strncmp(recording->raised_at, path, strlen(path));
-    return recording->raised && stop->stopped && stop->step == recording->steps - 1 && recording->step[stop->step].raised && there;
+    return recording->raised && stop->stopped && stop->step == recording->steps - 1 && recording->step[stop->step].raised &&
+           there;
 }
 
 static void note_steps_beyond(struct qc_judgement *judgement, int first)

@@ -13,10 +13,10 @@
 
 /* What the difference does to the tokens: the record's next-token logits against the healthy play's. */
 struct qc_consequence {
-    int compared;          /* steps whose last logits could be compared */
-    int agreed;            /* … with the same largest logit */
-    int first_flip;        /* first step with another largest logit; -1: none */
-    double largest_kl;     /* largest Kullback-Leibler divergence KL(play || record), in nats */
+    int compared;      /* steps whose last logits could be compared */
+    int agreed;        /* … with the same largest logit */
+    int first_flip;    /* first step with another largest logit; -1: none */
+    double largest_kl; /* largest Kullback-Leibler divergence KL(play || record), in nats */
 };
 
 /* Where a play cannot go on, because the real model would raise there. */
@@ -29,12 +29,12 @@ struct qc_judgement {
     const struct qc_subject *subject;
     struct qw_rules rules;
     struct qc_items items;
-    struct qc_stop stop;              /* of the free play */
-    bool values;                      /* values could be played freely from the call on */
-    bool raise_predicted;             /* the run raised where the play stops */
+    struct qc_stop stop;  /* of the free play */
+    bool values;          /* values could be played freely from the call on */
+    bool raise_predicted; /* the run raised where the play stops */
     struct qc_consequence consequence;
-    int64_t *expected_lengths;        /* [steps] cache length after each step in the play */
-    int steps;                        /* steps that were judged: recorded or expected, whichever is more */
+    int64_t *expected_lengths; /* [steps] cache length after each step in the play */
+    int steps;                 /* steps that were judged: recorded or expected, whichever is more */
 };
 
 /* `isolated`: look at both views (the verdict); false: only at the free one (trying a deviation). */

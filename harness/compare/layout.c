@@ -78,7 +78,11 @@ bool qc_layout_find(int permutation[QW_MAX_RANK], const struct qw_tensor *record
         return false;
     bool valued = recorded->data && expected;
     double *values = valued ? qw_tensor_doubles(recorded) : NULL;
-    struct search search = {.recorded = recorded, .values = values, .expected = expected, .shape = shape, .found = permutation,
+    struct search search = {.recorded = recorded,
+                            .values = values,
+                            .expected = expected,
+                            .shape = shape,
+                            .found = permutation,
                             .fewest = QW_MAX_RANK + 1};
     try_axes(&search, 0, 0);
     free(values);

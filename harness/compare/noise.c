@@ -59,9 +59,15 @@ static double mean_square(const double *values, int64_t count)
 
 static struct qc_difference nonfinite_difference(const double *recorded, const double *truth, int64_t index)
 {
-    return (struct qc_difference){.ratio = (double)INFINITY, .max_abs = (double)INFINITY, .rms = (double)INFINITY,
-                                  .ulp = (double)INFINITY, .energy = 1, .index = index, .expected = truth[index],
-                                  .observed = recorded[index], .nonfinite = true};
+    return (struct qc_difference){.ratio = (double)INFINITY,
+                                  .max_abs = (double)INFINITY,
+                                  .rms = (double)INFINITY,
+                                  .ulp = (double)INFINITY,
+                                  .energy = 1,
+                                  .index = index,
+                                  .expected = truth[index],
+                                  .observed = recorded[index],
+                                  .nonfinite = true};
 }
 
 struct qc_difference qc_difference_of(const double *recorded, const double *truth, const double *played, int64_t count,

@@ -45,15 +45,15 @@ bool qc_conforms(double ratio);
 
 /* How one recorded tensor differs from the truth. */
 struct qc_difference {
-    double ratio;    /* max |r - t| / floor; 0 when equal, infinity when the floor is 0 or r is not finite */
-    double floor;    /* of the site; 0 for copied data */
-    double max_abs;  /* max |r - t| */
-    double rms;      /* root mean square of r - t */
-    double ulp;      /* max |r - t| in units in the last place of t there */
-    double energy;   /* mean squared error / mean square of t; 0 when it conforms */
-    int64_t index;   /* flat index of the largest error, or of the first non-finite element; -1: of a statistic */
+    double ratio;              /* max |r - t| / floor; 0 when equal, infinity when the floor is 0 or r is not finite */
+    double floor;              /* of the site; 0 for copied data */
+    double max_abs;            /* max |r - t| */
+    double rms;                /* root mean square of r - t */
+    double ulp;                /* max |r - t| in units in the last place of t there */
+    double energy;             /* mean squared error / mean square of t; 0 when it conforms */
+    int64_t index;             /* flat index of the largest error, or of the first non-finite element; -1: of a statistic */
     double expected, observed; /* t and r there */
-    bool nonfinite;  /* r has a NaN or an infinity where t has none */
+    bool nonfinite;            /* r has a NaN or an infinity where t has none */
 };
 
 /* Compares `count` elements.  `played` is s, or the envelope of several plays; NULL for copied data. */

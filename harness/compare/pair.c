@@ -32,7 +32,8 @@ static struct qc_pair_place *add_place(const struct work *work, int step, int la
 
 static struct qc_pair_side side_of(const struct qw_tensor *tensor)
 {
-    return tensor ? (struct qc_pair_side){true, true, tensor->shape, qw_dtype_name(tensor->dtype), NULL} : (struct qc_pair_side){0};
+    return tensor ? (struct qc_pair_side){true, true, tensor->shape, qw_dtype_name(tensor->dtype), NULL}
+                  : (struct qc_pair_side){0};
 }
 
 /* A tensor without the data that its recording's level promises is as good as absent. */
@@ -89,8 +90,8 @@ static struct qc_pair_place *compare_tensors(const struct work *work, int step, 
 }
 
 /* A difference of texts; equal texts are a place that conforms. */
-static void compare_texts(const struct work *work, int step, const char *site, enum qw_place where, enum qc_kind kind, const char *a,
-                          const char *b)
+static void compare_texts(const struct work *work, int step, const char *site, enum qw_place where, enum qc_kind kind,
+                          const char *a, const char *b)
 {
     struct qc_pair_place *place = add_place(work, step, -1, site, where);
     if (!place)
@@ -110,7 +111,9 @@ static void compare_counts(const struct work *work, int step, const char *site, 
     if (!place)
         return;
     place->a.there = place->b.there = place->valued = true;
-    place->difference = (struct qc_difference){.expected = (double)a, .observed = (double)b, .max_abs = fabs((double)(a - b)),
+    place->difference = (struct qc_difference){.expected = (double)a,
+                                               .observed = (double)b,
+                                               .max_abs = fabs((double)(a - b)),
                                                .ratio = a == b ? 0 : (double)INFINITY};
     place->kind = a == b ? QC_KIND_NONE : kind;
 }
@@ -144,7 +147,8 @@ static void compare_inputs_of_call(const struct work *work)
         compare_weights(work, "adapter.weights", &a->adapter_weights, &b->adapter_weights);
     compare_tensors(work, -1, -1, "call.input_ids", QW_CALL, a->input_ids, b->input_ids);
     compare_tensors(work, -1, -1, "call.attention_mask", QW_CALL, a->attention_mask, b->attention_mask);
-    struct qc_pair_place *prompt = compare_tensors(work, 0, -1, "adapter.prompt", QW_ADAPTER, a->adapter_prompt, b->adapter_prompt);
+    struct qc_pair_place *prompt = compare_tensors(work, 0, -1, "adapter.prompt", QW_ADAPTER, a->adapter_prompt,
+                                                   b->adapter_prompt);
     if (prompt && a->has_adapter == b->has_adapter && (prompt->kind == QC_MISSING || prompt->kind == QC_EXTRA))
         prompt->reason = "a recording need not keep what get_prompt() handed over";
 }
@@ -160,7 +164,9 @@ static void compare_ends(const struct work *work)
             place->b.there = b->steps > fewer;
             place->kind = place->a.there ? QC_MISSING : QC_EXTRA;
             place->valued = true;
-            place->difference = (struct qc_difference){.expected = a->steps, .observed = b->steps, .ratio = (double)INFINITY,
+            place->difference = (struct qc_difference){.expected = a->steps,
+                                                       .observed = b->steps,
+                                                       .ratio = (double)INFINITY,
                                                        .max_abs = abs(a->steps - b->steps)};
         }
     }
@@ -205,18 +211,21 @@ static const struct qw_tensor *half_of(const struct qc_cache *cache, int layer, 
 
 static void compare_caches(const struct work *work, int step, bool after)
 {
-    static const char *const sites[2][4] = {{"cache_before.type", "cache_before.length", "cache_before.key", "cache_before.value"},
+    static const char *const sites[2][4] = {{"cache_before.type", "cache_before.length", "cache_before.key",
+                                             "cache_before.value"},
                                             {"cache_after.type", "cache_after.length", "cache_after.key", "cache_after.value"}};
     const struct qc_step *steps[] = {&work->pair->a->step[step], &work->pair->b->step[step]};
     const struct qc_cache *a = after ? &steps[0]->after : &steps[0]->before, *b = after ? &steps[1]->after : &steps[1]->before;
     enum qw_place where = after ? QW_AFTER : QW_BEFORE;
     if (a->present || b->present)
-        compare_texts(work, step, sites[after][0], where, QC_CACHE_TYPE, a->present ? a->type : NULL, b->present ? b->type : NULL);
+        compare_texts(work, step, sites[after][0], where, QC_CACHE_TYPE, a->present ? a->type : NULL,
+                      b->present ? b->type : NULL);
     if (a->present && b->present)
         compare_counts(work, step, sites[after][1], where, QC_CACHE_LENGTH, a->length, b->length);
     for (int layer = 0; layer < (a->layers > b->layers ? a->layers : b->layers); layer++)
         for (int value = 0; value < 2; value++)
-            compare_tensors(work, step, layer, sites[after][2 + value], where, half_of(a, layer, value), half_of(b, layer, value));
+            compare_tensors(work, step, layer, sites[after][2 + value], where, half_of(a, layer, value),
+                            half_of(b, layer, value));
 }
 
 /* ---- taps ---- */

@@ -16,20 +16,20 @@ struct qc_fact {
 /* What one of the two recordings has at a place. */
 struct qc_pair_side {
     bool there;
-    bool shaped;           /* shape and dtype say something */
+    bool shaped; /* shape and dtype say something */
     struct qw_shape shape;
-    const char *dtype;     /* static */
-    const char *text;      /* what stands in place of numbers (a cache's type); the recording's */
+    const char *dtype; /* static */
+    const char *text;  /* what stands in place of numbers (a cache's type); the recording's */
 };
 
 struct qc_pair_place {
-    int step, layer;       /* -1: of the call; -1: outside the blocks */
-    char *site;            /* owned */
+    int step, layer; /* -1: of the call; -1: outside the blocks */
+    char *site;      /* owned */
     enum qw_place where;
-    enum qc_kind kind;     /* QC_KIND_NONE: equal */
-    const char *reason;    /* why it was not compared; static; NULL: it was */
+    enum qc_kind kind;  /* QC_KIND_NONE: equal */
+    const char *reason; /* why it was not compared; static; NULL: it was */
     struct qc_pair_side a, b;
-    bool valued;           /* compared by value, element by element */
+    bool valued;                     /* compared by value, element by element */
     struct qc_difference difference; /* expected: A's value, observed: B's, both at the first element that differs */
 };
 
@@ -37,10 +37,10 @@ struct qc_pair_place {
 struct qc_pair_group {
     int first_step, last_step, first_layer, last_layer; /* -1: none */
     const struct qc_pair_place *first;
-    bool modules;          /* of the modules of whole blocks: `first` is where it begins */
-    unsigned kinds;        /* 1 << enum qc_kind */
-    int count, of;         /* places that differ, of those that were compared there */
-    double max_abs;        /* largest difference by value; 0 when none was compared by value */
+    bool modules;   /* of the modules of whole blocks: `first` is where it begins */
+    unsigned kinds; /* 1 << enum qc_kind */
+    int count, of;  /* places that differ, of those that were compared there */
+    double max_abs; /* largest difference by value; 0 when none was compared by value */
 };
 
 struct qc_pair {
@@ -51,7 +51,7 @@ struct qc_pair {
     struct qc_pair_place *place;
     int groups;
     struct qc_pair_group *group;
-    int unvalued;          /* tensors that both have and that could be compared by structure only */
+    int unvalued; /* tensors that both have and that could be compared by structure only */
 };
 
 /* Compares what lies in the selection.  `floors` NULL: equal means equal bits; else a judgement of A whose noise floors

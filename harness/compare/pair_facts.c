@@ -55,9 +55,9 @@ static void add_object(struct qc_pair *pair, const char *group, const struct qw_
 static const struct {
     const char *key;
     bool extent; /* shapes follow from it */
-} model_keys[] = {{"num_hidden_layers", true},    {"hidden_size", true},       {"num_attention_heads", true},
-                  {"num_key_value_heads", true},  {"head_dim", true},          {"intermediate_size", true},
-                  {"vocab_size", true},           {"rope_theta", false},       {"rms_norm_eps", false},
+} model_keys[] = {{"num_hidden_layers", true},    {"hidden_size", true},        {"num_attention_heads", true},
+                  {"num_key_value_heads", true},  {"head_dim", true},           {"intermediate_size", true},
+                  {"vocab_size", true},           {"rope_theta", false},        {"rms_norm_eps", false},
                   {"tie_word_embeddings", false}, {"use_sliding_window", false}};
 
 /* A key of the configuration, wherever the library's version keeps it. */

@@ -68,11 +68,12 @@ static bool same_statistics(const struct qw_stats *a, const struct qw_stats *b)
 {
     if (a->sha256[0] && b->sha256[0])
         return !strcmp(a->sha256, b->sha256);
-    return a->min == b->min && a->max == b->max && a->mean == b->mean && a->rms == b->rms && a->nan == b->nan && a->inf == b->inf &&
-           a->zero == b->zero;
+    return a->min == b->min && a->max == b->max && a->mean == b->mean && a->rms == b->rms && a->nan == b->nan &&
+           a->inf == b->inf && a->zero == b->zero;
 }
 
-enum qc_pair_outcome qc_pair_values(struct qc_difference *found, const struct qw_tensor *a, const struct qw_tensor *b, double floor)
+enum qc_pair_outcome qc_pair_values(struct qc_difference *found, const struct qw_tensor *a, const struct qw_tensor *b,
+                                    double floor)
 {
     struct qw_stats ours = {0}, theirs = {0};
     *found = (struct qc_difference){.floor = floor};
@@ -150,8 +151,8 @@ bool qc_pair_same_tensors(const struct qw_tensors *a, const struct qw_tensors *b
     bool same = a->count == b->count;
     for (int i = 0; same && i < a->count; i++) {
         const struct qw_tensor *ours = a->item[i].tensor, *theirs = qw_tensors_find(b, a->item[i].name);
-        same = theirs && ours->dtype == theirs->dtype && qw_shape_equal(&ours->shape, &theirs->shape) && ours->data && theirs->data &&
-               !memcmp(ours->data, theirs->data, bytes_of(ours));
+        same = theirs && ours->dtype == theirs->dtype && qw_shape_equal(&ours->shape, &theirs->shape) && ours->data &&
+               theirs->data && !memcmp(ours->data, theirs->data, bytes_of(ours));
     }
     return same;
 }

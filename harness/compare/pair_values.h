@@ -10,7 +10,8 @@ enum qc_pair_outcome { QC_PAIR_EQUAL, QC_PAIR_DIFFERENT, QC_PAIR_UNKNOWN };
 /* Holds b against a.  `floor` 0: the bits must be equal, ratio is 0 or infinity; else ratio = max |a - b| / floor.
  * Where one of them kept only statistics, the digests decide, or the statistics; the values of `found` are then the
  * root mean squares.  UNKNOWN: one of them kept neither. */
-enum qc_pair_outcome qc_pair_values(struct qc_difference *found, const struct qw_tensor *a, const struct qw_tensor *b, double floor);
+enum qc_pair_outcome qc_pair_values(struct qc_difference *found, const struct qw_tensor *a, const struct qw_tensor *b,
+                                    double floor);
 
 /* Two taps that kept other rows of axis 1 (counted from the end: a library may compute the last ones only): the rows
  * that both have, as new tensors.  Leaves `rows` alone when the taps kept the same. */

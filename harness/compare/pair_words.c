@@ -26,8 +26,8 @@ static int compared_in(const struct qc_pair *pair, const struct qc_pair_group *g
 {
     int count = 0;
     for (int i = from; i < to; i++)
-        count += !pair->place[i].reason && same_bucket(&pair->place[i], group->first) && pair->place[i].layer >= group->first_layer &&
-                 pair->place[i].layer <= group->last_layer;
+        count += !pair->place[i].reason && same_bucket(&pair->place[i], group->first) &&
+                 pair->place[i].layer >= group->first_layer && pair->place[i].layer <= group->last_layer;
     return count;
 }
 
@@ -54,8 +54,8 @@ static void group_step(struct qc_pair *pair, int from, int to)
             g++;
         if (g == pair->groups) {
             pair->group = qw_realloc(pair->group, (size_t)pair->groups + 1, sizeof *pair->group);
-            pair->group[pair->groups++] = (struct qc_pair_group){place->step, place->step, place->layer, place->layer, place,
-                                                                 place->where == QW_BLOCK, 0, 0, 0, 0};
+            pair->group[pair->groups++] = (struct qc_pair_group){
+                place->step, place->step, place->layer, place->layer, place, place->where == QW_BLOCK, 0, 0, 0, 0};
         }
         widen(&pair->group[g], place);
     }
@@ -67,8 +67,9 @@ static void group_step(struct qc_pair *pair, int from, int to)
 static bool continues(const struct qc_pair_group *earlier, const struct qc_pair_group *later)
 {
     return later->first_step == earlier->last_step + 1 && same_bucket(earlier->first, later->first) &&
-           earlier->kinds == later->kinds && earlier->first_layer == later->first_layer && earlier->last_layer == later->last_layer &&
-           (earlier->count == earlier->of) == (later->count == later->of) && !strcmp(earlier->first->site, later->first->site);
+           earlier->kinds == later->kinds && earlier->first_layer == later->first_layer &&
+           earlier->last_layer == later->last_layer && (earlier->count == earlier->of) == (later->count == later->of) &&
+           !strcmp(earlier->first->site, later->first->site);
 }
 
 static void merge_steps(struct qc_pair *pair)
@@ -220,8 +221,10 @@ static char *equal_text(const struct qc_pair *pair, const struct qc_pair_counts 
 {
     const char *how = by_floor ? "Equal up to rounding" : "Equal to the bit";
     if (pair->unvalued)
-        return qw_format("The structures are equal in all %d places that both recordings hold; %d of them could not be compared by "
-                         "value.", counts->compared, pair->unvalued);
+        return qw_format(
+            "The structures are equal in all %d places that both recordings hold; %d of them could not be compared by "
+            "value.",
+            counts->compared, pair->unvalued);
     return qw_format("%s: all %d places that both recordings hold agree, in %d steps.", how, counts->compared, pair->a->steps);
 }
 
@@ -232,8 +235,8 @@ char *qc_pair_verdict(const struct qc_pair *pair, bool by_floor)
     if (!first)
         return equal_text(pair, &counts, by_floor);
     char *name = place_name(first), *what = qc_pair_place_text(first);
-    char *text = qw_format("The runs part at %s: %s%s. %d of %d places differ%s.", name, what, instead_of(pair, first), counts.differ,
-                           counts.compared + counts.missing, by_floor ? " by more than rounding can explain" : "");
+    char *text = qw_format("The runs part at %s: %s%s. %d of %d places differ%s.", name, what, instead_of(pair, first),
+                           counts.differ, counts.compared + counts.missing, by_floor ? " by more than rounding can explain" : "");
     free(name);
     free(what);
     return text;

@@ -115,8 +115,9 @@ static double *envelope_of(const struct seen *truth, const struct collector *pla
 static double *as_recorded(const double *value, const struct qc_tap *tap, const struct qw_shape *shape)
 {
     if (tap->row)
-        return tap->whole.rank == 3 && shape->rank == 3 && tap->rows > 0 && row_of(tap, 0, shape) >= 0 ? kept_rows(value, tap, shape)
-                                                                                                        : NULL;
+        return tap->whole.rank == 3 && shape->rank == 3 && tap->rows > 0 && row_of(tap, 0, shape) >= 0
+                   ? kept_rows(value, tap, shape)
+                   : NULL;
     if (!qw_shape_equal(&tap->tensor->shape, shape) && !stands_for_all(&tap->tensor->shape, shape))
         return NULL;
     return qw_memdup(value, (size_t)qw_shape_count(&tap->tensor->shape), sizeof *value);
@@ -254,7 +255,8 @@ static void begin(struct passes *passes, struct qc_replay *replay)
     const struct qw_rules *rules = &replay->judgement->rules;
     const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
     passes->truth = (struct collector){.replay = replay};
-    passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth, (struct qw_tap){collect, &passes->truth});
+    passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth,
+                              (struct qw_tap){collect, &passes->truth});
     for (int i = 0; i < QC_NOISE_PLAYS; i++) {
         passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
         passes->arith[i] = i ? qw_arith_dithered(arith, &replay->play->dither[i]) : *arith;

@@ -26,10 +26,10 @@ double qc_storage_roundoff(const struct qc_subject *subject, const struct qw_ten
 struct qc_replay {
     struct qc_judgement *judgement;
     int step;
-    bool isolated;                       /* recorded values are put in place of the played ones */
-    const struct qw_handover *handover;  /* with ids, or embeddings by value */
-    struct qc_play *play;                /* its caches as handed over; appended to */
-    int64_t rows;                        /* logits rows to compute */
+    bool isolated;                      /* recorded values are put in place of the played ones */
+    const struct qw_handover *handover; /* with ids, or embeddings by value */
+    struct qc_play *play;               /* its caches as handed over; appended to */
+    int64_t rows;                       /* logits rows to compute */
 };
 
 /* Plays the step.  Where the play cannot go on, as the real model could not, the place is filled in and it is false. */

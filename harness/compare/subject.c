@@ -74,21 +74,22 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
 /* Arguments of generate() that change how often, or with what, the base model is called. */
 static bool check_kwargs(const struct qw_json *kwargs, struct qw_error *error)
 {
-    static const char *const uncovered[] = {"assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size",
-                                            "penalty_alpha",   "cache_implementation",     "num_return_sequences",
-                                            "past_key_values", "inputs_embeds"};
+    static const char *const uncovered[] = {"assistant_model",      "prompt_lookup_num_tokens",
+                                            "prefill_chunk_size",   "penalty_alpha",
+                                            "cache_implementation", "num_return_sequences",
+                                            "past_key_values",      "inputs_embeds"};
     for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
         if (!qw_json_is_null(qw_json_get(kwargs, uncovered[i])) && qw_json_get_int(kwargs, uncovered[i], 0) != 1)
-            return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kwargs", "",
-                           "a call with %s is outside what this version covers", uncovered[i]);
+            return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kwargs", "", "a call with %s is outside what this version covers",
+                           uncovered[i]);
     return qw_json_get_int(kwargs, "num_beams", 1) == 1 || skip(error, "/call@kwargs", "beam search");
 }
 
 static bool check_call(const struct qc_recording *recording, struct qw_error *error)
 {
     if (strcmp(recording->call_kind, "generate") && strcmp(recording->call_kind, "forward"))
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kind", "", "a call of kind \"%.40s\" is outside what this version covers",
-                       recording->call_kind);
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kind", "",
+                       "a call of kind \"%.40s\" is outside what this version covers", recording->call_kind);
     if (!recording->input_ids)
         return skip(error, "/call/input_ids", "a call that is not given token ids");
     const struct qw_tensor *mask = recording->attention_mask;
@@ -105,8 +106,8 @@ static bool check_caches(const struct qc_recording *recording, struct qw_error *
         const struct qc_cache *caches[] = {&recording->step[s].before, &recording->step[s].after};
         for (int i = 0; i < 2; i++)
             if (caches[i]->present && !qw_cache_kind_from_name(&kind, caches[i]->type))
-                return qw_fail(error, QW_ERROR_UNSUPPORTED, "/steps", "", "a cache of type %.80s is outside what this version covers",
-                               caches[i]->type);
+                return qw_fail(error, QW_ERROR_UNSUPPORTED, "/steps", "",
+                               "a cache of type %.80s is outside what this version covers", caches[i]->type);
     }
     return true;
 }
@@ -118,7 +119,8 @@ static bool check_ids(const struct qw_tensor *ids, int64_t vocab, const char *pl
     for (int64_t i = 0; ids && ids->data && i < qw_shape_count(&ids->shape); i++)
         if (qw_tensor_at(ids, i) < 0 || qw_tensor_at(ids, i) >= (double)vocab)
             return qw_fail(error, QW_ERROR_INPUT, place, "the ids belong to another vocabulary than the model's",
-                           "token id %lld lies outside the vocabulary of %lld", (long long)qw_tensor_at(ids, i), (long long)vocab);
+                           "token id %lld lies outside the vocabulary of %lld", (long long)qw_tensor_at(ids, i),
+                           (long long)vocab);
     return true;
 }
 
@@ -199,7 +201,8 @@ static bool check_folders(struct qc_subject *subject, const struct qc_places *pl
         return true;
     subject->needs.model = unless_granted(named_folder(&recording->model_weights, places->model), places->named_model);
     if (recording->has_adapter)
-        subject->needs.adapter = unless_granted(named_folder(&recording->adapter_weights, places->adapter), places->named_adapter);
+        subject->needs.adapter = unless_granted(named_folder(&recording->adapter_weights, places->adapter),
+                                                places->named_adapter);
     return (!subject->needs.model && !subject->needs.adapter) ||
            qw_fail(error, QW_ERROR_INPUT, "", "name them: --model DIR --adapter DIR", "names folders that may not be opened yet");
 }
@@ -253,7 +256,8 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
         return true;
     char *folder = folder_of(recording, &recording->adapter_weights, places->adapter);
     const char *digest = places->adapter ? "" : recording->adapter_weights.digest;
-    bool ok = qw_adapter_read_config(&subject->adapter, recording->peft_type, recording->adapter_config, "/adapter@config", error);
+    bool ok = qw_adapter_read_config(&subject->adapter, recording->peft_type, recording->adapter_config, "/adapter@config",
+                                     error);
     if (ok && folder) {
         ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error) &&
              (!places->adapter || qw_adapter_check(&subject->adapter, &subject->model.config, folder, error));

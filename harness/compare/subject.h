@@ -33,10 +33,10 @@ struct qc_subject {
     struct qw_adapter adapter;
     struct qw_call call;
     struct qw_setting setting;
-    bool newer;                           /* the versions are newer than those that the rules were measured with */
-    struct qw_rules rules;                /* healthy */
-    struct qc_needs needs;                /* of a subject that could not be made: what has to be opened first */
-    struct qc_selection selection;        /* everything, unless the caller narrows it */
+    bool newer;                    /* the versions are newer than those that the rules were measured with */
+    struct qw_rules rules;         /* healthy */
+    struct qc_needs needs;         /* of a subject that could not be made: what has to be opened first */
+    struct qc_selection selection; /* everything, unless the caller narrows it */
 };
 
 /* Where to look for weights. */

@@ -13,7 +13,7 @@ static const struct qc_cause_row causes[] = {
 };
 
 static const struct qc_known_row known[] = {
-#define KNOWN(id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in) \
+#define KNOWN(id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in)                                                 \
     {id, tf_from, tf_below, peft_from, peft_below, peft_type, fixed_in},
 #include "harness/diagnose/causes.def"
 };
@@ -116,11 +116,13 @@ static char *value_of(const char *name, const struct qc_cause_row *cause, const 
     const struct {
         const char *name, *words, *text;
         int64_t number;
-    } values[] = {{"transformers", "(an affected version)", qw_json_get_text(environment, "transformers", "(version unknown)"), 0},
+    } values[] = {{"transformers", "(an affected version)", qw_json_get_text(environment, "transformers", "(version unknown)"),
+                   0},
                   {"peft", "(an affected version)", qw_json_get_text(environment, "peft", "(version unknown)"), 0},
                   {"adapter", "the adapter", who->adapter.peft_type, 0},
                   {"cache", "cache object", first_cache(who->recording), 0},
-                  {"fixed_in", "the release that fixes it", fixed ? strchr(fixed, ' ') + 1 : "a release that handles this pair", 0},
+                  {"fixed_in", "the release that fixes it", fixed ? strchr(fixed, ' ') + 1 : "a release that handles this pair",
+                   0},
                   {"virtual", "P", NULL, who->adapter.virtual_tokens},
                   {"tokens", "T", NULL, who->call.tokens},
                   {"heads", "H", NULL, config->heads},

@@ -6,10 +6,10 @@
 
 #include "reference/base/memory.h"
 
-#define NAMED_FROM 0.5   /* below: unclassified */
-#define HIGH_FROM 0.99
+#define NAMED_FROM  0.5 /* below: unclassified */
+#define HIGH_FROM   0.99
 #define MEDIUM_FROM 0.9
-#define HIGH_LEAD 0.2    /* lead over the runner-up */
+#define HIGH_LEAD   0.2 /* lead over the runner-up */
 
 static const struct qc_item *twin_of(const struct qc_item *item, const struct qc_judgement *deviated)
 {

@@ -18,20 +18,20 @@ enum qc_confidence { QC_LOW, QC_MEDIUM, QC_HIGH };
 
 struct qc_hypothesis {
     const struct qc_cause_row *cause;
-    double explained;      /* 0 … 1 */
-    bool by_signature;     /* no deviation: the exception speaks */
-    bool ruled_out;        /* it would have handed over something else where the record is as a healthy run */
-    enum qw_site against;  /* … first at this site and step */
+    double explained;     /* 0 … 1 */
+    bool by_signature;    /* no deviation: the exception speaks */
+    bool ruled_out;       /* it would have handed over something else where the record is as a healthy run */
+    enum qw_site against; /* … first at this site and step */
     int against_step;
     int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
 };
 
 struct qc_diagnosis {
-    int count;                    /* hypotheses, best first; ties in the order of the catalogue */
+    int count; /* hypotheses, best first; ties in the order of the catalogue */
     struct qc_hypothesis *ranked;
-    bool named;                   /* the best explains at least half */
+    bool named; /* the best explains at least half */
     enum qc_confidence confidence;
-    int equivalent;               /* hypotheses after the best that the evidence cannot tell from it */
+    int equivalent; /* hypotheses after the best that the evidence cannot tell from it */
 };
 
 /* Tries every cause of the catalogue on a judgement that failed.  Release with qc_diagnosis_clear. */

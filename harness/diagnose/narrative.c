@@ -17,7 +17,8 @@ static bool raised_inside(const struct qc_item *item, const struct qc_recording 
 char *qc_site_name(const struct qc_item *item, const struct qc_recording *recording)
 {
     int layer;
-    return qw_strdup(raised_inside(item, recording) ? qw_site_of_path(&layer, recording->raised_at) : qw_site_rows[item->site].name);
+    return qw_strdup(raised_inside(item, recording) ? qw_site_of_path(&layer, recording->raised_at)
+                                                    : qw_site_rows[item->site].name);
 }
 
 int qc_site_layer(const struct qc_item *item, const struct qc_recording *recording)
@@ -76,8 +77,8 @@ static char *missing_text(const char *name, const struct qc_item *item, const st
     char shape[96];
     qw_shape_text(shape, sizeof shape, &qc_item_view(item)->expected_shape);
     bool shaped = qc_item_view(item)->expected_shape.rank > 0;
-    return qw_format("%s is missing%s%s%s%s", name, shaped ? " (expected with shape " : "", shaped ? shape : "", shaped ? ")" : "",
-                     instead_of(item, recording));
+    return qw_format("%s is missing%s%s%s%s", name, shaped ? " (expected with shape " : "", shaped ? shape : "",
+                     shaped ? ")" : "", instead_of(item, recording));
 }
 
 static char *extra_text(const char *name, const struct qc_item *item)
@@ -85,7 +86,8 @@ static char *extra_text(const char *name, const struct qc_item *item)
     char shape[96];
     qw_shape_text(shape, sizeof shape, &item->observed_shape);
     bool shaped = item->observed_shape.rank > 0;
-    return qw_format("%s is there%s%s although the healthy run has none", name, shaped ? " with shape " : "", shaped ? shape : "");
+    return qw_format("%s is there%s%s although the healthy run has none", name, shaped ? " with shape " : "",
+                     shaped ? shape : "");
 }
 
 /* What the axes of a site mean, outermost first. */
@@ -103,7 +105,8 @@ static char *layout_text(const char *name, const struct qc_item *item)
 {
     const struct qc_view *view = qc_item_view(item);
     struct qw_text order = {0}, is = {0}, should = {0};
-    enum qw_site site = view->expected_shape.rank == 3 && item->site == QW_SITE_ADAPTER_PROMPT ? QW_SITE_INPUTS_EMBEDS : item->site;
+    enum qw_site site = view->expected_shape.rank == 3 && item->site == QW_SITE_ADAPTER_PROMPT ? QW_SITE_INPUTS_EMBEDS
+                                                                                               : item->site;
     for (int i = 0; i < view->expected_shape.rank; i++) {
         qw_text_addf(&order, "%s%d", i ? ", " : "", view->permutation[i]);
         if (view->permutation[i] == i)
@@ -111,7 +114,8 @@ static char *layout_text(const char *name, const struct qc_item *item)
         qw_text_addf(&is, "%s%s", is.length ? ", " : "", axis_name(site, view->permutation[i]));
         qw_text_addf(&should, "%s%s", should.length ? ", " : "", axis_name(site, i));
     }
-    char *text = qw_format("%s holds its axes in the order [%s]: %s where %s are expected", name, order.bytes, is.bytes, should.bytes);
+    char *text = qw_format("%s holds its axes in the order [%s]: %s where %s are expected", name, order.bytes, is.bytes,
+                           should.bytes);
     qw_text_free(&order);
     qw_text_free(&is);
     qw_text_free(&should);
@@ -130,12 +134,15 @@ char *qc_difference_text(const struct qc_item *item, const struct qc_recording *
     case QC_CACHE_LENGTH:
         text = qw_format("%s is %.0f where %.0f is expected", name, view->difference.observed, view->difference.expected);
         break;
-    case QC_DTYPE: text = qw_format("%s is stored as %s, the model computes in %s", name, item->dtype, recording->model_dtype); break;
+    case QC_DTYPE:
+        text = qw_format("%s is stored as %s, the model computes in %s", name, item->dtype, recording->model_dtype);
+        break;
     case QC_LAYOUT: text = layout_text(name, item); break;
     case QC_NONFINITE: text = qw_format("%s holds a value that is not finite", name); break;
     case QC_VALUE: text = value_text(name, item); break;
     case QC_POSITION:
-        text = qw_format("%s holds position %.0f where %.0f is expected", name, view->difference.observed, view->difference.expected);
+        text = qw_format("%s holds position %.0f where %.0f is expected", name, view->difference.observed,
+                         view->difference.expected);
         break;
     case QC_RAISED: text = qw_format("%s raised %s", item->step < 0 ? "the call" : name, recording->exception_type); break;
     default: text = shapes_text(name, item); break;
@@ -181,7 +188,8 @@ char *qc_position_text(const struct qc_item *item, const struct qc_judgement *ju
 {
     const struct qc_view *view = qc_item_view(item);
     int axis = sequence_axis(item);
-    if (!view->valued || view->kind == QC_KIND_NONE || view->difference.index < 0 || axis < 0 || axis >= view->expected_shape.rank || item->step < 0)
+    if (!view->valued || view->kind == QC_KIND_NONE || view->difference.index < 0 || axis < 0 ||
+        axis >= view->expected_shape.rank || item->step < 0)
         return NULL;
     int64_t index[QW_MAX_RANK], P = judgement->subject->adapter.virtual_tokens, T = judgement->subject->call.tokens;
     qw_shape_unravel(index, &view->expected_shape, view->difference.index);
@@ -233,7 +241,8 @@ static char *failing_text(const struct qc_judgement *judgement, const struct qc_
     char *text = diagnosis && diagnosis->named
                      ? named_text(diagnosis, judgement->subject, first)
                      : qw_format("Diverges from a healthy run, %s. No cause of the catalogue reproduces it. "
-                                 "Look at that site and at the ranked hypotheses.", first);
+                                 "Look at that site and at the ranked hypotheses.",
+                                 first);
     free(place);
     free(difference);
     free(first);

@@ -132,11 +132,12 @@ void qc_judge_prompt(struct qc_judgement *judgement)
 static void judge_tokens(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
     enum qw_site site = handover->embeds ? QW_SITE_INPUTS_EMBEDS : QW_SITE_INPUT_IDS;
-    const struct qw_tensor *tensor = kept(judgement, step_of(judgement, step)->input[handover->embeds ? QC_INPUTS_EMBEDS : QC_INPUT_IDS]);
+    const struct qw_tensor *tensor = kept(judgement,
+                                          step_of(judgement, step)->input[handover->embeds ? QC_INPUTS_EMBEDS : QC_INPUT_IDS]);
     struct qc_item *item = item_at(judgement, site, step, -1);
-    struct qw_shape expected = handover->embeds ? qw_shape_of(3, handover->batch, handover->queries,
-                                                              judgement->subject->model.config.hidden)
-                                                : qw_shape_of(2, handover->batch, handover->queries);
+    struct qw_shape expected = handover->embeds
+                                   ? qw_shape_of(3, handover->batch, handover->queries, judgement->subject->model.config.hidden)
+                                   : qw_shape_of(2, handover->batch, handover->queries);
     item->expected = true;
     look(item, &item->free, tensor, &expected);
     if (handover->embeds) {

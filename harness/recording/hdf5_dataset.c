@@ -9,7 +9,7 @@
 #include "harness/recording/stats.h"
 #include "reference/base/memory.h"
 
-#define AGAIN "copy the file again from where it was recorded"
+#define AGAIN   "copy the file again from where it was recorded"
 #define SMALLER "record fewer steps or a lower level"
 
 /* Which part of a tensor may have been kept. */
@@ -198,7 +198,10 @@ static bool check_kept(const struct qc_dataset *found, const struct qc_hdf5 *hdf
     qw_shape_text(whole, sizeof whole, &found->whole);
     qw_shape_text(held, sizeof held, stored);
     snprintf(why, sizeof why, "attribute \"shape\" contradicts the extents of the data%s: %s, and the data have %s",
-             found->row ? " and \"rows\"" : part->axis && found->from ? " and \"from\"" : "", whole, held);
+             found->row                  ? " and \"rows\""
+             : part->axis && found->from ? " and \"from\""
+                                         : "",
+             whole, held);
     return qc_hdf5_refuse(hdf5, path, "write the whole tensor's extents as \"shape\"", why);
 }
 
@@ -299,8 +302,8 @@ static bool read_structure(struct qc_dataset *found, struct qc_hdf5 *hdf5, const
 
 static bool read_parts(struct qc_dataset *found, struct qc_hdf5 *hdf5, hid_t dataset, const struct part *part, const char *path)
 {
-    if (!check_storage(hdf5, dataset, path) || !read_whole(&found->whole, hdf5, path) ||
-        !read_from(found, hdf5, part, path) || !read_rows(found, hdf5, part, path))
+    if (!check_storage(hdf5, dataset, path) || !read_whole(&found->whole, hdf5, path) || !read_from(found, hdf5, part, path) ||
+        !read_rows(found, hdf5, part, path))
         return false;
     found->order = qc_hdf5_int(hdf5, path, "order", false, -1);
     hid_t space = H5Dget_space(dataset);

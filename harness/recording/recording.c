@@ -259,9 +259,9 @@ static void clear_weights(struct qc_weights *weights)
 
 void qc_recording_clear(struct qc_recording *recording)
 {
-    char *texts[] = {recording->path,           recording->producer,   recording->created,      recording->model_class,
-                     recording->model_dtype,    recording->peft_type,  recording->call_kind,    recording->padding_side,
-                     recording->exception_type, recording->traceback,  recording->raised_at,    recording->exception_message};
+    char *texts[] = {recording->path,           recording->producer,  recording->created,   recording->model_class,
+                     recording->model_dtype,    recording->peft_type, recording->call_kind, recording->padding_side,
+                     recording->exception_type, recording->traceback, recording->raised_at, recording->exception_message};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     qw_json_free(recording->environment);

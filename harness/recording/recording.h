@@ -14,8 +14,8 @@ enum qc_level { QC_LEVEL_SHAPES, QC_LEVEL_STATS, QC_LEVEL_BLOCKS, QC_LEVEL_MODUL
 enum qc_input { QC_INPUT_IDS, QC_INPUTS_EMBEDS, QC_ATTENTION_MASK, QC_POSITION_IDS, QC_CACHE_POSITION, QC_INPUTS };
 
 struct qc_cache_layer {
-    struct qw_tensor *key, *value;   /* NULL when absent; whole, whatever part of them this step kept */
-    int64_t key_from, value_from;    /* positions below were not kept here: they are those of the step before */
+    struct qw_tensor *key, *value; /* NULL when absent; whole, whatever part of them this step kept */
+    int64_t key_from, value_from;  /* positions below were not kept here: they are those of the step before */
 };
 
 /* A cache as it was handed in or out. */
@@ -30,7 +30,7 @@ struct qc_cache {
 };
 
 struct qc_tap {
-    char *path; /* module path, with "@1" or "#order" where it stands in the file */
+    char *path;               /* module path, with "@1" or "#order" where it stands in the file */
     struct qw_tensor *tensor; /* what was kept */
     int64_t order;            /* place in execution order within the step; -1 unknown */
     struct qw_shape whole;    /* extents of the whole tensor, where only some rows were kept */

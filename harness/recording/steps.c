@@ -106,7 +106,8 @@ static struct qw_tensor *read_held(int64_t *from, struct qc_hdf5 *file, const ch
     if (why || !found.from)
         return kept;
     struct qw_tensor *whole = qc_hdf5_take(file, qw_shape_count(&found.whole), qw_dtype_bytes(kept->dtype), path)
-                                  ? join(held, kept, found.from, axis) : NULL;
+                                  ? join(held, kept, found.from, axis)
+                                  : NULL;
     qw_tensor_free(kept);
     return whole;
 }

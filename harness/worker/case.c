@@ -14,7 +14,8 @@ struct qw_json *qc_case_head(const char *id, const char *path, const struct qc_r
     qw_json_put_text(json, "id", id);
     qw_json_put_text(json, "recording", path);
     qw_json_put_text(json, "recording_sha256", recording && recording->sha256[0] ? recording->sha256 : NULL);
-    qw_json_put(json, "environment", recording && recording->environment ? qw_json_copy(recording->environment) : qw_json_object());
+    qw_json_put(json, "environment",
+                recording && recording->environment ? qw_json_copy(recording->environment) : qw_json_object());
     return json;
 }
 
@@ -56,7 +57,8 @@ static struct qw_json *judged_case(const struct qc_case_view *view)
 struct qw_json *qc_case_undecided(const char *id, const char *path, const struct qc_recording *recording, const char *status,
                                   const struct qw_error *error)
 {
-    static const char *const nothing[] = {"model", "adapter", "cause", "first_divergence", "last_good", "consequence", "largest_ratio"};
+    static const char *const nothing[] = {"model",     "adapter",     "cause",        "first_divergence",
+                                          "last_good", "consequence", "largest_ratio"};
     static const char *const empty[] = {"causes", "findings", "sites", "parties", "next_steps", "cache_lengths"};
     static const char *const counters[] = {"expected", "compared", "missing", "waived"};
     struct qw_json *json = qc_case_head(id, path, recording);

@@ -9,7 +9,8 @@
 #include "reference/base/text.h"
 #include "reference/model/arith.h"
 
-static const char *const statuses[] = {"PASS", "FAIL", "ERROR", "SKIP", "XFAIL", "XPASS", "CHANGED", "TIMEOUT", "CRASH", "NOTRUN"};
+static const char *const statuses[] = {"PASS",  "FAIL",    "ERROR",   "SKIP",  "XFAIL",
+                                       "XPASS", "CHANGED", "TIMEOUT", "CRASH", "NOTRUN"};
 enum { PASS, FAIL, ERROR, SKIP, XFAIL, XPASS, CHANGED, TIMEOUT, CRASH, NOTRUN, STATUSES };
 
 static const struct {
@@ -65,10 +66,11 @@ static void put_noise(struct qw_json *document)
 {
     struct qw_json *noise = qw_json_put(document, "noise", qw_json_object());
     qw_json_put_real(noise, "multiple", QC_NOISE_MULTIPLE);
-    qw_json_put_text(noise, "basis",
-                     "floor = max |play in the record's arithmetic - play in float64| + u sqrt(n) rms, over the site's tensor and "
-                     "several plays that differ in their roundings alone; "
-                     "u is the unit roundoff of the dtype, n the products that one element sums; copied data has floor 0");
+    qw_json_put_text(
+        noise, "basis",
+        "floor = max |play in the record's arithmetic - play in float64| + u sqrt(n) rms, over the site's tensor and "
+        "several plays that differ in their roundings alone; "
+        "u is the unit roundoff of the dtype, n the products that one element sums; copied data has floor 0");
 }
 
 static void put_exit(struct qw_json *document, enum qc_exit code)

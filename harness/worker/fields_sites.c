@@ -28,10 +28,12 @@ static void add_item_findings(struct qw_json *findings, const struct qc_case_vie
     for (int i = 0; i < view->judgement->items.count; i++) {
         const struct qc_item *item = view->judgement->items.ordered[i];
         if (qc_item_fails(item) && failing++ < MOST_FINDINGS)
-            add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item, qc_difference_text(item, view->recording));
+            add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item,
+                        qc_difference_text(item, view->recording));
     }
     if (failing > MOST_FINDINGS)
-        add_finding(findings, "more", "note", NULL, qw_format("%d more sites differ; the list of sites has them all.", failing - MOST_FINDINGS));
+        add_finding(findings, "more", "note", NULL,
+                    qw_format("%d more sites differ; the list of sites has them all.", failing - MOST_FINDINGS));
 }
 
 static int unjudged_taps(const struct qc_case_view *view)
@@ -51,7 +53,8 @@ static void add_selection(struct qw_json *findings, const struct qc_selection *s
 {
     char *text = qc_selection_text(selection);
     if (text[0])
-        add_finding(findings, "selection", "note", NULL, qw_format("Judged only: %s; what lies outside was neither judged nor counted.", text));
+        add_finding(findings, "selection", "note", NULL,
+                    qw_format("Judged only: %s; what lies outside was neither judged nor counted.", text));
     if (selection->precision)
         add_finding(findings, "precision", "note", NULL,
                     qw_format("The run was taken to have computed in %s, as --precision says.",
@@ -72,8 +75,10 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
         add_finding(findings, "raised", "note", NULL,
                     qw_format("The run raised %s: %s", view->recording->exception_type, view->recording->exception_message));
     if (view->subject->newer)
-        add_finding(findings, "newer-versions", "note", NULL,
-                    qw_strdup("The recorded versions are newer than those that the rules were measured with; the newest known rules were used."));
+        add_finding(
+            findings, "newer-versions", "note", NULL,
+            qw_strdup(
+                "The recorded versions are newer than those that the rules were measured with; the newest known rules were used."));
     int others = unjudged_taps(view);
     if (others > 0 && qc_selection_is_all(&view->subject->selection))
         add_finding(findings, "unjudged-taps", "note", NULL,

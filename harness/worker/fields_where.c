@@ -1,7 +1,6 @@
 /* Invariant: an expectation and an observation are written alike, null where there is nothing. */
 #include "harness/worker/fields.h"
 
-
 /* ---- the first divergence ---- */
 
 static void put_shape(struct qw_json *object, const struct qw_shape *shape, bool known)
@@ -17,12 +16,14 @@ static void put_shape(struct qw_json *object, const struct qw_shape *shape, bool
 
 static bool counts(const struct qc_view *view) { return view->kind == QC_CACHE_LENGTH; }
 
-static void put_side(struct qw_json *json, const char *key, const struct qc_case_view *view, const struct qc_item *item, bool observed)
+static void put_side(struct qw_json *json, const char *key, const struct qc_case_view *view, const struct qc_item *item,
+                     bool observed)
 {
     const struct qc_view *how = qc_item_view(item);
     const char *text = observed ? item->observed_text : item->expected_text;
     bool there = observed ? item->recorded : how->kind != QC_EXTRA;
-    bool tensor = !text && !counts(how) && how->kind != QC_RAISED && qw_site_rows[item->site].shape[0] + (item->site == QW_SITE_ADAPTER_PROMPT);
+    bool tensor = !text && !counts(how) && how->kind != QC_RAISED &&
+                  qw_site_rows[item->site].shape[0] + (item->site == QW_SITE_ADAPTER_PROMPT);
     struct qw_json *side = qw_json_put(json, key, qw_json_object());
     put_shape(side, observed ? &item->observed_shape : &how->expected_shape, there && tensor);
     const char *model_dtype = item->dtype && how->kind != QC_DTYPE ? item->dtype : view->recording->model_dtype;

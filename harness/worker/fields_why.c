@@ -31,8 +31,9 @@ static void put_evidence(struct qw_json *cause, const struct qc_case_view *view)
     if (best->by_signature)
         line = qw_format("The run raised %s: %s.", view->recording->exception_type, view->recording->exception_message);
     else
-        line = qw_format("Played with this one fault, the reference reproduces %d of the %d sites that differ from the healthy play.",
-                         best->reproduced, best->sites);
+        line = qw_format(
+            "Played with this one fault, the reference reproduces %d of the %d sites that differ from the healthy play.",
+            best->reproduced, best->sites);
     qw_json_add_text(evidence, line);
     free(line);
     const struct qc_item *largest = qc_largest_item(view->judgement, true);
@@ -58,7 +59,8 @@ static void put_against(struct qw_json *cause, const struct qc_case_view *view)
     if (view->recording->raised && qc_cause_has_signature(best->cause) && !qc_cause_signed(best->cause, view->subject))
         qw_json_add_text(against, "The exception that was raised is not the one that this cause is known for.");
     if (!best->by_signature && best->reproduced < best->sites) {
-        char *line = qw_format("%d of the %d sites that differ are not reproduced by it.", best->sites - best->reproduced, best->sites);
+        char *line = qw_format("%d of the %d sites that differ are not reproduced by it.", best->sites - best->reproduced,
+                               best->sites);
         qw_json_add_text(against, line);
         free(line);
     }
@@ -153,7 +155,8 @@ void qc_put_next_steps(struct qw_json *json, const struct qc_case_view *view)
         const struct qc_cause_row *cause = view->diagnosis->ranked[0].cause;
         const char *fixed = qc_cause_fixed_in(cause, view->subject);
         char *remedy = qc_cause_text(cause->remedy, cause, view->subject);
-        char *command = fixed ? qw_format("pip install '%.*s>=%s'", (int)strcspn(fixed, " "), fixed, strchr(fixed, ' ') + 1) : NULL;
+        char *command = fixed ? qw_format("pip install '%.*s>=%s'", (int)strcspn(fixed, " "), fixed, strchr(fixed, ' ') + 1)
+                              : NULL;
         add_next(steps, remedy, command);
         add_next(steps, "Record the same call again with the cure in place, and see that it conforms.",
                  "python -m qconform_recorder --out again.h5 your_script.py && qconform diagnose again.h5");

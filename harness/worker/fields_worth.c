@@ -45,7 +45,8 @@ int qc_party_count(const struct qc_judgement *judgement, enum qw_party party, en
 
 static const char *party_title(enum qw_party party)
 {
-    static const char *const titles[QW_PARTIES] = {"PEFT's part: what the base model is handed", "Qwen's part: from the hand-over to the logits",
+    static const char *const titles[QW_PARTIES] = {"PEFT's part: what the base model is handed",
+                                                   "Qwen's part: from the hand-over to the logits",
                                                    "The cache's part: what is kept from step to step"};
     return titles[party];
 }
@@ -94,7 +95,11 @@ void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
         struct qw_json *entry = qw_json_add(parties, qw_json_object());
         qw_json_put_text(entry, "name", qw_party_name(party));
         qw_json_put_text(entry, "title", party_title(party));
-        qw_json_put_text(entry, "status", guilty ? (blamed ? "consequence" : "at fault") : items == 0 ? "not judged" : inherited ? "consequence" : "conforms");
+        qw_json_put_text(entry, "status",
+                         guilty       ? (blamed ? "consequence" : "at fault")
+                         : items == 0 ? "not judged"
+                         : inherited  ? "consequence"
+                                      : "conforms");
         qc_put_owned(entry, "message", party_message(view, party, items, own, inherited));
         blamed = blamed || guilty;
     }

@@ -240,8 +240,8 @@ static void add_reasons(struct qw_json *findings, const struct qc_pair *pair)
         }
     for (size_t k = 0; k < sizeof reasons / sizeof *reasons && reasons[k].first; k++)
         add_finding(findings, "not-compared", "note", reasons[k].first,
-                    qw_format("%d place%s not compared: %s.", reasons[k].count, reasons[k].count == 1 ? " was" : "s from here on were",
-                              reasons[k].first->reason));
+                    qw_format("%d place%s not compared: %s.", reasons[k].count,
+                              reasons[k].count == 1 ? " was" : "s from here on were", reasons[k].first->reason));
 }
 
 void qc_pair_put_findings(struct qw_json *json, const struct qc_pair *pair, const struct qc_selection *selection)
@@ -252,8 +252,8 @@ void qc_pair_put_findings(struct qw_json *json, const struct qc_pair *pair, cons
         add_finding(findings, qc_kind_name(pair->group[i].first->kind), "error", pair->group[i].first,
                     qc_pair_group_text(&pair->group[i]));
     if (pair->groups > MOST_FINDINGS)
-        add_finding(findings, "more", "note", NULL, qw_format("%d more groups of differences; the list of sites has them all.",
-                                                              pair->groups - MOST_FINDINGS));
+        add_finding(findings, "more", "note", NULL,
+                    qw_format("%d more groups of differences; the list of sites has them all.", pair->groups - MOST_FINDINGS));
     for (int i = 0; i < pair->facts; i++)
         if (strcmp(pair->fact[i].a, pair->fact[i].b))
             add_finding(findings, "context", "note", NULL,
@@ -378,8 +378,9 @@ void qc_pair_put_cause(struct qw_json *json, const struct qc_pair *pair)
         qw_json_put_null(cause, "parameter");
         qw_json_put(cause, "upstream", qw_json_array());
         qw_json_put_null(cause, "fixed_in");
-        qw_json_put_text(cause, "remedy", "Judge both recordings against the reference: qconform diagnose says which of them departs "
-                                          "from a healthy run, and why.");
+        qw_json_put_text(cause, "remedy",
+                         "Judge both recordings against the reference: qconform diagnose says which of them departs "
+                         "from a healthy run, and why.");
         qw_json_put_text(cause, "party", party_of(first));
         qw_json_put(cause, "evidence", qw_json_array());
         qw_json_add(causes, qw_json_copy(cause));

@@ -22,7 +22,7 @@
  * grows with its inputs (plays are held in float64, several at a time); the base is what small inputs may unfold to.
  * Far below it OpenBLAS spins instead of failing: under 256 MiB it never ends.  The shadow memory of AddressSanitizer
  * does not fit under any such limit. */
-#define MEMORY_BASE ((rlim_t)2 << 30)
+#define MEMORY_BASE     ((rlim_t)2 << 30)
 #define MEMORY_PER_BYTE 64
 
 #if defined(__has_feature)
@@ -136,29 +136,93 @@ static int restrict_files(const struct qc_grants *grants)
 
 /* What a reader does between its start and its answer, and what the C library, libhdf5, OpenBLAS and the sanitizers do
  * below it.  Everything else fails with EPERM. */
-static const int reader_calls[] = {
-    SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(readv), SCMP_SYS(preadv), SCMP_SYS(lseek), SCMP_SYS(close),
-    SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(access),
-    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(getcwd),
-    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(fadvise64),
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy),
-    SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(getrusage), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getppid),
-    SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
-    SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
-    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(membarrier),
-    SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
-    SCMP_SYS(setitimer), SCMP_SYS(getrandom),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall),
-    SCMP_SYS(exit), SCMP_SYS(exit_group)};
+static const int reader_calls[] = {SCMP_SYS(read),
+                                   SCMP_SYS(pread64),
+                                   SCMP_SYS(readv),
+                                   SCMP_SYS(preadv),
+                                   SCMP_SYS(lseek),
+                                   SCMP_SYS(close),
+                                   SCMP_SYS(fstat),
+                                   SCMP_SYS(newfstatat),
+                                   SCMP_SYS(statx),
+                                   SCMP_SYS(stat),
+                                   SCMP_SYS(lstat),
+                                   SCMP_SYS(access),
+                                   SCMP_SYS(faccessat),
+                                   SCMP_SYS(faccessat2),
+                                   SCMP_SYS(getcwd),
+                                   SCMP_SYS(readlink),
+                                   SCMP_SYS(readlinkat),
+                                   SCMP_SYS(fadvise64),
+                                   SCMP_SYS(brk),
+                                   SCMP_SYS(munmap),
+                                   SCMP_SYS(mremap),
+                                   SCMP_SYS(madvise),
+                                   SCMP_SYS(mbind),
+                                   SCMP_SYS(get_mempolicy),
+                                   SCMP_SYS(sysinfo),
+                                   SCMP_SYS(uname),
+                                   SCMP_SYS(getrusage),
+                                   SCMP_SYS(getpid),
+                                   SCMP_SYS(gettid),
+                                   SCMP_SYS(getppid),
+                                   SCMP_SYS(getuid),
+                                   SCMP_SYS(geteuid),
+                                   SCMP_SYS(getgid),
+                                   SCMP_SYS(getegid),
+                                   SCMP_SYS(futex),
+                                   SCMP_SYS(sched_yield),
+                                   SCMP_SYS(sched_getaffinity),
+                                   SCMP_SYS(getcpu),
+                                   SCMP_SYS(set_robust_list),
+                                   SCMP_SYS(rseq),
+                                   SCMP_SYS(membarrier),
+                                   SCMP_SYS(clock_gettime),
+                                   SCMP_SYS(clock_getres),
+                                   SCMP_SYS(clock_nanosleep),
+                                   SCMP_SYS(nanosleep),
+                                   SCMP_SYS(gettimeofday),
+                                   SCMP_SYS(setitimer),
+                                   SCMP_SYS(getrandom),
+                                   SCMP_SYS(rt_sigaction),
+                                   SCMP_SYS(rt_sigprocmask),
+                                   SCMP_SYS(rt_sigreturn),
+                                   SCMP_SYS(sigaltstack),
+                                   SCMP_SYS(restart_syscall),
+                                   SCMP_SYS(exit),
+                                   SCMP_SYS(exit_group)};
 
 /* What no reader ever does: who tries has taken the worker over, and the worker ends. */
-static const int hostile_calls[] = {
-    SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(execve),
-    SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd), SCMP_SYS(mount), SCMP_SYS(umount2),
-    SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(bpf), SCMP_SYS(perf_event_open),
-    SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl), SCMP_SYS(init_module), SCMP_SYS(finit_module),
-    SCMP_SYS(kexec_load), SCMP_SYS(reboot)};
+static const int hostile_calls[] = {SCMP_SYS(socket),
+                                    SCMP_SYS(socketpair),
+                                    SCMP_SYS(connect),
+                                    SCMP_SYS(bind),
+                                    SCMP_SYS(listen),
+                                    SCMP_SYS(execve),
+                                    SCMP_SYS(execveat),
+                                    SCMP_SYS(fork),
+                                    SCMP_SYS(vfork),
+                                    SCMP_SYS(clone),
+                                    SCMP_SYS(clone3),
+                                    SCMP_SYS(ptrace),
+                                    SCMP_SYS(process_vm_readv),
+                                    SCMP_SYS(process_vm_writev),
+                                    SCMP_SYS(pidfd_getfd),
+                                    SCMP_SYS(mount),
+                                    SCMP_SYS(umount2),
+                                    SCMP_SYS(pivot_root),
+                                    SCMP_SYS(chroot),
+                                    SCMP_SYS(unshare),
+                                    SCMP_SYS(setns),
+                                    SCMP_SYS(bpf),
+                                    SCMP_SYS(perf_event_open),
+                                    SCMP_SYS(io_uring_setup),
+                                    SCMP_SYS(userfaultfd),
+                                    SCMP_SYS(keyctl),
+                                    SCMP_SYS(init_module),
+                                    SCMP_SYS(finit_module),
+                                    SCMP_SYS(kexec_load),
+                                    SCMP_SYS(reboot)};
 
 #define WRITING (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)
 

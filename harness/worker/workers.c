@@ -23,10 +23,10 @@
 #include "reference/model/arith.h"
 
 #define MOST_ANSWER ((size_t)256 << 20)
-#define MOST_WORDS ((size_t)64 << 10) /* of what a worker writes to stderr, its end is kept */
-#define PIPE_BLOCKS 32                /* of 64 KiB: more than a pipe holds, should something else keep it filled */
-#define TICK 200                      /* milliseconds between looks at the clock */
-#define SHORT_TICK 5                  /* where the kernel does not tell that a process has ended */
+#define MOST_WORDS  ((size_t)64 << 10) /* of what a worker writes to stderr, its end is kept */
+#define PIPE_BLOCKS 32                 /* of 64 KiB: more than a pipe holds, should something else keep it filled */
+#define TICK        200                /* milliseconds between looks at the clock */
+#define SHORT_TICK  5                  /* where the kernel does not tell that a process has ended */
 
 enum { ANSWER, WORDS, PIPES };
 
@@ -56,7 +56,8 @@ static char *variable(const char *name, const char *value) { return value ? qw_f
  * are and what the person asked of a sanitizer holds for the worker too. */
 static char **worker_environment(void)
 {
-    static const char *const fixed[] = {"HDF5_PLUGIN_PRELOAD=::", "HDF5_USE_FILE_LOCKING=FALSE", "OPENBLAS_NUM_THREADS=1", "LC_ALL=C"};
+    static const char *const fixed[] = {"HDF5_PLUGIN_PRELOAD=::", "HDF5_USE_FILE_LOCKING=FALSE", "OPENBLAS_NUM_THREADS=1",
+                                        "LC_ALL=C"};
     static const char *const kept[] = {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS"};
     enum { FIXED = sizeof fixed / sizeof *fixed, KEPT = sizeof kept / sizeof *kept };
     char **environment = QW_NEW_ARRAY(char *, FIXED + KEPT + 2);
@@ -275,14 +276,16 @@ static struct qw_json *crash(const struct worker *worker, const struct qc_task *
     char words[800];
     last_words(words, sizeof words, &worker->received[WORDS]);
     if (worker->odd)
-        return failed(task, "CRASH", "do not trust the file", "the worker that read it gave no answer but other bytes, or too many%s", words);
+        return failed(task, "CRASH", "do not trust the file",
+                      "the worker that read it gave no answer but other bytes, or too many%s", words);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         return failed(task, "CRASH", "do not trust the file: reading it never needs that",
                       "the worker that read it was stopped: it tried to open a socket or to start a process%s", words);
     if (WIFSIGNALED(status))
         return failed(task, "CRASH", "the file is damaged; copy it again from where it was recorded",
                       "the worker that read it died by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)), words);
-    return failed(task, "CRASH", "see qconform doctor", "the worker gave no whole answer (exit status %d)%s", WEXITSTATUS(status), words);
+    return failed(task, "CRASH", "see qconform doctor", "the worker gave no whole answer (exit status %d)%s", WEXITSTATUS(status),
+                  words);
 }
 
 /* The answer of a worker that has ended; what the workers say of themselves goes to `workers`. */

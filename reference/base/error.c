@@ -4,8 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool qw_fail(struct qw_error *error, enum qw_error_kind kind, const char *place, const char *hint,
-             const char *format, ...)
+bool qw_fail(struct qw_error *error, enum qw_error_kind kind, const char *place, const char *hint, const char *format, ...)
 {
     if (error->kind != QW_ERROR_NONE)
         return false;
@@ -27,6 +26,6 @@ void qw_error_in_file(struct qw_error *error, const char *file)
 
 void qw_error_text(char *out, unsigned long size, const struct qw_error *error)
 {
-    snprintf(out, size, "%s%s%s%s%s%s%s", error->file, error->file[0] ? ": " : "", error->place,
-             error->place[0] ? ": " : "", error->message, error->hint[0] ? "; " : "", error->hint);
+    snprintf(out, size, "%s%s%s%s%s%s%s", error->file, error->file[0] ? ": " : "", error->place, error->place[0] ? ": " : "",
+             error->message, error->hint[0] ? "; " : "", error->hint);
 }

@@ -26,8 +26,8 @@ struct qw_error {
 };
 
 /* Fills `error` unless it already holds one; always false, so that `return qw_fail(…)` reads well. */
-bool qw_fail(struct qw_error *error, enum qw_error_kind kind, const char *place, const char *hint,
-             const char *format, ...) __attribute__((format(printf, 5, 6)));
+bool qw_fail(struct qw_error *error, enum qw_error_kind kind, const char *place, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* Names the file of an error that was found by a function that knew only bytes. */
 void qw_error_in_file(struct qw_error *error, const char *file);

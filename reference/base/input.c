@@ -95,8 +95,8 @@ bool qw_input_open_beneath(struct qw_input *input, const char *folder, const cha
 {
     *input = (struct qw_input){.fd = -1};
     if (!name[0] || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
-        return qw_fail(error, QW_ERROR_INPUT, name, "a shard lies in the folder of its index",
-                       "\"%.80s\" is no plain file name", name);
+        return qw_fail(error, QW_ERROR_INPUT, name, "a shard lies in the folder of its index", "\"%.80s\" is no plain file name",
+                       name);
     char *way, *root = root_of(&way, folder);
     int anchor = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = anchor < 0 ? -1 : open_confined(anchor, way, name);

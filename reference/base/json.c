@@ -25,10 +25,7 @@ static cJSON *out(struct qw_json *node) { return (cJSON *)node; }
 static struct qw_json *wrap(cJSON *node) { return (struct qw_json *)node; }
 static const struct qw_json *wrap_const(const cJSON *node) { return (const struct qw_json *)node; }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 /* The first key that stands twice among the children of an object, or NULL. */
 static const char *key_twice(const cJSON *object)
@@ -99,10 +96,7 @@ struct qw_json *qw_json_add(struct qw_json *array, struct qw_json *child)
     return child;
 }
 
-static struct qw_json *text_node(const char *text)
-{
-    return wrap(text ? cJSON_CreateString(text) : cJSON_CreateNull());
-}
+static struct qw_json *text_node(const char *text) { return wrap(text ? cJSON_CreateString(text) : cJSON_CreateNull()); }
 
 static struct qw_json *real_node(double number)
 {

@@ -52,7 +52,7 @@ const struct qw_json *qw_json_get(const struct qw_json *object, const char *key)
 const struct qw_json *qw_json_first(const struct qw_json *container);
 const struct qw_json *qw_json_next(const struct qw_json *child);
 int qw_json_size(const struct qw_json *container);
-const char *qw_json_key(const struct qw_json *child);                      /* key under which it was put; NULL in arrays */
+const char *qw_json_key(const struct qw_json *child);                       /* key under which it was put; NULL in arrays */
 const char *qw_json_text(const struct qw_json *node, const char *fallback); /* valid as long as the document */
 double qw_json_real(const struct qw_json *node, double fallback);           /* also the strings "nan" "inf" "-inf" */
 int64_t qw_json_int(const struct qw_json *node, int64_t fallback);          /* fallback for fractions and beyond 2^53 */

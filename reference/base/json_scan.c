@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#define LONGEST_NUMBER 60 /* characters; a double needs no more than 24 */
-#define DEEPEST 1000      /* what the parser behind can do */
+#define LONGEST_NUMBER 60   /* characters; a double needs no more than 24 */
+#define DEEPEST        1000 /* what the parser behind can do */
 
 struct scan {
     const char *begin, *at, *end;
@@ -264,8 +264,7 @@ static bool fail_at(const struct scan *scan, const char *place, struct qw_error 
                    "not valid JSON at line %lld, column %td: %s", (long long)line, column, scan->why);
 }
 
-bool qw_json_scan(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place,
-                  struct qw_error *error)
+bool qw_json_scan(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place, struct qw_error *error)
 {
     assert(limits->depth <= DEEPEST);
     struct scan scan = {.begin = bytes, .at = bytes, .end = bytes + size, .limits = limits};

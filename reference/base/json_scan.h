@@ -12,7 +12,6 @@
 
 /* Whether the `size` bytes are one JSON text within the limits.  Else QW_ERROR_INPUT at `place`, with the line and the
  * column (in bytes, both from 1) where it ends to be one. */
-bool qw_json_scan(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place,
-                  struct qw_error *error);
+bool qw_json_scan(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place, struct qw_error *error);
 
 #endif

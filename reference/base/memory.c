@@ -30,10 +30,7 @@ void *qw_realloc(void *block, size_t count, size_t size)
     return grown;
 }
 
-char *qw_strdup(const char *text)
-{
-    return text ? qw_memdup(text, strlen(text) + 1, 1) : NULL;
-}
+char *qw_strdup(const char *text) { return text ? qw_memdup(text, strlen(text) + 1, 1) : NULL; }
 
 void *qw_memdup(const void *block, size_t count, size_t size)
 {

@@ -20,7 +20,7 @@ char *qw_strdup(const char *text);
 /* A copy of `count` elements of `size` bytes. */
 void *qw_memdup(const void *block, size_t count, size_t size);
 
-#define QW_NEW(type) ((type *)qw_calloc(1, sizeof(type)))
+#define QW_NEW(type)              ((type *)qw_calloc(1, sizeof(type)))
 #define QW_NEW_ARRAY(type, count) ((type *)qw_calloc((size_t)(count), sizeof(type)))
 
 #endif

@@ -22,10 +22,7 @@ static const struct {
 const char *qw_dtype_name(enum qw_dtype dtype) { return dtypes[dtype].name; }
 size_t qw_dtype_bytes(enum qw_dtype dtype) { return dtypes[dtype].bytes; }
 
-double qw_dtype_roundoff(enum qw_dtype dtype)
-{
-    return dtypes[dtype].bits ? ldexp(1.0, -dtypes[dtype].bits) : 0.0;
-}
+double qw_dtype_roundoff(enum qw_dtype dtype) { return dtypes[dtype].bits ? ldexp(1.0, -dtypes[dtype].bits) : 0.0; }
 
 bool qw_dtype_from_name(enum qw_dtype *dtype, const char *name)
 {

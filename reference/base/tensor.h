@@ -31,24 +31,24 @@ struct qw_stats {
 struct qw_tensor {
     enum qw_dtype dtype;
     struct qw_shape shape;
-    void *data; /* qw_shape_count elements in the machine's byte order (little-endian); NULL: structure only */
+    void *data;             /* qw_shape_count elements in the machine's byte order (little-endian); NULL: structure only */
     struct qw_stats *stats; /* owned; NULL: not known */
 };
 
-const char *qw_dtype_name(enum qw_dtype dtype);                          /* "float32" */
-bool qw_dtype_from_name(enum qw_dtype *dtype, const char *name);         /* recordings */
+const char *qw_dtype_name(enum qw_dtype dtype);                  /* "float32" */
+bool qw_dtype_from_name(enum qw_dtype *dtype, const char *name); /* recordings */
 size_t qw_dtype_bytes(enum qw_dtype dtype);
 /* Unit roundoff u = 2^-bits of round-to-nearest (float32: 2^-24); 0 for integers. */
 double qw_dtype_roundoff(enum qw_dtype dtype);
 
-struct qw_shape qw_shape_of(int rank, ...); /* extents as int64_t */
+struct qw_shape qw_shape_of(int rank, ...);           /* extents as int64_t */
 int64_t qw_shape_count(const struct qw_shape *shape); /* product of the extents; 1 for a scalar */
 bool qw_shape_equal(const struct qw_shape *a, const struct qw_shape *b);
 void qw_shape_text(char *out, size_t size, const struct qw_shape *shape); /* "[1, 2, 8]" */
 
-struct qw_tensor *qw_tensor_make(enum qw_dtype dtype, const struct qw_shape *shape); /* zeroed; free with qw_tensor_free */
+struct qw_tensor *qw_tensor_make(enum qw_dtype dtype, const struct qw_shape *shape);      /* zeroed; free with qw_tensor_free */
 struct qw_tensor *qw_tensor_structure(enum qw_dtype dtype, const struct qw_shape *shape); /* without data */
-void qw_tensor_free(struct qw_tensor *tensor); /* NULL is fine */
+void qw_tensor_free(struct qw_tensor *tensor);                                            /* NULL is fine */
 
 /* `count` elements from flat index `first` on, widened exactly to double. */
 void qw_tensor_read(double *out, const struct qw_tensor *tensor, int64_t first, int64_t count);

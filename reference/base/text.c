@@ -28,10 +28,7 @@ void qw_text_add_bytes(struct qw_text *text, const char *more, size_t count)
     text->bytes[text->length] = 0;
 }
 
-void qw_text_add(struct qw_text *text, const char *more)
-{
-    qw_text_add_bytes(text, more, strlen(more));
-}
+void qw_text_add(struct qw_text *text, const char *more) { qw_text_add_bytes(text, more, strlen(more)); }
 
 static void add_formatted(struct qw_text *text, const char *format, va_list args)
 {

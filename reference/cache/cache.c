@@ -47,12 +47,11 @@ void qw_cache_clear(struct qw_cache *cache)
 
 int64_t qw_cache_length(const struct qw_cache *cache) { return cache->layers ? cache->layer[0].length : 0; }
 
-void qw_cache_fill(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t heads,
-                   int64_t length, int64_t head_size)
+void qw_cache_fill(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t heads, int64_t length,
+                   int64_t head_size)
 {
     size_t count = (size_t)(cache->batch * heads * length * head_size);
-    cache->layer[layer] = (struct qw_cache_layer){heads, length, head_size,
-                                                  key ? qw_memdup(key, count, sizeof *key) : NULL,
+    cache->layer[layer] = (struct qw_cache_layer){heads, length, head_size, key ? qw_memdup(key, count, sizeof *key) : NULL,
                                                   value ? qw_memdup(value, count, sizeof *value) : NULL};
 }
 
@@ -65,7 +64,7 @@ bool qw_cache_joins(const struct qw_cache *cache, int64_t layer, int64_t heads, 
 /* [B,heads,S,D] and token-major [B,q,heads,D] -> [B,heads,S+q,D] */
 static double *join(const double *old, const double *rows, int64_t B, int64_t heads, int64_t S, int64_t q, int64_t D)
 {
-    double *joined = QW_NEW_ARRAY(double, B * heads * (S + q) * D);
+    double *joined = QW_NEW_ARRAY(double, B *heads *(S + q) * D);
     for (int64_t b = 0; b < B; b++)
         for (int64_t h = 0; h < heads; h++) {
             double *to = joined + (b * heads + h) * (S + q) * D;
@@ -77,8 +76,8 @@ static double *join(const double *old, const double *rows, int64_t B, int64_t he
     return joined;
 }
 
-void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t q,
-                     int64_t heads, int64_t head_size)
+void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t q, int64_t heads,
+                     int64_t head_size)
 {
     struct qw_cache_layer *held = &cache->layer[layer];
     double *keys = join(held->key, key, cache->batch, heads, held->length, q, head_size);

@@ -38,15 +38,15 @@ void qw_cache_reset(struct qw_cache *cache);                  /* empty again */
 int64_t qw_cache_length(const struct qw_cache *cache);        /* S of layer 0 */
 
 /* Fills an empty layer with rows [B,heads,length,head_size] (copied; NULL: structure only). */
-void qw_cache_fill(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t heads,
-                   int64_t length, int64_t head_size);
+void qw_cache_fill(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t heads, int64_t length,
+                   int64_t head_size);
 
 /* Whether rows of `heads` x `head_size` can be joined to what the layer holds. */
 bool qw_cache_joins(const struct qw_cache *cache, int64_t layer, int64_t heads, int64_t head_size);
 
 /* Appends q rows; key and value are token-major [B,q,heads,head_size].  The caller has asked qw_cache_joins. */
-void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t q,
-                     int64_t heads, int64_t head_size);
+void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t q, int64_t heads,
+                     int64_t head_size);
 
 /* Says where the next `count` rows come from (once per call of the model, not per layer). */
 void qw_cache_mark(struct qw_cache *cache, enum qw_origin origin, int64_t count);

@@ -60,7 +60,7 @@ static const float *floats_in(float **scratch, const struct qw_tensor *w, int64_
 static void blas(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols,
                  CBLAS_TRANSPOSE transpose)
 {
-    float *scratch, *a = floats_of(x, rows * inner), *c = QW_NEW_ARRAY(float, rows * cols);
+    float *scratch, *a = floats_of(x, rows * inner), *c = QW_NEW_ARRAY(float, rows *cols);
     const float *b = floats_in(&scratch, w, inner * cols);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, transpose, (int)rows, (int)cols, (int)inner, 1.0f, a, (int)inner, b,
                 (int)(transpose == CblasTrans ? inner : cols), 0.0f, c, (int)cols);
@@ -83,8 +83,8 @@ static void blas_nn(double *y, const double *x, const struct qw_tensor *w, int64
 
 const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, QW_F64, NULL, 0, define_nt, define_nn};
 const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, QW_F32, NULL, 0, blas_nt, blas_nn};
-const struct qw_arith qw_f64_mixed = {"float64 with norms, rotary tables and softmax in float32", QW_F64, QW_F32, NULL, 0,
-                                      define_nt, define_nn};
+const struct qw_arith qw_f64_mixed = {
+    "float64 with norms, rotary tables and softmax in float32", QW_F64, QW_F32, NULL, 0, define_nt, define_nn};
 
 struct qw_arith qw_arith_dithered(const struct qw_arith *arith, uint64_t *state)
 {
@@ -98,16 +98,15 @@ bool qw_arith_is_ieee(void)
 {
     volatile double zero = 0, tiny = 0x1p-1074, nan = zero / zero;
     volatile float small = 0x1p-149f;
-    return !(nan <= 1) && !(nan > 1) && nan != nan && 1 / zero > 1e308 && tiny * 1 > 0 && small * 1 > 0 &&
-           (1 + 0x1p-53) - 1 == 0;
+    return !(nan <= 1) && !(nan > 1) && nan != nan && 1 / zero > 1e308 && tiny * 1 > 0 && small * 1 > 0 && (1 + 0x1p-53) - 1 == 0;
 }
 
 const char *qw_blas_version(void)
 {
     static char version[64];
     const char *config = openblas_get_config();
-    snprintf(version, sizeof version, "%.*s", (int)strcspn(config, " ") + 1 + (int)strcspn(config + strcspn(config, " ") + 1, " "),
-             config);
+    snprintf(version, sizeof version, "%.*s",
+             (int)strcspn(config, " ") + 1 + (int)strcspn(config + strcspn(config, " ") + 1, " "), config);
     return version;
 }
 

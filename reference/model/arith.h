@@ -20,8 +20,8 @@ struct qw_arith {
     const char *name;
     enum qw_dtype dtype;
     enum qw_dtype inner; /* in which norms, rotary tables and the softmax are computed, whatever the model's dtype */
-    uint64_t *dither; /* state of a random sequence that shakes every rounding (qw_arith_dithered); NULL: none */
-    double roundoff;  /* by how much: unit roundoff of dtype; 0 without dithering */
+    uint64_t *dither;    /* state of a random sequence that shakes every rounding (qw_arith_dithered); NULL: none */
+    double roundoff;     /* by how much: unit roundoff of dtype; 0 without dithering */
     /* y[rows,cols] = x[rows,inner] w[cols,inner]^T   (a Linear's weight, or keys) */
     void (*matmul_nt)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
     /* y[rows,cols] = x[rows,inner] w[inner,cols]     (values) */

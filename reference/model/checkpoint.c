@@ -13,8 +13,8 @@
 #include "reference/base/text.h"
 
 #define INDEX_BUDGET ((size_t)100000000)
-#define MOST_SHARDS 4096
-#define HINT "download the folder again, or save the model again with save_pretrained"
+#define MOST_SHARDS  4096
+#define HINT         "download the folder again, or save the model again with save_pretrained"
 
 struct qw_stored {
     const char *name; /* borrowed from `item` */
@@ -28,10 +28,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct qw_stored *)a)->name, ((const struct qw_stored *)b)->name);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 static struct qw_stored *find_place(const struct qw_checkpoint *checkpoint, const char *name)
 {
@@ -114,7 +111,8 @@ static const char **shard_names(int *count, const struct qw_json *weight_map)
 static bool check_map(const struct qw_json *weight_map, struct qw_error *error)
 {
     if (!qw_json_is_object(weight_map) || !qw_json_size(weight_map))
-        return qw_fail(error, QW_ERROR_INPUT, "weight_map", HINT, "must be an object that says for each tensor in which file it lies");
+        return qw_fail(error, QW_ERROR_INPUT, "weight_map", HINT,
+                       "must be an object that says for each tensor in which file it lies");
     for (const struct qw_json *entry = qw_json_first(weight_map); entry; entry = qw_json_next(entry))
         if (!qw_json_is_text(entry))
             return qw_fail(error, QW_ERROR_INPUT, qw_json_key(entry), HINT, "must have the name of a file in weight_map");
@@ -125,7 +123,8 @@ static bool open_shards(struct qw_checkpoint *checkpoint, const struct qw_json *
 {
     int count;
     const char **name = shard_names(&count, weight_map);
-    bool ok = count <= MOST_SHARDS || qw_fail(error, QW_ERROR_INPUT, "weight_map", HINT, "names %d files, more than %d", count, MOST_SHARDS);
+    bool ok = count <= MOST_SHARDS ||
+              qw_fail(error, QW_ERROR_INPUT, "weight_map", HINT, "names %d files, more than %d", count, MOST_SHARDS);
     checkpoint->input = QW_NEW_ARRAY(struct qw_input, count);
     checkpoint->file = QW_NEW_ARRAY(struct qw_safetensors, count);
     for (int i = 0; ok && i < count; i++) {
@@ -144,14 +143,14 @@ static bool check_places(struct qw_checkpoint *checkpoint, const struct qw_json 
         struct qw_stored *place = find_place(checkpoint, qw_json_key(entry));
         const char *shard = qw_json_text(entry, "");
         if (!place || strcmp(shard_name(checkpoint, place), shard))
-            return qw_fail(error, QW_ERROR_INPUT, qw_json_key(entry), HINT, "the index says that it lies in %.80s, which does not have it",
-                           shard);
+            return qw_fail(error, QW_ERROR_INPUT, qw_json_key(entry), HINT,
+                           "the index says that it lies in %.80s, which does not have it", shard);
         place->named = true;
     }
     for (int i = 0; i < checkpoint->count; i++)
         if (!checkpoint->place[i].named)
-            return qw_fail(error, QW_ERROR_INPUT, checkpoint->place[i].name, HINT, "lies in %.80s, and the index does not name it",
-                           shard_name(checkpoint, &checkpoint->place[i]));
+            return qw_fail(error, QW_ERROR_INPUT, checkpoint->place[i].name, HINT,
+                           "lies in %.80s, and the index does not name it", shard_name(checkpoint, &checkpoint->place[i]));
     return true;
 }
 
@@ -180,7 +179,8 @@ static bool sort_places(struct qw_checkpoint *checkpoint, struct qw_error *error
 static bool open_index(struct qw_checkpoint *checkpoint, const char *path, struct qw_error *error)
 {
     char *bytes = NULL;
-    bool ok = qw_input_open(&checkpoint->index, path, error) && qw_input_read_all(&bytes, &checkpoint->index, INDEX_BUDGET, error);
+    bool ok = qw_input_open(&checkpoint->index, path, error) &&
+              qw_input_read_all(&bytes, &checkpoint->index, INDEX_BUDGET, error);
     struct qw_json *json = ok ? qw_json_parse(bytes, (size_t)checkpoint->index.size, "", error) : NULL;
     const struct qw_json *weight_map = qw_json_is_object(json) ? qw_json_get(json, "weight_map") : NULL;
     ok = json && check_map(weight_map, error) && open_shards(checkpoint, weight_map, error) && sort_places(checkpoint, error) &&
@@ -215,8 +215,8 @@ bool qw_checkpoint_open(struct qw_checkpoint *checkpoint, const char *folder, co
 }
 
 bool qw_checkpoint_describe(struct qw_tensors *set, const struct qw_checkpoint *checkpoint,
-                            bool (*needed)(const void *context, const char *name), const void *context,
-                            const enum qw_dtype *cast, struct qw_error *error)
+                            bool (*needed)(const void *context, const char *name), const void *context, const enum qw_dtype *cast,
+                            struct qw_error *error)
 {
     for (int i = 0; i < checkpoint->count; i++) {
         const struct qw_stored *place = &checkpoint->place[i];

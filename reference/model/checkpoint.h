@@ -31,8 +31,8 @@ bool qw_checkpoint_open(struct qw_checkpoint *checkpoint, const char *folder, co
 /* Adds to `set` the structure of every tensor that `needed` says yes to: in the type `*cast`, or as stored when `cast` is
  * NULL.  Integers are not cast.  QW_ERROR_INPUT for a needed tensor of a type that the reference cannot read. */
 bool qw_checkpoint_describe(struct qw_tensors *set, const struct qw_checkpoint *checkpoint,
-                            bool (*needed)(const void *context, const char *name), const void *context,
-                            const enum qw_dtype *cast, struct qw_error *error);
+                            bool (*needed)(const void *context, const char *name), const void *context, const enum qw_dtype *cast,
+                            struct qw_error *error);
 
 /* Whether sha256 of the bytes is `digest` (64 hex digits; "" asks for nothing).  The bytes are those of the one file, or
  * of the index and then its shards in the order of their names (by code point), as the recorder's digests.py has it. */

@@ -31,8 +31,9 @@ static bool read_rotary(struct qw_config *config, const struct qw_fields *from)
 {
     const struct qw_json *newer = NULL, *older = NULL;
     const char *kind = "default", *older_kind = "default";
-    if (!qw_field_object(&newer, from, "rope_parameters", QW_NULLABLE) || !qw_field_object(&older, from, "rope_scaling", QW_NULLABLE) ||
-        !read_scaling(&kind, newer, from) || !read_scaling(&older_kind, older, from))
+    if (!qw_field_object(&newer, from, "rope_parameters", QW_NULLABLE) ||
+        !qw_field_object(&older, from, "rope_scaling", QW_NULLABLE) || !read_scaling(&kind, newer, from) ||
+        !read_scaling(&older_kind, older, from))
         return false;
     if (strcmp(kind, "default") || strcmp(older_kind, "default"))
         return unsupported(from, "rotary scaling");

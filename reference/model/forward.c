@@ -44,8 +44,8 @@ static double *linear(struct qw_pass *pass, enum qw_site site, int layer, const 
 static void make_rotary(struct qw_pass *pass)
 {
     int64_t D = pass->model->config.head_size;
-    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta,
-                    tokens_of(pass), D);
+    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta, tokens_of(pass),
+                    D);
     see_tokens(pass, QW_SITE_ROTARY_COS, -1, pass->cos, D);
     see_tokens(pass, QW_SITE_ROTARY_SIN, -1, pass->sin, D);
 }
@@ -56,7 +56,7 @@ static bool look_up_rotary(struct qw_pass *pass, int layer)
 {
     int64_t D = pass->model->config.head_size, S = pass->past + pass->handover->queries;
     int64_t *position = QW_NEW_ARRAY(int64_t, S);
-    double *cos_table = QW_NEW_ARRAY(double, S * D), *sin_table = QW_NEW_ARRAY(double, S * D);
+    double *cos_table = QW_NEW_ARRAY(double, S *D), *sin_table = QW_NEW_ARRAY(double, S *D);
     for (int64_t i = 0; i < S; i++)
         position[i] = i;
     qw_rotary_table(pass->arith, cos_table, sin_table, position, pass->model->config.rope_theta, S, D);
@@ -94,9 +94,9 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
     struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), QW_SHORT_IGNORED, NULL, NULL, NULL};
     pass.mask = qw_mask_treatment(rules, handover, pass.past);
     int64_t n = tokens_of(&pass), d = model->config.hidden, D = model->config.head_size;
-    pass.hidden = QW_NEW_ARRAY(double, n * d);
-    pass.cos = QW_NEW_ARRAY(double, n * D);
-    pass.sin = QW_NEW_ARRAY(double, n * D);
+    pass.hidden = QW_NEW_ARRAY(double, n *d);
+    pass.cos = QW_NEW_ARRAY(double, n *D);
+    pass.sin = QW_NEW_ARRAY(double, n *D);
     if (handover->embeds) {
         memcpy(pass.hidden, handover->inputs_embeds, sizeof *pass.hidden * (size_t)(n * d));
     } else {
@@ -118,12 +118,11 @@ static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
 {
     const struct qw_handover *handover = pass->handover;
     int64_t q = handover->queries, S = pass->past + q;
-    unsigned char *visible = QW_NEW_ARRAY(unsigned char, q * S);
+    unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
     for (int64_t i = 0; i < q; i++)
         for (int64_t j = 0; j <= pass->past + i; j++)
-            visible[i * S + j] = handover->mask && j < handover->mask_length
-                                     ? handover->mask[b * handover->mask_length + j] != 0
-                                     : pass->mask == QW_SHORT_IGNORED;
+            visible[i * S + j] = handover->mask && j < handover->mask_length ? handover->mask[b * handover->mask_length + j] != 0
+                                                                             : pass->mask == QW_SHORT_IGNORED;
     return visible;
 }
 
@@ -146,14 +145,14 @@ static double *attend(struct qw_pass *pass, int layer, const double *queries)
     const struct qw_config *config = &pass->model->config;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
     int64_t B = pass->handover->batch, q = pass->handover->queries, H = config->heads, D = config->head_size;
-    double *out = QW_NEW_ARRAY(double, B * q * H * D), *Q = QW_NEW_ARRAY(double, q * D), *y = QW_NEW_ARRAY(double, q * D);
+    double *out = QW_NEW_ARRAY(double, B *q *H *D), *Q = QW_NEW_ARRAY(double, q *D), *y = QW_NEW_ARRAY(double, q *D);
     for (int64_t b = 0; b < B; b++) {
         unsigned char *visible = visible_keys(pass, b);
         for (int64_t h = 0; h < H; h++) {
             int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
             gather_head(Q, queries, b, h, q, H, D);
-            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, pass->rules->blind_row, q,
-                      held->length, D);
+            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, pass->rules->blind_row, q, held->length,
+                      D);
             scatter_head(out, y, b, h, q, H, D);
         }
         free(visible);
@@ -233,7 +232,7 @@ void qw_pass_end(struct qw_pass *pass, int64_t rows)
     const struct qw_config *config = &pass->model->config;
     int64_t B = pass->handover->batch, q = pass->handover->queries, d = config->hidden;
     double *x = norm(pass, QW_SITE_NORM, -1, pass->model->norm);
-    double *last = QW_NEW_ARRAY(double, B * rows * d), *logits = QW_NEW_ARRAY(double, B * rows * config->vocab);
+    double *last = QW_NEW_ARRAY(double, B *rows *d), *logits = QW_NEW_ARRAY(double, B *rows * config->vocab);
     for (int64_t b = 0; b < B; b++)
         memcpy(last + b * rows * d, x + (b * q + q - rows) * d, sizeof *x * (size_t)(rows * d));
     qw_linear(pass->arith, logits, last, pass->model->head, NULL, B * rows, d, config->vocab);

@@ -30,10 +30,10 @@ struct qw_pass {
     const struct qw_handover *handover;
     struct qw_cache *cache; /* as handed over; the pass appends to it */
     struct qw_tap tap;
-    int64_t past;           /* rows in the cache before this call */
+    int64_t past;            /* rows in the cache before this call */
     enum qw_short_mask mask; /* what becomes of the keys that the mask does not cover */
-    double *hidden;         /* [B,q,d] */
-    double *cos, *sin;      /* [B,q,D] */
+    double *hidden;          /* [B,q,d] */
+    double *cos, *sin;       /* [B,q,D] */
 };
 
 /* The pass borrows everything; only what qw_pass_clear releases is its own.  The handover must have ids or values. */

@@ -39,8 +39,8 @@ static bool bind_layer(struct qw_model *model, int64_t index, struct qw_error *e
     struct qw_layer_weights *layer = &model->layer[index];
     char name[128];
     bool ok = true;
-#define LAYER_WEIGHT(field, suffix, rows, columns)                                          \
-    snprintf(name, sizeof name, "model.layers.%lld." suffix, (long long)index);            \
+#define LAYER_WEIGHT(field, suffix, rows, columns)                                                                               \
+    snprintf(name, sizeof name, "model.layers.%lld." suffix, (long long)index);                                                  \
     ok = ok && bind_one(&layer->field, model, name, rows, columns, error);
 #include "reference/model/weights.def"
     return ok;
@@ -50,9 +50,8 @@ bool qw_model_bind(struct qw_model *model, struct qw_error *error)
 {
     model->layer = QW_NEW_ARRAY(struct qw_layer_weights, model->config.layers);
     bool ok = true, tied_head = model->config.tied && !qw_tensors_find(&model->tensors, "lm_head.weight");
-#define WEIGHT(field, name, rows, columns)                                                             \
-    ok = ok && ((tied_head && !strcmp(name, "lm_head.weight")) ||                                      \
-                bind_one(&model->field, model, name, rows, columns, error));
+#define WEIGHT(field, name, rows, columns)                                                                                       \
+    ok = ok && ((tied_head && !strcmp(name, "lm_head.weight")) || bind_one(&model->field, model, name, rows, columns, error));
 #include "reference/model/weights.def"
     if (tied_head)
         model->head = model->embed;
@@ -67,9 +66,9 @@ static bool same_extents(const struct qw_config *a, const struct qw_config *b, s
     const struct {
         const char *name;
         int64_t folder, recorded;
-    } extents[] = {{"num_hidden_layers", a->layers, b->layers},    {"hidden_size", a->hidden, b->hidden},
-                   {"num_attention_heads", a->heads, b->heads},    {"num_key_value_heads", a->kv_heads, b->kv_heads},
-                   {"head_dim", a->head_size, b->head_size},       {"intermediate_size", a->ffn, b->ffn},
+    } extents[] = {{"num_hidden_layers", a->layers, b->layers}, {"hidden_size", a->hidden, b->hidden},
+                   {"num_attention_heads", a->heads, b->heads}, {"num_key_value_heads", a->kv_heads, b->kv_heads},
+                   {"head_dim", a->head_size, b->head_size},    {"intermediate_size", a->ffn, b->ffn},
                    {"vocab_size", a->vocab, b->vocab}};
     for (size_t i = 0; i < sizeof extents / sizeof *extents; i++)
         if (extents[i].folder != extents[i].recorded)
@@ -98,8 +97,8 @@ static bool is_needed(const void *context, const char *name)
 {
     const struct qw_config *config = context;
     static const char layers[] = "model.layers.";
-#define WEIGHT(field, known, rows, columns) \
-    if (!strcmp(name, known))               \
+#define WEIGHT(field, known, rows, columns)                                                                                      \
+    if (!strcmp(name, known))                                                                                                    \
         return true;
 #include "reference/model/weights.def"
     if (strncmp(name, layers, sizeof layers - 1) || !isdigit((unsigned char)name[sizeof layers - 1]))
@@ -108,8 +107,8 @@ static bool is_needed(const void *context, const char *name)
     long long layer = strtoll(name + sizeof layers - 1, &end, 10);
     if (*end++ != '.' || layer >= config->layers)
         return false;
-#define LAYER_WEIGHT(field, known, rows, columns) \
-    if (!strcmp(end, known))                      \
+#define LAYER_WEIGHT(field, known, rows, columns)                                                                                \
+    if (!strcmp(end, known))                                                                                                     \
         return true;
 #include "reference/model/weights.def"
     return false;

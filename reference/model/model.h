@@ -35,7 +35,8 @@ struct qw_folder_terms {
 };
 
 /* Reads config.json and the safetensors (one file or shards, reference/model/checkpoint.h) of a Hugging Face folder. */
-bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_folder_terms *terms, struct qw_error *error);
+bool qw_model_read_folder(struct qw_model *model, const char *folder, const struct qw_folder_terms *terms,
+                          struct qw_error *error);
 
 void qw_model_clear(struct qw_model *model);
 

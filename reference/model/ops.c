@@ -20,8 +20,8 @@ void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int6
         qw_tensor_read(y + i * d, table, ids[i] * d, d);
 }
 
-void qw_linear(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w,
-               const struct qw_tensor *b, int64_t n, int64_t in, int64_t out)
+void qw_linear(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, const struct qw_tensor *b,
+               int64_t n, int64_t in, int64_t out)
 {
     arith->matmul_nt(y, x, w, n, in, out);
     shake(arith, y, n * out);
@@ -30,8 +30,8 @@ void qw_linear(const struct qw_arith *arith, double *y, const double *x, const s
             y[r * out + c] = qw_arith_round(arith, y[r * out + c] + qw_tensor_at(b, c));
 }
 
-void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps,
-                 int64_t n, int64_t d)
+void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps, int64_t n,
+                 int64_t d)
 {
     const struct qw_arith inner = qw_arith_inner(arith);
     for (int64_t r = 0; r < n; r++) {
@@ -49,8 +49,8 @@ void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const
     }
 }
 
-void qw_rotary_table(const struct qw_arith *outer, double *cos_table, double *sin_table, const int64_t *position,
-                     double theta, int64_t n, int64_t D)
+void qw_rotary_table(const struct qw_arith *outer, double *cos_table, double *sin_table, const int64_t *position, double theta,
+                     int64_t n, int64_t D)
 {
     const struct qw_arith inner = qw_arith_inner(outer), *arith = &inner;
     for (int64_t r = 0; r < n; r++)
@@ -115,7 +115,7 @@ static void softmax_blind(const struct qw_arith *arith, double *scores, enum qw_
 void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const double *K, const double *V,
                const unsigned char *visible, enum qw_blind_row blind, int64_t q, int64_t S, int64_t D)
 {
-    double *scores = QW_NEW_ARRAY(double, q * S);
+    double *scores = QW_NEW_ARRAY(double, q *S);
     double scale = qw_arith_round(arith, 1 / sqrt((double)D));
     struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K, NULL};
     struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V, NULL};

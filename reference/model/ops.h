@@ -15,16 +15,16 @@
 void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int64_t n, int64_t d);
 
 /* y[n,out] = x[n,in] w[out,in]^T + b[out]   (b may be NULL) */
-void qw_linear(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w,
-               const struct qw_tensor *b, int64_t n, int64_t in, int64_t out);
+void qw_linear(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, const struct qw_tensor *b,
+               int64_t n, int64_t in, int64_t out);
 
 /* y[n,d] = w[d] * x / sqrt(mean(x^2) + eps) */
-void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps,
-                 int64_t n, int64_t d);
+void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps, int64_t n,
+                 int64_t d);
 
 /* cos[n,D], sin[n,D] of position * theta^(-2i/D), i = 0 .. D/2-1, the halves repeated (half-split rotary). */
-void qw_rotary_table(const struct qw_arith *arith, double *cos_table, double *sin_table, const int64_t *position,
-                     double theta, int64_t n, int64_t D);
+void qw_rotary_table(const struct qw_arith *arith, double *cos_table, double *sin_table, const int64_t *position, double theta,
+                     int64_t n, int64_t D);
 
 /* x[D] = x * cos + rotate_half(x) * sin, rotate_half(x) = [-x2, x1];  x[B,q,heads,D] in place, cos and sin [B,q,D] */
 void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table, const double *sin_table, int64_t tokens,

@@ -11,8 +11,8 @@
 
 #define HEADER_BUDGET 100000000 /* as the format's own library */
 #define MOST_ELEMENTS ((int64_t)1 << 48)
-#define CHUNK ((int64_t)1 << 18) /* elements that are cast at a time */
-#define HINT "save the folder again with save_pretrained(…, safe_serialization=True), or download it again"
+#define CHUNK         ((int64_t)1 << 18) /* elements that are cast at a time */
+#define HINT          "save the folder again with save_pretrained(…, safe_serialization=True), or download it again"
 
 /* An object, its entries, their lists.  A tensor takes nine values or less: room for two hundred thousand of them. */
 static const struct qw_json_limits limits = {8, 1 << 21, true};
@@ -27,9 +27,9 @@ static const struct {
 #define DTYPE(id, name, safetensors, bytes, bits) {safetensors, 8 * bytes, true, QW_##id},
 #include "reference/base/dtypes.def"
 #undef DTYPE
-    {"BOOL", 8, false, 0},    {"U8", 8, false, 0},      {"I8", 8, false, 0},   {"F8_E5M2", 8, false, 0}, {"F8_E4M3", 8, false, 0},
-    {"F8_E8M0", 8, false, 0}, {"F4", 4, false, 0},      {"I16", 16, false, 0}, {"F6_E2M3", 6, false, 0}, {"F6_E3M2", 6, false, 0},
-    {"U16", 16, false, 0},    {"I32", 32, false, 0},    {"U32", 32, false, 0}, {"U64", 64, false, 0},    {"C64", 64, false, 0},
+    {"BOOL", 8, false, 0},    {"U8", 8, false, 0},   {"I8", 8, false, 0},   {"F8_E5M2", 8, false, 0}, {"F8_E4M3", 8, false, 0},
+    {"F8_E8M0", 8, false, 0}, {"F4", 4, false, 0},   {"I16", 16, false, 0}, {"F6_E2M3", 6, false, 0}, {"F6_E3M2", 6, false, 0},
+    {"U16", 16, false, 0},    {"I32", 32, false, 0}, {"U32", 32, false, 0}, {"U64", 64, false, 0},    {"C64", 64, false, 0},
 };
 
 static bool refuse(struct qw_error *error, const char *name, const char *why)
@@ -199,8 +199,9 @@ void qw_safetensors_clear(struct qw_safetensors *file)
 
 bool qw_safetensors_need(const struct qw_safetensors_item *item, struct qw_error *error)
 {
-    return item->covered || qw_fail(error, QW_ERROR_INPUT, item->name, "save the model in F64, F32, F16 or BF16",
-                                    "has element type %s, which is none that the reference reads (F64 F32 F16 BF16 I64)", item->type);
+    return item->covered ||
+           qw_fail(error, QW_ERROR_INPUT, item->name, "save the model in F64, F32, F16 or BF16",
+                   "has element type %s, which is none that the reference reads (F64 F32 F16 BF16 I64)", item->type);
 }
 
 /* Through a buffer, so that the elements are never held twice. */

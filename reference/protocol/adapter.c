@@ -21,8 +21,8 @@ static const struct {
 #undef ADAPTER
 };
 
-bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json,
-                            const char *place, struct qw_error *error)
+bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json, const char *place,
+                            struct qw_error *error)
 {
     for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
         if (!strcmp(adapters[i].peft_type, peft_type))
@@ -77,11 +77,9 @@ static int64_t prefix_heads(const struct qw_config *config, const struct qw_rule
 
 bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *config, const struct qw_rules *rules)
 {
-    int64_t columns = adapter->kind == QW_ADAPTER_EMBEDS
-                          ? config->hidden
-                          : 2 * config->layers * prefix_heads(config, rules) * config->head_size;
-    return adapter->table && adapter->table->shape.dim[0] == adapter->virtual_tokens &&
-           adapter->table->shape.dim[1] == columns;
+    int64_t columns = adapter->kind == QW_ADAPTER_EMBEDS ? config->hidden
+                                                         : 2 * config->layers * prefix_heads(config, rules) * config->head_size;
+    return adapter->table && adapter->table->shape.dim[0] == adapter->virtual_tokens && adapter->table->shape.dim[1] == columns;
 }
 
 /* ---- whose adapter is it ---- */
@@ -94,7 +92,8 @@ static char *description_of(const char *folder)
     struct qw_error nothing = {0};
     struct qw_json *json = qw_file_read(&bytes, &size, path, 1 << 24, &nothing) ? qw_json_parse(bytes, size, "", &nothing) : NULL;
     const struct qw_json *config = qw_json_is_object(json) ? json : NULL;
-    char *text = config ? qw_format("; this one says that it is a %.40s adapter for \"%.120s\"", qw_json_get_text(config, "peft_type", "PEFT"),
+    char *text = config ? qw_format("; this one says that it is a %.40s adapter for \"%.120s\"",
+                                    qw_json_get_text(config, "peft_type", "PEFT"),
                                     qw_json_get_text(config, "base_model_name_or_path", "?"))
                         : qw_format("%s", "");
     qw_json_free(json);
@@ -109,17 +108,22 @@ static char *columns_needed(const struct qw_adapter *adapter, const struct qw_co
     int64_t layer = 2 * config->kv_heads * config->head_size, needed = layer * config->layers;
     int64_t columns = adapter->table->shape.dim[1];
     if (adapter->kind == QW_ADAPTER_EMBEDS)
-        return qw_format("embeddings of width %lld, this model's hidden_size is %lld", (long long)columns, (long long)config->hidden);
-    char *fits = columns % layer ? qw_format("%s", "") : qw_format("; %lld columns are %lld such layers", (long long)columns,
-                                                                   (long long)(columns / layer));
-    char *text = qw_format("keys and values of %lld columns, this model needs 2 x %lld layers x %lld key/value heads x head size %lld "
-                           "= %lld%s", (long long)columns, (long long)config->layers, (long long)config->kv_heads,
-                           (long long)config->head_size, (long long)needed, fits);
+        return qw_format("embeddings of width %lld, this model's hidden_size is %lld", (long long)columns,
+                         (long long)config->hidden);
+    char *fits = columns % layer
+                     ? qw_format("%s", "")
+                     : qw_format("; %lld columns are %lld such layers", (long long)columns, (long long)(columns / layer));
+    char *text =
+        qw_format("keys and values of %lld columns, this model needs 2 x %lld layers x %lld key/value heads x head size %lld "
+                  "= %lld%s",
+                  (long long)columns, (long long)config->layers, (long long)config->kv_heads, (long long)config->head_size,
+                  (long long)needed, fits);
     free(fits);
     return text;
 }
 
-bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder, struct qw_error *error)
+bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder,
+                      struct qw_error *error)
 {
     for (int heads = QW_PREFIX_KEY_VALUE_HEADS; heads <= QW_PREFIX_QUERY_HEADS; heads++)
         if (qw_adapter_fits(adapter, config, &(struct qw_rules){.prefix_heads = (enum qw_prefix_heads)heads}))

@@ -23,8 +23,8 @@ struct qw_adapter {
 };
 
 /* Reads type and P of adapter_config.json; QW_ERROR_UNSUPPORTED for another type (LoRA, …). */
-bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json,
-                            const char *place, struct qw_error *error);
+bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json, const char *place,
+                            struct qw_error *error);
 
 /* Finds the table among the tensors; QW_ERROR_INPUT when there are tensors but no table of rank 2.
  * A table of the wrong extents is no error: it is evidence (qw_adapter_fits). */
@@ -42,7 +42,8 @@ bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *c
 /* Whether the table can be this model's under any rules, healthy or not.  Only for an adapter that a person gives in place
  * of the recorded one: a misfit of the recorded one is evidence.  QW_ERROR_INPUT with both numbers, what they mean, and
  * the base model that `folder` says the adapter was trained for. */
-bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder, struct qw_error *error);
+bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder,
+                      struct qw_error *error);
 
 /* What get_prompt() hands over under the rules, in float64: [B,P,d], or [L,2,B,heads,P,D] for a prefix.
  * Without data when the table is absent or does not fit.  Free with qw_tensor_free. */

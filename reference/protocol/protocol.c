@@ -7,10 +7,7 @@
 #include "reference/base/memory.h"
 #include "reference/model/ops.h"
 
-int64_t qw_protocol_steps(const struct qw_call *call)
-{
-    return call->generate && call->generated > 0 ? call->generated : 1;
-}
+int64_t qw_protocol_steps(const struct qw_call *call) { return call->generate && call->generated > 0 ? call->generated : 1; }
 
 /* The ids that step `step` feeds: the prompt, then one generated token, or everything so far without a cache. */
 static int64_t *ids_of(int64_t *count, const struct qw_call *call, int64_t step)
@@ -20,9 +17,8 @@ static int64_t *ids_of(int64_t *count, const struct qw_call *call, int64_t step)
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * *count);
     for (int64_t b = 0; b < call->batch; b++)
         for (int64_t t = 0; t < *count; t++)
-            ids[b * *count + t] = first + t < call->tokens
-                                      ? call->input_ids[b * call->tokens + first + t]
-                                      : call->output_ids[b * (call->tokens + call->generated) + first + t];
+            ids[b * *count + t] = first + t < call->tokens ? call->input_ids[b * call->tokens + first + t]
+                                                           : call->output_ids[b * (call->tokens + call->generated) + first + t];
     return ids;
 }
 
@@ -32,7 +28,7 @@ static double *mask_of(int64_t *length, const struct qw_call *call, int64_t virt
     *length = virtual_tokens + call->tokens + step;
     if (!call->mask && !call->generate)
         return NULL;
-    double *mask = QW_NEW_ARRAY(double, call->batch * *length);
+    double *mask = QW_NEW_ARRAY(double, call->batch **length);
     for (int64_t b = 0; b < call->batch; b++)
         for (int64_t i = 0; i < *length; i++) {
             int64_t token = i - virtual_tokens;
@@ -48,20 +44,20 @@ static enum qw_origin *origins_of(const struct qw_handover *handover, const stru
     enum qw_origin *origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
     int64_t fed = handover->queries - virtual_rows, first = call->tokens + step - fed;
     for (int64_t i = 0; i < handover->queries; i++)
-        origin[i] = i < virtual_rows                             ? QW_FROM_VIRTUAL
+        origin[i] = i < virtual_rows                          ? QW_FROM_VIRTUAL
                     : first + i - virtual_rows < call->tokens ? QW_FROM_PROMPT
                                                               : QW_FROM_GENERATED;
     return origin;
 }
 
 /* cat(prompt [B,P,d], embedding(ids) [B,q,d]) along the tokens; NULL when either is not known */
-static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *prompt, const struct qw_model *model,
-                         int64_t B, int64_t P)
+static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *prompt, const struct qw_model *model, int64_t B,
+                         int64_t P)
 {
     int64_t d = model->config.hidden;
     if (!prompt->data || !model->has_weights)
         return NULL;
-    double *embeds = QW_NEW_ARRAY(double, B * (P + q) * d);
+    double *embeds = QW_NEW_ARRAY(double, B *(P + q) * d);
     for (int64_t b = 0; b < B; b++) {
         memcpy(embeds + b * (P + q) * d, (const double *)prompt->data + b * P * d, sizeof *embeds * (size_t)(P * d));
         qw_embed(embeds + (b * (P + q) + P) * d, model->embed, ids + b * q, q, d);
@@ -82,8 +78,8 @@ static struct qw_tensor *transposed(const struct qw_tensor *prompt)
     for (int64_t s = 0; s < slices; s++)
         for (int64_t k = 0; k < K; k++)
             for (int64_t p = 0; p < P; p++)
-                memcpy((double *)out->data + ((s * P + p) * K + k) * D,
-                       (const double *)prompt->data + ((s * K + k) * P + p) * D, sizeof(double) * (size_t)D);
+                memcpy((double *)out->data + ((s * P + p) * K + k) * D, (const double *)prompt->data + ((s * K + k) * P + p) * D,
+                       sizeof(double) * (size_t)D);
     return out;
 }
 
@@ -151,9 +147,8 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
     qw_tensor_free(prompt);
 }
 
-struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call,
-                                         const struct qw_adapter *adapter, const struct qw_model *model,
-                                         const struct qw_rules *rules, int64_t step)
+struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
+                                         const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
     struct qw_handover handover = {.batch = call->batch};
     if (step == 0 || !call->use_cache)
@@ -164,7 +159,8 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
         inject(&handover, cache, adapter, model, rules);
     int64_t virtual_rows = injects(adapter, call, rules, call->use_cache ? 0 : step) ? adapter->virtual_tokens : 0;
     int64_t masked = rules->extend_mask ? adapter->virtual_tokens : 0;
-    bool counted = step == 0 && virtual_rows && adapter->kind == QW_ADAPTER_KEYS_VALUES && call->generate && rules->prefix_counted;
+    bool counted = step == 0 && virtual_rows && adapter->kind == QW_ADAPTER_KEYS_VALUES && call->generate &&
+                   rules->prefix_counted;
     handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
     handover.mask = mask_of(&handover.mask_length, call, masked, rules->hide_virtual ? 0 : 1, step);
     handover.origin = origins_of(&handover, call, handover.queries - fed, step);

@@ -14,7 +14,7 @@
 
 /* What was asked for. */
 struct qw_call {
-    bool generate;             /* generate(); false: one forward() */
+    bool generate; /* generate(); false: one forward() */
     bool use_cache;
     int64_t batch, tokens;     /* B, T */
     int64_t generated;         /* N; 0 for forward() */
@@ -47,9 +47,8 @@ int64_t qw_protocol_steps(const struct qw_call *call);
 /* Makes the handover of `step` and brings `cache` into the state in which it is handed over: emptied where the call
  * keeps none, filled with the prefix where the rules inject one.  `model` may be without weights: embeddings are then
  * NULL.  Release with qw_handover_clear. */
-struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call,
-                                         const struct qw_adapter *adapter, const struct qw_model *model,
-                                         const struct qw_rules *rules, int64_t step);
+struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
+                                         const struct qw_model *model, const struct qw_rules *rules, int64_t step);
 void qw_handover_clear(struct qw_handover *handover);
 
 #endif

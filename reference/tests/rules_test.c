@@ -15,7 +15,7 @@ Test(rules, versions_are_read)
     static const struct {
         const char *text;
         int number[3];
-    } rows[] = {{"4.44.2", {4, 44, 2}}, {"5.0.0.dev0", {5, 0, 0}}, {"0.12", {0, 12, 0}},
+    } rows[] = {{"4.44.2", {4, 44, 2}}, {"5.0.0.dev0", {5, 0, 0}},  {"0.12", {0, 12, 0}},
                 {"4", {4, 0, 0}},       {"4.41.2+cpu", {4, 41, 2}}, {"5.23.0rc1", {5, 23, 0}}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct qw_version v = version(rows[i].text);
@@ -49,11 +49,10 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
     return a->inject_first == b->inject_first && a->inject_again == b->inject_again && a->extend_mask == b->extend_mask &&
            a->unpadded_mask == b->unpadded_mask && a->prefix_heads == b->prefix_heads && a->empty_caches == b->empty_caches &&
            a->filled_caches == b->filled_caches && a->rotary_in_attention == b->rotary_in_attention &&
-           a->tied_head == b->tied_head &&
-           a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
+           a->tied_head == b->tied_head && a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
-           a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask &&
-           a->short_mask_past == b->short_mask_past && a->blind_row == b->blind_row;
+           a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask && a->short_mask_past == b->short_mask_past &&
+           a->blind_row == b->blind_row;
 }
 
 /* Pairs that were measured, with what they were seen to do. */
@@ -61,9 +60,9 @@ static const struct {
     const char *transformers, *peft;
     bool tables, tuples, mask_always;
 } pairs[] = {
-    {"4.38.2", "0.9.0", true, true, true},    {"4.41.2", "0.12.0", true, true, true},   {"4.44.2", "0.13.2", true, true, true},
-    {"4.45.2", "0.14.0", true, true, true},   {"4.46.3", "0.14.0", false, true, true},  {"4.47.1", "0.14.0", false, true, true},
-    {"4.48.3", "0.14.0", false, false, true}, {"4.57.3", "0.18.1", false, false, true}, {"5.15.0", "0.20.0", false, false, true},
+    {"4.38.2", "0.9.0", true, true, true},     {"4.41.2", "0.12.0", true, true, true},   {"4.44.2", "0.13.2", true, true, true},
+    {"4.45.2", "0.14.0", true, true, true},    {"4.46.3", "0.14.0", false, true, true},  {"4.47.1", "0.14.0", false, true, true},
+    {"4.48.3", "0.14.0", false, false, true},  {"4.57.3", "0.18.1", false, false, true}, {"5.15.0", "0.20.0", false, false, true},
     {"5.23.0", "0.21.2", false, false, false}, {"6.0.0", "1.0.0", false, false, false},
 };
 
@@ -85,8 +84,9 @@ Test(rules, two_heads_in_a_tied_checkpoint)
     static const struct {
         const char *transformers;
         enum qw_tied_head habit;
-    } seen[] = {{"4.38.2", QW_TIED_HEAD},      {"4.41.2", QW_TIED_HEAD},      {"4.42.4", QW_TIED_HEAD},     {"4.43.4", QW_TIED_EMBEDDING},
-                {"4.48.3", QW_TIED_EMBEDDING}, {"4.57.3", QW_TIED_EMBEDDING}, {"5.0.0", QW_TIED_AS_STORED}, {"5.23.0", QW_TIED_AS_STORED}};
+    } seen[] = {{"4.38.2", QW_TIED_HEAD},      {"4.41.2", QW_TIED_HEAD},      {"4.42.4", QW_TIED_HEAD},
+                {"4.43.4", QW_TIED_EMBEDDING}, {"4.48.3", QW_TIED_EMBEDDING}, {"4.57.3", QW_TIED_EMBEDDING},
+                {"5.0.0", QW_TIED_AS_STORED},  {"5.23.0", QW_TIED_AS_STORED}};
     for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
         cr_expect_eq(healthy_of(seen[i].transformers, "0.12.0").tied_head, seen[i].habit, "%s", seen[i].transformers);
 }

@@ -44,9 +44,9 @@ Test(sites, parties_own_their_places)
 /* What is handed over is looked at in the order that the contract on judging lays down. */
 Test(sites, handover_is_looked_at_in_its_order)
 {
-    static const char *const wanted[] = {"received.input_ids", "received.inputs_embeds", "received.attention_mask",
+    static const char *const wanted[] = {"received.input_ids",    "received.inputs_embeds",  "received.attention_mask",
                                          "received.position_ids", "received.cache_position", "cache_before.type",
-                                         "cache_before.length", "cache_before.key", "cache_before.value"};
+                                         "cache_before.length",   "cache_before.key",        "cache_before.value"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         cr_expect_str_eq(qw_site_rows[QW_SITE_INPUT_IDS + i].name, wanted[i]);
 }
@@ -54,10 +54,19 @@ Test(sites, handover_is_looked_at_in_its_order)
 /* In the order in which the statements of Qwen2DecoderLayer.forward reach the modules. */
 Test(sites, block_is_in_execution_order)
 {
-    static const char *const wanted[] = {
-        "input_layernorm",           "self_attn.q_proj", "self_attn.k_proj",         "self_attn.v_proj", "self_attn.rotary_emb",
-        "self_attn.rotary_emb@1",    "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj",    "mlp.act_fn",
-        "mlp.up_proj",               "mlp.down_proj",    "output"};
+    static const char *const wanted[] = {"input_layernorm",
+                                         "self_attn.q_proj",
+                                         "self_attn.k_proj",
+                                         "self_attn.v_proj",
+                                         "self_attn.rotary_emb",
+                                         "self_attn.rotary_emb@1",
+                                         "self_attn.o_proj",
+                                         "post_attention_layernorm",
+                                         "mlp.gate_proj",
+                                         "mlp.act_fn",
+                                         "mlp.up_proj",
+                                         "mlp.down_proj",
+                                         "output"};
     int at = 0;
     for (int i = 0; i < QW_SITES; i++)
         if (qw_site_rows[i].place == QW_BLOCK)
@@ -103,7 +112,8 @@ Test(sites, shapes_and_sums_use_known_letters)
     for (int i = 0; i < QW_SITES; i++) {
         struct qw_shape shape = qw_shape_from_letters(qw_site_rows[i].shape, &letters);
         cr_expect_eq(qw_shape_count(&shape), 1, "%s: %s", qw_site_rows[i].name, qw_site_rows[i].shape);
-        cr_expect_eq(qw_extent_from_letters(qw_site_rows[i].sum, &letters), qw_site_rows[i].sum[0] != '0', "%s", qw_site_rows[i].name);
+        cr_expect_eq(qw_extent_from_letters(qw_site_rows[i].sum, &letters), qw_site_rows[i].sum[0] != '0', "%s",
+                     qw_site_rows[i].name);
     }
 }
 
@@ -111,7 +121,8 @@ Test(sites, shapes_and_sums_use_known_letters)
 Test(sites, only_copies_sum_nothing)
 {
     for (int i = 0; i < QW_SITES; i++) {
-        bool copied = qw_site_rows[i].place <= QW_BEFORE || i == QW_SITE_EMBED || i == QW_SITE_AFTER_TYPE || i == QW_SITE_AFTER_LENGTH;
+        bool copied = qw_site_rows[i].place <= QW_BEFORE || i == QW_SITE_EMBED || i == QW_SITE_AFTER_TYPE ||
+                      i == QW_SITE_AFTER_LENGTH;
         cr_expect_eq(!strcmp(qw_site_rows[i].sum, "0"), copied, "%s", qw_site_rows[i].name);
     }
 }

@@ -34,8 +34,9 @@ Test(check, a_wrong_type_is_named_with_its_place)
 {
     expect_refusal("\"kind\":\"layout\",\"permutation\":[0,2,1,3]", "\"kind\":\"layout\",\"permutation\":[0,\"b\",1,3]",
                    "cases[0].first_divergence.permutation[1]", "the text \"b\" where a whole number is due");
-    expect_refusal("\"step\":0,\"layer\":1,\"site\":\"cache_before.key\"", "\"step\":0.5,\"layer\":1,\"site\":\"cache_before.key\"",
-                   "cases[0].sites[2].step", "0.5 where a whole number is due");
+    expect_refusal("\"step\":0,\"layer\":1,\"site\":\"cache_before.key\"",
+                   "\"step\":0.5,\"layer\":1,\"site\":\"cache_before.key\"", "cases[0].sites[2].step",
+                   "0.5 where a whole number is due");
     expect_refusal("\"findings\":[]", "\"findings\":{}", "cases[0].findings", "an object where a list is due");
     expect_refusal("\"multiple\":5", "\"multiple\":0", "noise.multiple", "a number above 0");
     expect_refusal("\"explained\":0", "\"explained\":2", "cases[0].cause.explained", "up to 1");

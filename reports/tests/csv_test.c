@@ -25,8 +25,9 @@ Test(csv, has_a_header_and_one_line_for_each_site)
 
 Test(csv, numbers_read_back_and_null_is_empty)
 {
-    struct qw_json *document = parse_document("{\"cases\": [{\"id\": \"a,b\", \"sites\": [{\"step\": 0, \"layer\": null, \"site\": \"x\", "
-                                              "\"ratio\": 0.1, \"ratio_isolated\": \"inf\", \"max_abs\": 0.30000000000000004, \"rms\": \"-inf\", \"ulp\": \"nan\"}]}]}");
+    struct qw_json *document = parse_document(
+        "{\"cases\": [{\"id\": \"a,b\", \"sites\": [{\"step\": 0, \"layer\": null, \"site\": \"x\", "
+        "\"ratio\": 0.1, \"ratio_isolated\": \"inf\", \"max_abs\": 0.30000000000000004, \"rms\": \"-inf\", \"ulp\": \"nan\"}]}]}");
     char *text = render(document);
     cr_expect(strstr(text, "\r\n\"a,b\",,0,,x,,,,0.1,inf,0.30000000000000004,-inf,nan,\r\n"), "%s", text);
     free(text);

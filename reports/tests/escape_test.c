@@ -24,15 +24,15 @@ Test(escape, html_entities_controls_and_broken_bytes)
     expect(rp_escape_html, NULL, "");
 }
 
-Test(escape, attribute_has_no_line_feed)
-{
-    expect(rp_escape_attribute, "a\"b\nc", "a&quot;b\\x0ac");
-}
+Test(escape, attribute_has_no_line_feed) { expect(rp_escape_attribute, "a\"b\nc", "a&quot;b\\x0ac"); }
 
 Test(escape, terminal_spells_out_what_steers_it)
 {
     expect(rp_escape_terminal, "\x1b[31m\a\r\n\t\x7f", "\\x1b[31m\\x07\\x0d\\n\\t\\x7f");
-    expect(rp_escape_terminal, "\xc2\x9b" "31m", "\\x9b31m");
+    expect(rp_escape_terminal,
+           "\xc2\x9b"
+           "31m",
+           "\\x9b31m");
     expect(rp_escape_terminal, "\xff\xed\xa0\x80", "\\xff\\xed\\xa0\\x80");
     expect(rp_escape_terminal, "<b>&", "<b>&");
 }

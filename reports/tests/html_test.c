@@ -38,9 +38,10 @@ static void expect_in_order(const char *page, const char *const parts[])
 }
 
 static const char *const block_order[] = {
-    "<title>FAIL: ",      "id=\"verdict\"",  "id=\"cause\"", "id=\"first-divergence\"", "id=\"next\"",
-    "id=\"parties\"",     "id=\"versions\"", "id=\"coverage\"", "id=\"plots\"",         "id=\"divergence\"",
-    "id=\"map\"",       "id=\"cache-length\"", "id=\"sites\"",    "id=\"findings\"", "id=\"appendix\"",     NULL,
+    "<title>FAIL: ", "id=\"verdict\"",    "id=\"cause\"",    "id=\"first-divergence\"",
+    "id=\"next\"",   "id=\"parties\"",    "id=\"versions\"", "id=\"coverage\"",
+    "id=\"plots\"",  "id=\"divergence\"", "id=\"map\"",      "id=\"cache-length\"",
+    "id=\"sites\"",  "id=\"findings\"",   "id=\"appendix\"", NULL,
 };
 
 Test(html, blocks_stand_in_their_order)
@@ -52,10 +53,18 @@ Test(html, blocks_stand_in_their_order)
 
 Test(html, says_what_where_why_and_what_to_do)
 {
-    static const char *const facts[] = {
-        "The 8 virtual tokens never reached the model", "prompt-not-injected", "99.99 %", "adapter-bypassed",
-        "href=\"https://github.com/QwenLM/Qwen3/issues/882\"", "received.inputs_embeds", "[1, 15, 16]",
-        "pip install &#39;peft&gt;=0.13.0&#39;", "at fault", "fixed in 0.13.0", "1.58e+06", "Nothing was found."};
+    static const char *const facts[] = {"The 8 virtual tokens never reached the model",
+                                        "prompt-not-injected",
+                                        "99.99 %",
+                                        "adapter-bypassed",
+                                        "href=\"https://github.com/QwenLM/Qwen3/issues/882\"",
+                                        "received.inputs_embeds",
+                                        "[1, 15, 16]",
+                                        "pip install &#39;peft&gt;=0.13.0&#39;",
+                                        "at fault",
+                                        "fixed in 0.13.0",
+                                        "1.58e+06",
+                                        "Nothing was found."};
     char *page = render_sample("failing");
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         cr_expect(strstr(page, facts[i]), "%s", facts[i]);
@@ -136,8 +145,13 @@ Test(html, a_case_that_stands_twice_has_two_ids)
 
 Test(html, several_cases_begin_with_a_table)
 {
-    static const char *const parts[] = {"<title>FAIL: 5 judged", "id=\"summary\"", "a/good.h5</a>", "recordings/truncated",
-                                        "<details class=\"case\">", "<details class=\"case\" open>", "id=\"appendix\"",
+    static const char *const parts[] = {"<title>FAIL: 5 judged",
+                                        "id=\"summary\"",
+                                        "a/good.h5</a>",
+                                        "recordings/truncated",
+                                        "<details class=\"case\">",
+                                        "<details class=\"case\" open>",
+                                        "id=\"appendix\"",
                                         NULL};
     char *page = render_sample("several");
     expect_in_order(page, parts);
@@ -283,7 +297,8 @@ Test(html, long_tables_are_cut_aloud)
     char *page = render(document);
     cr_expect(strstr(page, "Showing the 200 worst of 6000 sites"));
     cr_expect(strstr(page, "Showing the first 5000 of 6000"));
-    cr_expect_eq(count_of(page, "the.worst"), 4, "in the table of the worst, in the numbers per step, and in both views of the map");
+    cr_expect_eq(count_of(page, "the.worst"), 4,
+                 "in the table of the worst, in the numbers per step, and in both views of the map");
     cr_expect(strstr(page, "Each point stands for 6 neighbouring sites"));
     cr_expect(strlen(page) < (size_t)4 << 20);
     free(page);
@@ -294,10 +309,23 @@ Test(html, long_tables_are_cut_aloud)
 
 Test(html, a_comparison_shows_both_sides_and_names_no_cause)
 {
-    static const char *const parts[] = {"id=\"pair\"", "0.12.0", "0.13.2", "1 more is the same in both", "Where they part", "heads and sequence are swapped",
-                                        "id=\"differences\"", "1 of 2", "id=\"tokens\"", "<mark>13</mark>",
-                                        "<mark>99</mark>", "id=\"coverage\"", "only A recorded it", "bit by bit", "id=\"map\"",
-                                        "Landlock: the kernel does not have it", NULL};
+    static const char *const parts[] = {"id=\"pair\"",
+                                        "0.12.0",
+                                        "0.13.2",
+                                        "1 more is the same in both",
+                                        "Where they part",
+                                        "heads and sequence are swapped",
+                                        "id=\"differences\"",
+                                        "1 of 2",
+                                        "id=\"tokens\"",
+                                        "<mark>13</mark>",
+                                        "<mark>99</mark>",
+                                        "id=\"coverage\"",
+                                        "only A recorded it",
+                                        "bit by bit",
+                                        "id=\"map\"",
+                                        "Landlock: the kernel does not have it",
+                                        NULL};
     char *page = render_sample("compare");
     expect_in_order(page, parts);
     cr_expect_null(strstr(page, "compare names no cause"));
@@ -309,8 +337,9 @@ Test(html, a_comparison_shows_both_sides_and_names_no_cause)
 
 Test(html, a_comparison_that_could_not_be_made_says_why)
 {
-    struct qw_json *document = parse_document("{\"cases\": [{\"mode\": \"compare\", \"id\": \"a vs b\", \"status\": \"ERROR\", \"cause\": null, "
-                                              "\"error\": {\"file\": \"b.h5\", \"message\": \"not an HDF5 file\"}}]}");
+    struct qw_json *document = parse_document(
+        "{\"cases\": [{\"mode\": \"compare\", \"id\": \"a vs b\", \"status\": \"ERROR\", \"cause\": null, "
+        "\"error\": {\"file\": \"b.h5\", \"message\": \"not an HDF5 file\"}}]}");
     char *page = render(document);
     cr_expect(strstr(page, "not an HDF5 file"));
     cr_expect(strstr(page, "id=\"pair\""));

@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-static void add_site(struct qw_json *sites, int step, int layer, const char *name, const char *status, const char *kind, double ratio)
+static void add_site(struct qw_json *sites, int step, int layer, const char *name, const char *status, const char *kind,
+                     double ratio)
 {
     struct qw_json *site = qw_json_add(sites, qw_json_object());
     if (step >= 0)
@@ -122,7 +123,8 @@ Test(map, many_layers_and_steps_share_rows_and_columns_and_none_is_lost)
     struct qw_json *sites = qw_json_array();
     for (int step = 0; step < 400; step++)
         for (int layer = 0; layer < 200; layer += 1 + (step != 173) * 37)
-            add_site(sites, step, layer, "output", step == 173 && layer == 111 ? "differs" : "conforms", "value", step == 173 && layer == 111 ? 1e9 : 0.5);
+            add_site(sites, step, layer, "output", step == 173 && layer == 111 ? "differs" : "conforms", "value",
+                     step == 173 && layer == 111 ? 1e9 : 0.5);
     struct rp_map map = rp_map_of_steps(sites, NULL, 5);
     cr_expect(map.rows <= RP_MAP_LAYERS && map.columns <= RP_MAP_STEPS);
     cr_expect_eq(map.over, 1, "the one loud site must be seen");
@@ -149,9 +151,10 @@ Test(map, more_names_than_rows_are_counted)
 
 Test(map, odd_numbers_do_no_harm)
 {
-    struct qw_json *sites = parse_document("[{\"step\": -5, \"layer\": -7, \"site\": 3}, {\"step\": 9007199254740991, \"layer\": 1e300, "
-                                           "\"ratio\": \"nan\", \"status\": \"differs\"}, {\"step\": 1.5}, 7, null, \"x\", [1], "
-                                           "{\"step\": 0, \"layer\": 9007199254740991, \"ratio\": -3, \"status\": \"odd\"}]");
+    struct qw_json *sites = parse_document(
+        "[{\"step\": -5, \"layer\": -7, \"site\": 3}, {\"step\": 9007199254740991, \"layer\": 1e300, "
+        "\"ratio\": \"nan\", \"status\": \"differs\"}, {\"step\": 1.5}, 7, null, \"x\", [1], "
+        "{\"step\": 0, \"layer\": 9007199254740991, \"ratio\": -3, \"status\": \"odd\"}]");
     struct rp_map map = rp_map_of_steps(sites, sites, -1), step = rp_map_of_step(sites, sites, 0);
     struct rp_plotter *plotter = rp_plotter_open();
     struct qw_text out = {0};

@@ -15,9 +15,11 @@ static void expect_note(bool (*add)(struct qw_text *, const struct qw_json *), c
 
 Test(notes, a_selection_in_words)
 {
-    expect_note(rp_add_selection, "{\"selection\": {\"steps\": [0, 4], \"layers\": [2, 2], \"site\": \"mlp.*\", \"precision\": \"f64\"}}",
+    expect_note(rp_add_selection,
+                "{\"selection\": {\"steps\": [0, 4], \"layers\": [2, 2], \"site\": \"mlp.*\", \"precision\": \"f64\"}}",
                 "steps 0 to 4, layer 2, sites matching mlp.*, as a run in f64");
-    expect_note(rp_add_selection, "{\"selection\": {\"steps\": null, \"layers\": null, \"site\": null, \"precision\": null}}", "");
+    expect_note(rp_add_selection, "{\"selection\": {\"steps\": null, \"layers\": null, \"site\": null, \"precision\": null}}",
+                "");
     expect_note(rp_add_selection, "{\"selection\": null}", "");
     expect_note(rp_add_selection, "{}", "");
     expect_note(rp_add_selection, "{\"selection\": {\"steps\": [], \"layers\": 7}}", "");
@@ -25,19 +27,22 @@ Test(notes, a_selection_in_words)
 
 Test(notes, waivers_are_counted_by_their_reason)
 {
-    expect_note(rp_add_waived, "{\"sites\": [{\"status\": \"waived\", \"reason\": \"a\"}, {\"status\": \"waived\", \"reason\": \"b\"}, "
-                               "{\"status\": \"waived\", \"reason\": \"a\"}, {\"status\": \"conforms\"}, {\"status\": \"waived\"}]}",
+    expect_note(rp_add_waived,
+                "{\"sites\": [{\"status\": \"waived\", \"reason\": \"a\"}, {\"status\": \"waived\", \"reason\": \"b\"}, "
+                "{\"status\": \"waived\", \"reason\": \"a\"}, {\"status\": \"conforms\"}, {\"status\": \"waived\"}]}",
                 "2 times: a; 1 time: b; 1 time: no reason was given");
     expect_note(rp_add_waived, "{\"sites\": []}", "");
 }
 
 Test(notes, a_sandbox_says_what_holds_and_what_does_not)
 {
-    expect_note(rp_add_sandbox, "{\"tool\": {\"sandbox\": {\"landlock\": 7, \"seccomp\": true, \"limits\": true, \"missing\": []}}}",
+    expect_note(rp_add_sandbox,
+                "{\"tool\": {\"sandbox\": {\"landlock\": 7, \"seccomp\": true, \"limits\": true, \"missing\": []}}}",
                 "Landlock 7, seccomp, limits of memory and time");
     expect_note(rp_add_sandbox, "{\"tool\": {\"sandbox\": {\"landlock\": 0, \"seccomp\": false}}}", "none");
     expect_note(rp_add_sandbox, "{\"tool\": {}}", "");
-    expect_note(rp_add_unprotected, "{\"tool\": {\"sandbox\": {\"missing\": [\"Landlock: not in this kernel\", \"seccomp: refused\"]}}}",
+    expect_note(rp_add_unprotected,
+                "{\"tool\": {\"sandbox\": {\"missing\": [\"Landlock: not in this kernel\", \"seccomp: refused\"]}}}",
                 "Landlock: not in this kernel; seccomp: refused");
     expect_note(rp_add_unprotected, "{\"tool\": {\"sandbox\": {\"missing\": []}}}", "");
 }

@@ -152,7 +152,9 @@ Test(plot, no_text_of_the_document_reaches_the_script)
 Test(svg, only_a_plain_drawing_is_embedded)
 {
     static const char *const refused[] = {
-        "", "<svg></svg>", "<svg viewBox=\"0 0 1 1\"><g id=\"gnuplot_canvas\"></g>",
+        "",
+        "<svg></svg>",
+        "<svg viewBox=\"0 0 1 1\"><g id=\"gnuplot_canvas\"></g>",
         "<svg viewBox=\"0 0 1 1\"><g id=\"gnuplot_canvas\"><script>x</script></g></svg>",
         "<svg viewBox=\"0 0 1 1\" onload=\"x\"><g id=\"gnuplot_canvas\"></g></svg>",
         "<svg viewBox=\"0 0 x\"><g id=\"gnuplot_canvas\"></g></svg>",
@@ -162,8 +164,10 @@ Test(svg, only_a_plain_drawing_is_embedded)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         cr_expect(!rp_svg_embed(&out, refused[i], &label), "%s", refused[i]);
     cr_expect_eq(out.length, 0);
-    cr_assert(rp_svg_embed(&out, "<?xml?><svg viewBox=\"0 0 9 9\"><g id=\"gnuplot_canvas\"><use href='#a' id='b' "
-                                 "fill=\"black\"/></g></svg>\n", &label));
+    cr_assert(rp_svg_embed(&out,
+                           "<?xml?><svg viewBox=\"0 0 9 9\"><g id=\"gnuplot_canvas\"><use href='#a' id='b' "
+                           "fill=\"black\"/></g></svg>\n",
+                           &label));
     cr_expect(strstr(out.bytes, "<g id=\"p1-gnuplot_canvas\"><use href='#p1-a' id='p1-b' fill=\"currentColor\"/></g></svg>"));
     qw_text_free(&out);
 }

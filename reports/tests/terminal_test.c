@@ -30,12 +30,28 @@ static void expect_in_order(const char *text, const char *const parts[])
 
 Test(terminal, one_case_answers_in_order)
 {
-    static const char *const parts[] = {"x FAIL  The 8 virtual tokens", "\nrecording ", "\ncause ", "prompt-not-injected",
-                                        "99.99 %", "\nagainst     nothing found", "\nrunner-up ", "\nupstream ", "\nremedy ",
-                                        "\nfirst bad ", "expected [1, 15, 16] float32", "observed nothing",
-                                        "\nlast good ", "\nparties     protocol: at fault", "\ncoverage    82 of 83",
-                                        "\nblind to ", "\nnoise ", "\nversions    transformers 4.44.2", "\nwhat to do ",
-                                        "$ pip install", "\n1 judged: 1 FAIL\n", NULL};
+    static const char *const parts[] = {"x FAIL  The 8 virtual tokens",
+                                        "\nrecording ",
+                                        "\ncause ",
+                                        "prompt-not-injected",
+                                        "99.99 %",
+                                        "\nagainst     nothing found",
+                                        "\nrunner-up ",
+                                        "\nupstream ",
+                                        "\nremedy ",
+                                        "\nfirst bad ",
+                                        "expected [1, 15, 16] float32",
+                                        "observed nothing",
+                                        "\nlast good ",
+                                        "\nparties     protocol: at fault",
+                                        "\ncoverage    82 of 83",
+                                        "\nblind to ",
+                                        "\nnoise ",
+                                        "\nversions    transformers 4.44.2",
+                                        "\nwhat to do ",
+                                        "$ pip install",
+                                        "\n1 judged: 1 FAIL\n",
+                                        NULL};
     char *text = render_sample("failing", 0, NULL);
     expect_in_order(text, parts);
     free(text);
@@ -69,9 +85,13 @@ Test(terminal, healthy_has_nothing_next)
 
 Test(terminal, error_says_where_and_what_to_do)
 {
-    static const char *const parts[] = {"! ERROR", "\nat          recordings/truncated run.h5 /call/input_ids",
-                                        "\nreason ", "\nwhat to do ", "0 judged; 1 not judged: 1 ERROR",
-                                        "next   qconform inspect 'recordings/truncated run.h5'\n", NULL};
+    static const char *const parts[] = {"! ERROR",
+                                        "\nat          recordings/truncated run.h5 /call/input_ids",
+                                        "\nreason ",
+                                        "\nwhat to do ",
+                                        "0 judged; 1 not judged: 1 ERROR",
+                                        "next   qconform inspect 'recordings/truncated run.h5'\n",
+                                        NULL};
     char *text = render_sample("error", 0, NULL);
     expect_in_order(text, parts);
     free(text);
@@ -79,9 +99,13 @@ Test(terminal, error_says_where_and_what_to_do)
 
 Test(terminal, raised_shows_the_exception)
 {
-    static const char *const parts[] = {"\nraised      AttributeError: 'tuple' object", "\nraised at   model.layers.0",
-                                        "medium", "explains 92 %", "expected value DynamicCache\n",
-                                        "observed value tuple\n", NULL};
+    static const char *const parts[] = {"\nraised      AttributeError: 'tuple' object",
+                                        "\nraised at   model.layers.0",
+                                        "medium",
+                                        "explains 92 %",
+                                        "expected value DynamicCache\n",
+                                        "observed value tuple\n",
+                                        NULL};
     char *text = render_sample("raised", 0, NULL);
     expect_in_order(text, parts);
     free(text);

@@ -70,8 +70,8 @@ Test(items, energy)
 
 Test(items, the_names_of_kinds)
 {
-    static const char *const names[] = {"missing",     "extra",    "rank",      "shape", "dtype", "layout", "cache-type", "cache-length",
-                                        "mask-length", "position", "nonfinite", "value", "raised"};
+    static const char *const names[] = {"missing",      "extra",       "rank",     "shape",     "dtype", "layout", "cache-type",
+                                        "cache-length", "mask-length", "position", "nonfinite", "value", "raised"};
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
         cr_expect_str_eq(qc_kind_name((enum qc_kind)(i + 1)), names[i]);
     cr_expect_eq(QC_KINDS, 14);

@@ -93,7 +93,8 @@ Test(judge, a_changed_key_spreads_to_its_users_only)
         const struct qc_item *item = run.judgement.items.ordered[i];
         bool user = item->step == 2 && item->layer == 1 &&
                     (item->site == QW_SITE_K_PROJ || item->site == QW_SITE_O_PROJ || item->site == QW_SITE_AFTER_KEY);
-        cr_expect(user || !qc_item_fails(item), "%s of step %d, layer %d", qw_site_rows[item->site].name, item->step, item->layer);
+        cr_expect(user || !qc_item_fails(item), "%s of step %d, layer %d", qw_site_rows[item->site].name, item->step,
+                  item->layer);
     }
     shipped_clear(&run);
 }
@@ -169,7 +170,8 @@ static int bounds_of(struct bound *bounds, const char *name, int step)
         const struct qc_item *item = run.judgement.items.ordered[i];
         enum qw_place place = qw_site_rows[item->site].place;
         const struct qc_difference *found = &item->isolated.difference;
-        if (item->step != step || (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL) || !item->isolated.valued || found->ratio == 0)
+        if (item->step != step || (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL) || !item->isolated.valued ||
+            found->ratio == 0)
             continue;
         double floor = found->max_abs / found->ratio;
         bounds[count++] = (struct bound){item->site, item->layer, found->index, found->expected, 2 * QC_NOISE_MULTIPLE * floor};

@@ -7,7 +7,10 @@
 
 #define U 0x1p-24 /* unit roundoff of float32 */
 
-static void near(double value, double expected) { cr_expect(fabs(value - expected) <= 1e-12 * fabs(expected), "%.17g, not %.17g", value, expected); }
+static void near(double value, double expected)
+{
+    cr_expect(fabs(value - expected) <= 1e-12 * fabs(expected), "%.17g, not %.17g", value, expected);
+}
 
 Test(noise, equal_is_zero)
 {
@@ -71,7 +74,8 @@ Test(noise, the_ratio_scales_with_the_error)
 {
     const double truth[2] = {1, -1}, played[2] = {1 + 1e-7, -1};
     double once[2] = {1, -1 - 1e-5}, twice[2] = {1, -1 - 2e-5};
-    double first = qc_difference_of(once, truth, played, 2, 4, U).ratio, second = qc_difference_of(twice, truth, played, 2, 4, U).ratio;
+    double first = qc_difference_of(once, truth, played, 2, 4, U).ratio,
+           second = qc_difference_of(twice, truth, played, 2, 4, U).ratio;
     cr_expect(fabs(second / first - 2) < 1e-9);
 }
 
@@ -85,7 +89,8 @@ Test(noise, the_ratio_does_not_depend_on_the_scale)
         large[1][i] = played[i] * 0x1p40;
         large[2][i] = recorded[i] * 0x1p40;
     }
-    cr_expect_eq(qc_difference_of(recorded, truth, played, 3, 48, U).ratio, qc_difference_of(large[2], large[0], large[1], 3, 48, U).ratio);
+    cr_expect_eq(qc_difference_of(recorded, truth, played, 3, 48, U).ratio,
+                 qc_difference_of(large[2], large[0], large[1], 3, 48, U).ratio);
 }
 
 Test(noise, the_worst_element_is_named)
@@ -184,10 +189,7 @@ static const double sample[] = {1, -2, 0, 4, 0.5, -0.25};
 static const double sample_played[] = {1, -2, 0, 4.0000001, 0.5, -0.25};
 #define SAMPLES 6
 
-static struct qw_stats sample_stats(void)
-{
-    return (struct qw_stats){-2, 4, 3.25 / 6, sqrt(21.3125 / 6), 0, 0, 1, ""};
-}
+static struct qw_stats sample_stats(void) { return (struct qw_stats){-2, 4, 3.25 / 6, sqrt(21.3125 / 6), 0, 0, 1, ""}; }
 
 static struct qc_difference of_stats(const struct qw_stats *stats, const double *truth, const double *play, int64_t sum)
 {

@@ -89,10 +89,12 @@ void shipped_versions(struct shipped *run, const char *transformers, const char 
 const struct qc_item *shipped_expect_first(const struct shipped *run, int step, int layer, enum qw_site site, enum qc_kind kind)
 {
     const struct qc_item *first = qc_judgement_first(&run->judgement);
-    cr_assert_not_null(first, "nothing differs, %s is expected at %s of step %d", qc_kind_name(kind), qw_site_rows[site].name, step);
+    cr_assert_not_null(first, "nothing differs, %s is expected at %s of step %d", qc_kind_name(kind), qw_site_rows[site].name,
+                       step);
     bool there = first->step == step && first->layer == layer && first->site == site && qc_item_view(first)->kind == kind;
-    cr_expect(there, "%s at step %d, layer %d, %s; expected was %s at step %d, layer %d, %s", qc_kind_name(qc_item_view(first)->kind),
-              first->step, first->layer, qw_site_rows[first->site].name, qc_kind_name(kind), step, layer, qw_site_rows[site].name);
+    cr_expect(there, "%s at step %d, layer %d, %s; expected was %s at step %d, layer %d, %s",
+              qc_kind_name(qc_item_view(first)->kind), first->step, first->layer, qw_site_rows[first->site].name,
+              qc_kind_name(kind), step, layer, qw_site_rows[site].name);
     return first;
 }
 

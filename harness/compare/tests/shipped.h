@@ -9,10 +9,10 @@
 /* Healthy runs: an injected prompt, one with its weights in folders, no adapter, a prefix. */
 #define SHIPPED_PROMPT "qwen2-prompt-tf4.44.2-peft0.13.2.h5"
 #define SHIPPED_FOLDER "qwen2-prompt-tf4.57.3-peft0.18.1.h5"
-#define SHIPPED_BASE "qwen2-base-tf4.57.3.h5"
+#define SHIPPED_BASE   "qwen2-base-tf4.57.3.h5"
 #define SHIPPED_PREFIX "qwen2-prefix-tf4.46.3-peft0.14.0.h5"
 /* Faulty ones. */
-#define SHIPPED_BARE "qwen2-prompt-tf4.44.2-peft0.12.0.h5"
+#define SHIPPED_BARE        "qwen2-prompt-tf4.44.2-peft0.12.0.h5"
 #define SHIPPED_BARE_PREFIX "qwen2-prefix-tf4.44.2-peft0.12.0.h5"
 #define SHIPPED_QUERY_HEADS "qwen2-prefix-forward-tf4.41.2-peft0.11.1.h5"
 #define SHIPPED_EMPTY_CACHE "qwen2-prompt-tf4.42.4-peft0.11.1.h5"

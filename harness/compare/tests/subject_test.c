@@ -91,7 +91,10 @@ Test(subject, beams_are_skipped) { skipped_with("{\"num_beams\": 2}", "beam sear
 Test(subject, assisted_decoding_is_skipped) { skipped_with("{\"assistant_model\": \"small\"}", "assistant_model"); }
 Test(subject, lookup_decoding_is_skipped) { skipped_with("{\"prompt_lookup_num_tokens\": 3}", "prompt_lookup_num_tokens"); }
 Test(subject, several_sequences_are_skipped) { skipped_with("{\"num_return_sequences\": 3}", "num_return_sequences"); }
-Test(subject, a_static_cache_by_name_is_skipped) { skipped_with("{\"cache_implementation\": \"static\"}", "cache_implementation"); }
+Test(subject, a_static_cache_by_name_is_skipped)
+{
+    skipped_with("{\"cache_implementation\": \"static\"}", "cache_implementation");
+}
 
 /* Arguments that ask for what happens anyway, or for nothing. */
 Test(subject, harmless_arguments_are_covered)

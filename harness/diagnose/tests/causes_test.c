@@ -62,7 +62,8 @@ Test(causes, ids_do_not_change)
 /* The names that a text may ask for; a misspelt one would leave a hole. */
 static void expect_known_names(const char *text, const char *id)
 {
-    static const char *const known[] = {"transformers", "peft", "adapter", "cache", "virtual", "tokens", "heads", "kv_heads", "fixed_in"};
+    static const char *const known[] = {"transformers", "peft",  "adapter",  "cache",   "virtual",
+                                        "tokens",       "heads", "kv_heads", "fixed_in"};
     for (const char *brace = strchr(text, '{'); brace; brace = strchr(brace + 1, '{')) {
         size_t length = strcspn(brace + 1, "{}");
         bool found = false;
@@ -186,7 +187,8 @@ Test(causes, releases_that_ask_an_empty_cache_for_its_length)
                                         {"4.57.3", "0.11.1", "peft 0.14.0"}, {"4.41.2", "0.11.1", NULL},
                                         {"4.42.4", "0.12.0", NULL},          {"4.42.4", "0.7.1", NULL}};
     expect_releases(SHIPPED_PROMPT, "empty-cache-indexed", pairs, COUNT(pairs));
-    static const struct pair prefixes[] = {{"4.42.4", "0.11.1", "peft 0.14.0"}, {"4.44.2", "0.11.1", "peft 0.13.0"},
+    static const struct pair prefixes[] = {{"4.42.4", "0.11.1", "peft 0.14.0"},
+                                           {"4.44.2", "0.11.1", "peft 0.13.0"},
                                            {"4.48.3", "0.11.1", "peft 0.14.0"}};
     expect_releases(SHIPPED_PREFIX, "empty-cache-indexed", prefixes, COUNT(prefixes));
 }

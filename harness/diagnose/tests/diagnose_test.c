@@ -71,7 +71,8 @@ Test(diagnose, every_shipped_recording)
     struct qw_json *list = qw_json_parse(bytes, size, "", &error);
     cr_assert_not_null(list, "%s", error.message);
     for (const struct qw_json *row = qw_json_first(qw_json_get(list, "recordings")); row; row = qw_json_next(row)) {
-        const char *name = qw_json_get_text(row, "file", ""), *cause = qw_json_get_text(qw_json_get(row, "expected"), "cause", NULL);
+        const char *name = qw_json_get_text(row, "file", ""),
+                   *cause = qw_json_get_text(qw_json_get(row, "expected"), "cause", NULL);
         if (cause)
             expect_cause(name, cause, qw_json_get(row, "patch") != NULL);
         else
@@ -206,20 +207,24 @@ static bool signed_as(const char *id, const char *type, const char *message, con
 Test(diagnose, signatures_of_an_empty_cache)
 {
     const char *inside = "peft_model.py, in prepare_inputs_for_generation";
-    cr_expect(signed_as("empty-cache-indexed", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
+    cr_expect(
+        signed_as("empty-cache-indexed", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
     cr_expect(signed_as("empty-cache-indexed", "AttributeError", "'list' object has no attribute 'shape'", inside));
     cr_expect(signed_as("empty-cache-indexed", "AttributeError", "'NoneType' object has no attribute 'shape'", inside));
     cr_expect(signed_as("empty-cache-indexed", "TypeError", "'DynamicCache' object is not subscriptable", inside));
     cr_expect_not(signed_as("empty-cache-indexed", "AttributeError", "'list' object has no attribute 'shape'", "elsewhere"));
-    cr_expect_not(signed_as("empty-cache-indexed", "ValueError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
+    cr_expect_not(
+        signed_as("empty-cache-indexed", "ValueError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
     cr_expect_not(signed_as("empty-cache-indexed", "KeyError", "'past_key_values'", inside));
-    cr_expect_not(signed_as("prompt-not-injected", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
+    cr_expect_not(
+        signed_as("prompt-not-injected", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
 }
 
 /* The message counts heads: 6 query and 2 key/value heads here. */
 Test(diagnose, a_signature_with_the_facts_of_the_model)
 {
-    const char *message = "Sizes of tensors must match except in dimension 2. Expected size %d but got size %d for tensor number 1 in the list.";
+    const char *message =
+        "Sizes of tensors must match except in dimension 2. Expected size %d but got size %d for tensor number 1 in the list.";
     char right[160], wrong[160];
     snprintf(right, sizeof right, message, 6, 2);
     snprintf(wrong, sizeof wrong, message, 2, 6);

@@ -114,7 +114,8 @@ Test(structure, a_tap_of_an_unknown_module)
     struct qc_step *step = &run.recording.step[0];
     struct qw_shape shape = qw_shape_of(1, (int64_t)3);
     step->tap = qw_realloc(step->tap, (size_t)step->taps + 1, sizeof *step->tap);
-    step->tap[step->taps++] = (struct qc_tap){.path = qw_strdup("model.layers.0.extra"), .tensor = qw_tensor_make(QW_F32, &shape), .order = 99};
+    step->tap[step->taps++] =
+        (struct qc_tap){.path = qw_strdup("model.layers.0.extra"), .tensor = qw_tensor_make(QW_F32, &shape), .order = 99};
     shipped_judge(&run);
     cr_expect_null(qc_judgement_first(&run.judgement));
     shipped_clear(&run);
@@ -397,7 +398,8 @@ Test(structure, how_many_rows_a_cache_has)
     struct qw_tensor *key = qw_tensor_structure(QW_F32, &shape);
     struct qc_cache_layer layer = {.key = key};
     struct qc_cache absent = {.length = 3}, stated = {.present = true, .length = 3, .layers = 1, .layer = &layer};
-    struct qc_cache derived = {.present = true, .length = -1, .layers = 1, .layer = &layer}, empty = {.present = true, .length = -1};
+    struct qc_cache derived = {.present = true, .length = -1, .layers = 1, .layer = &layer},
+                    empty = {.present = true, .length = -1};
     cr_expect_eq(qc_cache_rows(&absent), 0);
     cr_expect_eq(qc_cache_rows(&stated), 3, "what the cache says of itself comes first");
     cr_expect_eq(qc_cache_rows(&derived), 5);

@@ -65,7 +65,10 @@ Test(contents, config_is_empty) { made_spoiled(config_is_empty, "/model@config",
 Test(contents, config_is_a_list) { made_spoiled(config_is_a_list, "/model@config", "must be a JSON object"); }
 Test(contents, config_says_it_twice) { made_spoiled(config_says_it_twice, "/model@config", "\"vocab_size\" stands twice"); }
 Test(contents, config_says_it_twice_inside) { made_spoiled(config_says_it_twice_inside, "/model@config", "\"b\" stands twice"); }
-Test(contents, config_says_it_twice_escaped) { made_spoiled(config_says_it_twice_escaped, "/model@config", "\"a\" stands twice"); }
+Test(contents, config_says_it_twice_escaped)
+{
+    made_spoiled(config_says_it_twice_escaped, "/model@config", "\"a\" stands twice");
+}
 Test(contents, no_peft_type) { made_spoiled(no_peft_type, "/adapter@peft_type", "required"); }
 Test(contents, adapter_config_is_no_json) { made_spoiled(adapter_config_is_no_json, "/adapter@config", "not valid JSON"); }
 Test(contents, weights_are_nested) { made_spoiled(weights_are_nested, "/model/weights/inner", "a dataset is expected"); }
@@ -122,10 +125,7 @@ Test(contents, ids_are_a_group) { made_spoiled(ids_are_a_group, MADE_IDS, "a dat
 /* ---- the steps ---- */
 
 static void move_step(hid_t file) { H5Lmove(file, "/steps/000000", file, "/steps/000001", H5P_DEFAULT, H5P_DEFAULT); }
-static void gap_after_first(hid_t file)
-{
-    H5Ocopy(file, "/steps/000000", file, "/steps/000002", H5P_DEFAULT, H5P_DEFAULT);
-}
+static void gap_after_first(hid_t file) { H5Ocopy(file, "/steps/000000", file, "/steps/000002", H5P_DEFAULT, H5P_DEFAULT); }
 static void five_digits(hid_t file) { H5Lmove(file, "/steps/000000", file, "/steps/00000", H5P_DEFAULT, H5P_DEFAULT); }
 static void no_raised(hid_t file) { made_drop(file, "/steps/000000", "raised"); }
 static void no_cache_type(hid_t file) { made_drop(file, "/steps/000000/cache_after", "type"); }

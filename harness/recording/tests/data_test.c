@@ -172,8 +172,14 @@ static void store_bits(hid_t file, int mantissa, int exponent, const char *dtype
     H5Tclose(type);
 }
 
-static void as_bfloat16(hid_t file) { store_bits(file, 7, 8, "bfloat16", (uint16_t[]){0x3f80, 0xc040, 0x3dcd, 0x7f7f, 0x7f80, 0x8000}); }
-static void as_float16(hid_t file) { store_bits(file, 10, 5, "float16", (uint16_t[]){0x3c00, 0xc200, 0x2e66, 0x7bff, 0x0001, 0xfc00}); }
+static void as_bfloat16(hid_t file)
+{
+    store_bits(file, 7, 8, "bfloat16", (uint16_t[]){0x3f80, 0xc040, 0x3dcd, 0x7f7f, 0x7f80, 0x8000});
+}
+static void as_float16(hid_t file)
+{
+    store_bits(file, 10, 5, "float16", (uint16_t[]){0x3c00, 0xc200, 0x2e66, 0x7bff, 0x0001, 0xfc00});
+}
 static void bfloat16_as_float16(hid_t file) { store_bits(file, 7, 8, "float16", (uint16_t[]){0, 0, 0, 0, 0, 0}); }
 
 static double tap_at(const struct qc_recording *recording, int64_t index)
@@ -273,7 +279,10 @@ static void structure_without_shape(hid_t file)
     made_drop(file, MADE_TAP, "shape");
 }
 static void structure_for_ids(hid_t file) { made_null(file, MADE_IDS, "int64", 2, ids_shape); }
-static void structure_for_a_weight(hid_t file) { made_null(file, "/model/weights/model.norm.weight", "float32", 1, (int64_t[]){3}); }
+static void structure_for_a_weight(hid_t file)
+{
+    made_null(file, "/model/weights/model.norm.weight", "float32", 1, (int64_t[]){3});
+}
 
 Test(data, structure_of_no_type) { made_spoiled(structure_of_no_type, MADE_TAP, "names no element type"); }
 Test(data, structure_without_shape) { made_spoiled(structure_without_shape, MADE_TAP "@shape", "required"); }

@@ -10,11 +10,8 @@ TestSuite(kinds, .init = made_begin, .fini = made_end);
 
 /* ---- a dataset where a group belongs, and the other way round ---- */
 
-#define DATASET_INSTEAD(what, path, words)                           \
-    static void dataset_##what(hid_t file)                           \
-    {                                                                \
-        made_floats(file, path, 1, (int64_t[]){1}, (float[]){1});    \
-    }                                                                \
+#define DATASET_INSTEAD(what, path, words)                                                                                       \
+    static void dataset_##what(hid_t file) { made_floats(file, path, 1, (int64_t[]){1}, (float[]){1}); }                         \
     Test(kinds, dataset_instead_of_##what) { made_spoiled(dataset_##what, path, words); }
 
 DATASET_INSTEAD(environment, "/environment", "a group is expected")
@@ -30,12 +27,12 @@ DATASET_INSTEAD(cache, "/steps/000000/cache_after", "a group is expected")
 DATASET_INSTEAD(layer, "/steps/000000/cache_after/000", "a group is expected")
 DATASET_INSTEAD(taps, "/steps/000000/taps", "a group is expected")
 
-#define GROUP_INSTEAD(what, path)          \
-    static void group_##what(hid_t file)   \
-    {                                      \
-        made_delete(file, path);           \
-        made_group(file, path);            \
-    }                                      \
+#define GROUP_INSTEAD(what, path)                                                                                                \
+    static void group_##what(hid_t file)                                                                                         \
+    {                                                                                                                            \
+        made_delete(file, path);                                                                                                 \
+        made_group(file, path);                                                                                                  \
+    }                                                                                                                            \
     Test(kinds, group_instead_of_##what) { made_spoiled(group_##what, path, "a dataset is expected"); }
 
 GROUP_INSTEAD(key, MADE_KEY)
@@ -55,11 +52,8 @@ Test(kinds, a_named_type_instead_of_a_tap) { made_spoiled(type_instead, MADE_TAP
 
 /* ---- names ---- */
 
-#define NAMED(what, name, shown, words)                                                       \
-    static void named_##what(hid_t file)                                                      \
-    {                                                                                         \
-        made_floats(file, "/steps/000000/taps/" name, 1, (int64_t[]){1}, (float[]){1});       \
-    }                                                                                         \
+#define NAMED(what, name, shown, words)                                                                                          \
+    static void named_##what(hid_t file) { made_floats(file, "/steps/000000/taps/" name, 1, (int64_t[]){1}, (float[]){1}); }     \
     Test(kinds, a_name_##what) { made_spoiled(named_##what, "/steps/000000/taps/" shown, words); }
 
 NAMED(with_an_escape, "a\x1b]0;b", "a\\x1b]0;b", "not printable UTF-8")

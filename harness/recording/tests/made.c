@@ -56,7 +56,10 @@ const char *made_copy(char out[256], const char *shipped)
 
 /* ---- attributes ---- */
 
-static void sound(int64_t identifier_or_status, const char *what) { cr_assert_geq(identifier_or_status, 0, "libhdf5 failed: %s", what); }
+static void sound(int64_t identifier_or_status, const char *what)
+{
+    cr_assert_geq(identifier_or_status, 0, "libhdf5 failed: %s", what);
+}
 
 void made_drop(hid_t file, const char *object, const char *name)
 {

@@ -12,9 +12,9 @@
 #include "harness/recording/recording.h"
 
 #define MADE_BUDGET ((int64_t)1 << 20)
-#define MADE_TAP "/steps/000000/taps/model.norm"
-#define MADE_KEY "/steps/000000/cache_after/000/key"
-#define MADE_IDS "/call/input_ids"
+#define MADE_TAP    "/steps/000000/taps/model.norm"
+#define MADE_KEY    "/steps/000000/cache_after/000/key"
+#define MADE_IDS    "/call/input_ids"
 
 /* A folder for the files of one test; call them as the suite's init and fini. */
 void made_begin(void);

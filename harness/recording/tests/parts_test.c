@@ -8,9 +8,9 @@
 
 TestSuite(parts, .init = made_begin, .fini = made_end);
 
-#define AFTER_1 "/steps/000001/cache_after/000/key"
-#define BEFORE_1 "/steps/000001/cache_before/000/key"
-#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define AFTER_1   "/steps/000001/cache_after/000/key"
+#define BEFORE_1  "/steps/000001/cache_before/000/key"
+#define DIGEST    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define NO_DIGEST "g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* ---- the end of a cache ---- */
@@ -439,12 +439,12 @@ Test(parts, statistics_of_nothing_finite_are_read)
     qc_recording_clear(&recording);
 }
 
-#define SPOILED_STATISTIC(what, change, name, words) \
-    static void statistic_##what(hid_t file)         \
-    {                                                \
-        statistics(file);                            \
-        change;                                      \
-    }                                                \
+#define SPOILED_STATISTIC(what, change, name, words)                                                                             \
+    static void statistic_##what(hid_t file)                                                                                     \
+    {                                                                                                                            \
+        statistics(file);                                                                                                        \
+        change;                                                                                                                  \
+    }                                                                                                                            \
     Test(parts, statistic_##what) { made_spoiled(statistic_##what, MADE_TAP "@" name, words); }
 
 SPOILED_STATISTIC(min_is_missing, made_drop(file, MADE_TAP, "min"), "min", "required")

@@ -98,7 +98,10 @@ static void add_external_link(hid_t file)
     H5Lcreate_external("/etc/passwd", "/", file, "/steps/000000/taps/lm_head", H5P_DEFAULT, H5P_DEFAULT);
 }
 
-static void add_unknown_external_link(hid_t file) { H5Lcreate_external("other.h5", "/x", file, "/future", H5P_DEFAULT, H5P_DEFAULT); }
+static void add_unknown_external_link(hid_t file)
+{
+    H5Lcreate_external("other.h5", "/x", file, "/future", H5P_DEFAULT, H5P_DEFAULT);
+}
 
 Test(storage, soft_link) { made_spoiled(add_soft_link, "/steps/000000/taps/lm_head", "link"); }
 Test(storage, dangling_soft_link) { made_spoiled(add_dangling_link, "/adapter/extra", "link"); }
@@ -116,7 +119,10 @@ Test(storage, a_cycle_of_hard_links_ends, .timeout = 20)
 }
 
 /* One dataset under two names is two tensors. */
-static void add_hard_link(hid_t file) { H5Lcreate_hard(file, MADE_TAP, file, "/steps/000000/taps/other", H5P_DEFAULT, H5P_DEFAULT); }
+static void add_hard_link(hid_t file)
+{
+    H5Lcreate_hard(file, MADE_TAP, file, "/steps/000000/taps/other", H5P_DEFAULT, H5P_DEFAULT);
+}
 
 Test(storage, a_hard_link_is_read)
 {
@@ -198,7 +204,10 @@ static void filter_behind_a_good_one(hid_t file)
 Test(storage, filter_scale_offset) { made_spoiled(filter_scale_offset, "/model/weights/model.norm.weight", WITH_FILTER); }
 Test(storage, filter_nbit) { made_spoiled(filter_nbit, "/model/weights/model.norm.weight", WITH_FILTER); }
 Test(storage, filter_unheard_of) { made_spoiled(filter_unheard_of, "/model/weights/model.norm.weight", WITH_FILTER); }
-Test(storage, filter_behind_a_good_one) { made_spoiled(filter_behind_a_good_one, "/model/weights/model.norm.weight", WITH_FILTER); }
+Test(storage, filter_behind_a_good_one)
+{
+    made_spoiled(filter_behind_a_good_one, "/model/weights/model.norm.weight", WITH_FILTER);
+}
 
 static void filter_allowed(hid_t file)
 {

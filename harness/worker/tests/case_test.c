@@ -69,7 +69,8 @@ static void has_common_fields(const struct qw_json *json, const char *path)
     cr_expect_gt(strlen(qw_json_get_text(json, "verdict", "")), 20);
     const struct qw_json *coverage = qw_json_get(json, "coverage");
     has(coverage, "blind", "a");
-    int64_t sum = qw_json_get_int(coverage, "compared", -1) + qw_json_get_int(coverage, "missing", -1) + qw_json_get_int(coverage, "waived", -1);
+    int64_t sum = qw_json_get_int(coverage, "compared", -1) + qw_json_get_int(coverage, "missing", -1) +
+                  qw_json_get_int(coverage, "waived", -1);
     cr_expect_eq(qw_json_get_int(coverage, "expected", -2), sum, "expected = compared + missing + waived");
 }
 
@@ -192,7 +193,8 @@ Test(worker_case, fail)
     cr_expect_str_eq(qw_json_get_text(cause, "id", ""), "prompt-not-injected");
     cr_expect_str_eq(qw_json_get_text(cause, "confidence", ""), "high");
     cr_expect_str_eq(qw_json_get_text(cause, "fixed_in", ""), "peft 0.13.0");
-    cr_expect_str_eq(qw_json_text(qw_json_first(qw_json_get(cause, "upstream")), ""), "https://github.com/QwenLM/Qwen3/issues/882");
+    cr_expect_str_eq(qw_json_text(qw_json_first(qw_json_get(cause, "upstream")), ""),
+                     "https://github.com/QwenLM/Qwen3/issues/882");
     cr_expect_str_eq(qw_json_get_text(qw_json_first(qw_json_get(json, "causes")), "id", ""), "prompt-not-injected");
     cr_expect_eq(qw_json_get_int(first, "step", -1), 0);
     cr_expect(qw_json_is_null(qw_json_get(first, "layer")));
@@ -341,7 +343,10 @@ Test(worker_case, error_truncated)
 }
 
 static void drop_weight(hid_t file) { made_delete(file, "/model/weights/model.layers.1.mlp.up_proj.weight"); }
-static void id_out_of_vocabulary(hid_t file) { made_whole(file, "/steps/000003/received/input_ids", 2, (int64_t[]){1, 1}, (int64_t[]){101}); }
+static void id_out_of_vocabulary(hid_t file)
+{
+    made_whole(file, "/steps/000003/received/input_ids", 2, (int64_t[]){1, 1}, (int64_t[]){101});
+}
 static void config_is_no_json(hid_t file) { made_text(file, "/model", "config", "{"); }
 
 Test(worker_case, error_for_a_missing_weight)
@@ -430,7 +435,9 @@ Test(worker_case, the_same_file_gives_the_same_bytes)
 
 Test(worker_case, a_case_that_ended_otherwise)
 {
-    struct qw_error error = {.kind = QW_ERROR_INPUT, .file = "folder/run.h5", .message = "the worker was stopped after 3 seconds"};
+    struct qw_error error = {.kind = QW_ERROR_INPUT,
+                             .file = "folder/run.h5",
+                             .message = "the worker was stopped after 3 seconds"};
     struct qw_json *json = qc_case_failed("folder/run.h5", "TIMEOUT", &error);
     has_common_fields(json, "folder/run.h5");
     cr_expect_str_eq(status_of(json), "TIMEOUT");

@@ -26,7 +26,8 @@ static void expect_exit(const char *statuses, int code, const char *name)
 {
     struct qw_json *document = document_of(statuses);
     const struct qw_json *json = qw_json_get(document, "exit");
-    cr_expect_eq(qw_json_get_int(json, "code", -1), code, "%s: exit %d, not %d", statuses, (int)qw_json_get_int(json, "code", -1), code);
+    cr_expect_eq(qw_json_get_int(json, "code", -1), code, "%s: exit %d, not %d", statuses, (int)qw_json_get_int(json, "code", -1),
+                 code);
     cr_expect_str_eq(qw_json_get_text(json, "name", ""), name, "%s", statuses);
     cr_expect_eq((int)qc_document_exit(document), code);
     qw_json_free(document);
@@ -98,7 +99,8 @@ Test(document, skips_and_expectations)
 
 Test(document, counts)
 {
-    static const char *const statuses[] = {"PASS", "FAIL", "ERROR", "SKIP", "XFAIL", "XPASS", "CHANGED", "TIMEOUT", "CRASH", "NOTRUN"};
+    static const char *const statuses[] = {"PASS",  "FAIL",    "ERROR",   "SKIP",  "XFAIL",
+                                           "XPASS", "CHANGED", "TIMEOUT", "CRASH", "NOTRUN"};
     static const int counts[] = {3, 1, 2, 0, 0, 0, 0, 1, 0, 0};
     struct qw_json *document = document_of("PASS ERROR PASS FAIL TIMEOUT ERROR PASS");
     const struct qw_json *summary = qw_json_get(document, "summary");

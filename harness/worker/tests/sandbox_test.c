@@ -33,7 +33,8 @@ static void take_away(const int *calls, size_t count)
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     for (size_t i = 0; i < count; i++)
         cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0), 0);
-    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0)), 0);
+    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0)),
+                 0);
     cr_assert_eq(seccomp_load(filter), 0);
     seccomp_release(filter);
 }
@@ -88,8 +89,9 @@ Test(sandbox, nothing_but_the_input_can_be_read_and_nothing_changed)
 
 Test(sandbox, sockets_processes_and_programs_end_the_worker)
 {
-    static const char *const deeds[] = {"tcp",    "udp",    "unix",   "netlink", "socketpair", "fork",    "vfork",    "execve",
-                                        "ptrace", "read another's memory", "mount", "chroot", "unshare", "io_uring", "bpf"};
+    static const char *const deeds[] = {"tcp",   "udp",    "unix",    "netlink",  "socketpair",
+                                        "fork",  "vfork",  "execve",  "ptrace",   "read another's memory",
+                                        "mount", "chroot", "unshare", "io_uring", "bpf"};
     enum { COUNT = sizeof deeds / sizeof *deeds };
     struct qw_json *answers[COUNT];
     struct qc_workers workers = {.jobs = 2};
@@ -139,7 +141,7 @@ Test(sandbox, all_pieces_are_reported)
 Test(sandbox, without_landlock_nothing_can_be_written_still)
 {
     static const char *const reading[] = {"read its input", "ask for a name", "read /etc/passwd",
-                                          "read a sibling", "read a device", NULL};
+                                          "read a sibling", "read a device",  NULL};
     char path[256];
     struct qw_json *sandbox;
     make_input(path);
@@ -165,10 +167,12 @@ Test(sandbox, without_landlock_nothing_can_be_written_still)
 
 Test(sandbox, without_seccomp_no_other_file_can_be_opened_still)
 {
-    static const char *const denied[] = {"read /etc/passwd", "read a sibling", "read its parent", "read itself", "read a device",
-                                         "list the folder", "list the root", "create in /tmp", "create beside its input",
-                                         "create here", "create by openat2", "write its input", "remove its input",
-                                         "rename its input", "link its input", "make a link", "make a folder"};
+    static const char *const denied[] = {"read /etc/passwd", "read a sibling",    "read its parent",
+                                         "read itself",      "read a device",     "list the folder",
+                                         "list the root",    "create in /tmp",    "create beside its input",
+                                         "create here",      "create by openat2", "write its input",
+                                         "remove its input", "rename its input",  "link its input",
+                                         "make a link",      "make a folder"};
     char path[256];
     struct qw_json *sandbox;
     needs_landlock(3);

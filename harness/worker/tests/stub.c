@@ -220,10 +220,10 @@ static void ask_for_ever(void)
 static struct qw_json *do_deed(const struct qc_task *task)
 {
     const char *deed = task->selection.site;
-#define DEED(name, ...)        \
-    if (!strcmp(deed, name)) { \
-        __VA_ARGS__;           \
-        return end_well(task);     \
+#define DEED(name, ...)                                                                                                          \
+    if (!strcmp(deed, name)) {                                                                                                   \
+        __VA_ARGS__;                                                                                                             \
+        return end_well(task);                                                                                                   \
     }
     DEED("nothing", (void)0)
     DEED("everything", return try_everything(task))

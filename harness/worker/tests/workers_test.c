@@ -137,7 +137,8 @@ Test(workers, a_worker_out_of_memory_says_so)
 
 Test(workers, others_are_untouched_and_keep_their_order)
 {
-    static const char *const deeds[] = {"nothing", "segv", "nothing", "flood", "exit 3", "nothing", "4 GB", "half a frame", "nothing"};
+    static const char *const deeds[] = {"nothing", "segv", "nothing",      "flood",  "exit 3",
+                                        "nothing", "4 GB", "half a frame", "nothing"};
     enum { COUNT = sizeof deeds / sizeof *deeds };
     for (int jobs = 1; jobs <= 16; jobs *= 4) {
         struct qw_json *answers[COUNT];
@@ -145,7 +146,8 @@ Test(workers, others_are_untouched_and_keep_their_order)
         int before = open_descriptors();
         stub_run(answers, deeds, COUNT, PATH, &workers);
         for (int i = 0; i < COUNT; i++) {
-            cr_expect_str_eq(status_of(answers[i]), strcmp(deeds[i], "nothing") ? "CRASH" : "PASS", "%d jobs, %s", jobs, deeds[i]);
+            cr_expect_str_eq(status_of(answers[i]), strcmp(deeds[i], "nothing") ? "CRASH" : "PASS", "%d jobs, %s", jobs,
+                             deeds[i]);
             qw_json_free(answers[i]);
         }
         qw_json_free(workers.sandbox);
@@ -154,10 +156,7 @@ Test(workers, others_are_untouched_and_keep_their_order)
     }
 }
 
-Test(workers, a_worker_that_asks_twice_is_refused)
-{
-    gives("ask for ever", "ERROR", "was changed while it was read");
-}
+Test(workers, a_worker_that_asks_twice_is_refused) { gives("ask for ever", "ERROR", "was changed while it was read"); }
 
 /* Leaves this process exactly `more` descriptors that it can still open. */
 static void limit_descriptors(int more)

@@ -32,11 +32,23 @@ Test(cast, rounds_to_nearest_and_ties_to_even)
         float in;
         uint16_t out;
     } rows[] = {
-        {QW_BF16, 0x1.01p0f, 0x3f80},  {QW_BF16, 0x1.03p0f, 0x3f82}, {QW_BF16, 0x1.010002p0f, 0x3f81}, {QW_BF16, -0x1.03p0f, 0xbf82},
-        {QW_BF16, 0x1.fffffep127f, 0x7f80}, {QW_BF16, 0x1.fep127f, 0x7f7f},   {QW_F16, 0x1.002p0f, 0x3c00},
-        {QW_F16, 0x1.006p0f, 0x3c02},  {QW_F16, 65519.0f, 0x7bff},   {QW_F16, 65520.0f, 0x7c00},       {QW_F16, -65520.0f, 0xfc00},
-        {QW_F16, 0x1p-24f, 0x0001},    {QW_F16, 0x1p-25f, 0x0000},   {QW_F16, 0x1.8p-25f, 0x0001},     {QW_F16, 0x1p-14f, 0x0400},
-        {QW_F16, 0x1.ffcp-15f, 0x0400}, {QW_F16, -0.0f, 0x8000},
+        {QW_BF16, 0x1.01p0f, 0x3f80},
+        {QW_BF16, 0x1.03p0f, 0x3f82},
+        {QW_BF16, 0x1.010002p0f, 0x3f81},
+        {QW_BF16, -0x1.03p0f, 0xbf82},
+        {QW_BF16, 0x1.fffffep127f, 0x7f80},
+        {QW_BF16, 0x1.fep127f, 0x7f7f},
+        {QW_F16, 0x1.002p0f, 0x3c00},
+        {QW_F16, 0x1.006p0f, 0x3c02},
+        {QW_F16, 65519.0f, 0x7bff},
+        {QW_F16, 65520.0f, 0x7c00},
+        {QW_F16, -65520.0f, 0xfc00},
+        {QW_F16, 0x1p-24f, 0x0001},
+        {QW_F16, 0x1p-25f, 0x0000},
+        {QW_F16, 0x1.8p-25f, 0x0001},
+        {QW_F16, 0x1p-14f, 0x0400},
+        {QW_F16, 0x1.ffcp-15f, 0x0400},
+        {QW_F16, -0.0f, 0x8000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint16_t out = 0;

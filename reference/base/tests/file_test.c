@@ -129,10 +129,7 @@ Test(file, refuses_to_read_what_is_not_a_regular_file)
     free(absent);
 }
 
-Test(file, full_device_is_an_output_error)
-{
-    expect_unwritable("/dev/full", "text", 4);
-}
+Test(file, full_device_is_an_output_error) { expect_unwritable("/dev/full", "text", 4); }
 
 Test(file, folder_that_is_not_there_or_is_the_target_is_an_output_error)
 {

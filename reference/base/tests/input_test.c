@@ -131,7 +131,8 @@ Test(input, snapshots_of_a_cache_reach_its_blobs_and_no_further)
     expect_read("repository/snapshots/0123/", "good", "blob");
     expect_read("alias", "good", "blob");
     expect_refused("repository/snapshots/0123", "bad", "leads out");
-    char *snapshot = path_of("alias"), *root = qw_input_root(snapshot), *repository = path_of("repository"), *plain = qw_input_root(folder);
+    char *snapshot = path_of("alias"), *root = qw_input_root(snapshot), *repository = path_of("repository"),
+         *plain = qw_input_root(folder);
     char *wanted = realpath(repository, NULL), *given = realpath(root, NULL);
     cr_expect_str_eq(given, wanted);
     cr_expect_str_eq(plain, folder);
@@ -174,8 +175,8 @@ Test(input, reading_beyond_the_end_is_refused)
         int64_t from;
         size_t count;
         bool there;
-    } rows[] = {{0, 6, true}, {6, 0, true}, {5, 1, true}, {0, 7, false}, {6, 1, false}, {7, 0, false}, {-1, 1, false},
-                {INT64_MAX, 1, false}, {1, SIZE_MAX, false}};
+    } rows[] = {{0, 6, true},  {6, 0, true},   {5, 1, true},          {0, 7, false},       {6, 1, false},
+                {7, 0, false}, {-1, 1, false}, {INT64_MAX, 1, false}, {1, SIZE_MAX, false}};
     struct qw_input input, memory = qw_input_of_bytes("inside", 6);
     struct qw_error none = {0};
     char *path = path_of("a"), bytes[8];

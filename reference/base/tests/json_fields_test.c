@@ -21,9 +21,9 @@ static void kinds_of(char *out, const char *key, enum qw_presence presence)
     struct qw_fields from[5];
     for (int i = 0; i < 5; i++)
         from[i] = (struct qw_fields){json, "here", "do this", &error[i]};
-    const bool took[5] = {qw_field_whole(&whole, &from[0], key, presence, 1, 9), qw_field_real(&real, &from[1], key, presence, 0, 9),
-                          qw_field_bool(&truth, &from[2], key, presence), qw_field_text(&text, &from[3], key, presence),
-                          qw_field_object(&inner, &from[4], key, presence)};
+    const bool took[5] = {qw_field_whole(&whole, &from[0], key, presence, 1, 9),
+                          qw_field_real(&real, &from[1], key, presence, 0, 9), qw_field_bool(&truth, &from[2], key, presence),
+                          qw_field_text(&text, &from[3], key, presence), qw_field_object(&inner, &from[4], key, presence)};
     for (int i = 0; i < 5; i++) {
         cr_expect_eq(took[i], error[i].kind == QW_ERROR_NONE);
         if (took[i])
@@ -37,7 +37,7 @@ Test(json_fields, each_kind_takes_its_own_type_alone)
 {
     static const struct {
         const char *key, *required, *optional, *nullable;
-    } rows[] = {{"n", "wr", "wr", "wr"}, {"f", "r", "r", "r"}, {"t", "t", "t", "t"},     {"b", "b", "b", "b"},
+    } rows[] = {{"n", "wr", "wr", "wr"}, {"f", "r", "r", "r"}, {"t", "t", "t", "t"},   {"b", "b", "b", "b"},
                 {"a", "", "", ""},       {"o", "o", "o", "o"}, {"z", "", "", "wrbto"}, {"absent", "", "wrbto", "wrbto"}};
     char taken[8];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -54,9 +54,9 @@ Test(json_fields, a_refusal_says_what_it_is_and_what_it_must_be)
 {
     static const struct {
         const char *key, *is;
-    } rows[] = {{"n", "\"n\" is 3;"},         {"f", "\"f\" is 2.5;"},   {"t", "\"t\" is the text \"x\";"}, {"b", "\"b\" is true;"},
-                {"z", "\"z\" is null;"},      {"a", "\"a\" is a list;"}, {"o", "\"o\" is an object;"},
-                {"none", "\"none\" is missing;"}};
+    } rows[] = {{"n", "\"n\" is 3;"},         {"f", "\"f\" is 2.5;"},          {"t", "\"t\" is the text \"x\";"},
+                {"b", "\"b\" is true;"},      {"z", "\"z\" is null;"},         {"a", "\"a\" is a list;"},
+                {"o", "\"o\" is an object;"}, {"none", "\"none\" is missing;"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct qw_error error = {0};
         struct qw_json *json = qw_json_parse(object, strlen(object), "", &error);

@@ -31,9 +31,9 @@ static void refuse_bytes(const char *bytes, size_t size)
 Test(json, refuses_what_is_not_one_document)
 {
     static const char *const broken[] = {
-        "",        " ",        "{",       "{\"a\"}",     "{\"a\" 1}", "{\"a\":1,}", "[1,]",  "[1 2]", "{} {}", "{} x",     "{}//c",
-        "{'a':1}", "{a:1}",    "tru",     "nan",         "NaN",       "Infinity",   "+1",    "--1",   "1e",    "1..2",     "\"\\x\"",
-        "\"open",  "\"\\ud8\"", "\"\\ud800\"", "[1]]",     "undefined", "/**/{}",
+        "",      " ",       "{",      "{\"a\"}",   "{\"a\" 1}",   "{\"a\":1,}", "[1,]",      "[1 2]",  "{} {}", "{} x",
+        "{}//c", "{'a':1}", "{a:1}",  "tru",       "nan",         "NaN",        "Infinity",  "+1",     "--1",   "1e",
+        "1..2",  "\"\\x\"", "\"open", "\"\\ud8\"", "\"\\ud800\"", "[1]]",       "undefined", "/**/{}",
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
         refuse_bytes(broken[i], strlen(broken[i]));
@@ -59,12 +59,8 @@ Test(json, refuses_an_escaped_nul)
 Test(json, refuses_duplicate_keys_at_any_depth)
 {
     static const char *const twice[] = {
-        "{\"a\":1,\"a\":1}",
-        "{\"b\":0,\"a\":1,\"c\":2,\"a\":3}",
-        "{\"x\":{\"a\":1,\"a\":2}}",
-        "[0,[{\"a\":1,\"a\":2}]]",
-        "{\"\":1,\"\":2}",
-        "{\"a\":1,\"\\u0061\":2}",
+        "{\"a\":1,\"a\":1}", "{\"b\":0,\"a\":1,\"c\":2,\"a\":3}", "{\"x\":{\"a\":1,\"a\":2}}", "[0,[{\"a\":1,\"a\":2}]]",
+        "{\"\":1,\"\":2}",   "{\"a\":1,\"\\u0061\":2}",
     };
     for (size_t i = 0; i < sizeof twice / sizeof *twice; i++)
         refuse_bytes(twice[i], strlen(twice[i]));
@@ -207,7 +203,8 @@ static void expect_same_number(double number)
 
 Test(json, every_double_comes_back_the_same)
 {
-    static const double some[] = {0, -0.0, 0.1, 1.0 / 3, 5e-324, DBL_MIN, DBL_MAX, -DBL_MAX, 0x1p53, 0x1p53 + 2, 0x1p60, 1e15, 1e22, 123456.789};
+    static const double some[] = {0,        -0.0,   0.1,        1.0 / 3, 5e-324, DBL_MIN, DBL_MAX,
+                                  -DBL_MAX, 0x1p53, 0x1p53 + 2, 0x1p60,  1e15,   1e22,    123456.789};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         expect_same_number(some[i]);
     uint64_t state = 1;
@@ -294,7 +291,9 @@ static const struct {
     {"\"\\u12\"", "no such escape"},
     {"\"\\u12g4\"", "no such escape"},
     {"\"\\u 123\"", "no such escape"},
-    {"\"\\u00\x19" "1\"", "no such escape"},
+    {"\"\\u00\x19"
+     "1\"",
+     "no such escape"},
     {"\"\\x41\"", "no such escape"},
     {"\"\\U0041\"", "no such escape"},
     {"\"\\u0000\"", "cut the text short"},
@@ -398,7 +397,13 @@ Test(json, counts_are_digits_alone)
     static const struct {
         const char *text;
         bool is_count;
-    } rows[] = {{"[0,12]", true}, {"-0", false}, {"-1", false}, {"1.0", false}, {"1e2", false}, {"1E2", false}, {"{\"-1.5\":\"1e5\"}", true}};
+    } rows[] = {{"[0,12]", true},
+                {"-0", false},
+                {"-1", false},
+                {"1.0", false},
+                {"1e2", false},
+                {"1E2", false},
+                {"{\"-1.5\":\"1e5\"}", true}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct qw_error error = {0};
         struct qw_json_limits limits = {9, 9, true};

@@ -45,9 +45,17 @@ Test(tensor, bfloat16_widens)
     static const struct {
         uint16_t bits;
         double value;
-    } rows[] = {{0x3f80, 1},           {0xc000, -2},         {0x3f81, 1.0078125},         {0x0001, 0x1p-133},
-                {0x007f, 0x1.fcp-127}, {0x0080, 0x1p-126},   {0x7f7f, 0x1.fep127},        {0xff7f, -0x1.fep127},
-                {0x0000, 0},           {0x7f80, (double)INFINITY}, {0xff80, -(double)INFINITY}};
+    } rows[] = {{0x3f80, 1},
+                {0xc000, -2},
+                {0x3f81, 1.0078125},
+                {0x0001, 0x1p-133},
+                {0x007f, 0x1.fcp-127},
+                {0x0080, 0x1p-126},
+                {0x7f7f, 0x1.fep127},
+                {0xff7f, -0x1.fep127},
+                {0x0000, 0},
+                {0x7f80, (double)INFINITY},
+                {0xff80, -(double)INFINITY}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_expect_eq(widened(QW_BF16, rows[i].bits), rows[i].value, "%04x", rows[i].bits);
     cr_assert(isnan(widened(QW_BF16, 0x7fc0)) && isnan(widened(QW_BF16, 0xff81)));
@@ -197,7 +205,8 @@ Test(tensor, shape_text_stays_within_its_buffer)
 
 Test(tensor, counts_and_compares_shapes)
 {
-    struct qw_shape scalar = qw_shape_of(0), a = qw_shape_of(2, (int64_t)3, (int64_t)4), b = qw_shape_of(2, (int64_t)4, (int64_t)3);
+    struct qw_shape scalar = qw_shape_of(0), a = qw_shape_of(2, (int64_t)3, (int64_t)4),
+                    b = qw_shape_of(2, (int64_t)4, (int64_t)3);
     struct qw_shape c = qw_shape_of(3, (int64_t)3, (int64_t)4, (int64_t)1), empty = qw_shape_of(2, (int64_t)0, (int64_t)4);
     cr_assert_eq(qw_shape_count(&scalar), 1);
     cr_assert_eq(qw_shape_count(&a), 12);

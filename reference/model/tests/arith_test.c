@@ -38,7 +38,8 @@ static double rounding_bound(const double *x, const struct qw_tensor *w, int64_t
 static void hold_against_definition(int64_t rows, int64_t inner, int64_t cols, bool transposed)
 {
     uint64_t state = (uint64_t)(rows * 1000003 + inner * 1009 + cols);
-    double *x = draw_many(&state, rows * inner), *truth = QW_NEW_ARRAY(double, rows * cols), *fast = QW_NEW_ARRAY(double, rows * cols);
+    double *x = draw_many(&state, rows * inner), *truth = QW_NEW_ARRAY(double, rows *cols),
+           *fast = QW_NEW_ARRAY(double, rows *cols);
     struct qw_tensor *w = drawn_tensor(&state, 1, 0, transposed ? qw_shape_of(2, cols, inner) : qw_shape_of(2, inner, cols));
     (transposed ? qw_f64.matmul_nt : qw_f64.matmul_nn)(truth, x, w, rows, inner, cols);
     (transposed ? qw_f32.matmul_nt : qw_f32.matmul_nn)(fast, x, w, rows, inner, cols);
@@ -47,7 +48,7 @@ static void hold_against_definition(int64_t rows, int64_t inner, int64_t cols, b
         double bound = rounding_bound(x + r * inner, w, transposed ? c * inner : c, transposed ? 1 : cols, inner);
         if (!(fabs(fast[i] - truth[i]) <= bound) || fast[i] != (double)(float)fast[i])
             cr_assert_fail("%lld x %lld x %lld %s, element %lld: %a for %a", (long long)rows, (long long)inner, (long long)cols,
-                     transposed ? "nt" : "nn", (long long)i, fast[i], truth[i]);
+                           transposed ? "nt" : "nn", (long long)i, fast[i], truth[i]);
     }
     free(x);
     free(truth);
@@ -162,7 +163,8 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 Test(arith, equal_seeds_give_equal_dither)
 {
     uint64_t states[] = {5, 5, 6};
-    struct qw_arith first = qw_arith_dithered(&qw_f32, &states[0]), same = qw_arith_dithered(&qw_f32, &states[1]), other = qw_arith_dithered(&qw_f32, &states[2]);
+    struct qw_arith first = qw_arith_dithered(&qw_f32, &states[0]), same = qw_arith_dithered(&qw_f32, &states[1]),
+                    other = qw_arith_dithered(&qw_f32, &states[2]);
     int differences = 0;
     for (int i = 1; i < 1000; i++) {
         double value = 1 / (double)i, a = qw_arith_round(&first, value);
@@ -191,7 +193,8 @@ Test(arith, blas_is_named)
 Test(arith, float64_models_compute_norms_and_tables_in_float32)
 {
     uint64_t state = 3;
-    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, &state), inner = qw_arith_inner(&shaken), same = qw_arith_inner(&qw_f32);
+    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, &state), inner = qw_arith_inner(&shaken),
+                    same = qw_arith_inner(&qw_f32);
     cr_assert(inner.dtype == QW_F32 && inner.roundoff == 0x1p-24 && inner.dither == &state);
     cr_assert(shaken.dtype == QW_F64 && shaken.roundoff == 0x1p-53);
     cr_assert_eq(qw_arith_enter(&inner, 0.1), (double)0.1f);

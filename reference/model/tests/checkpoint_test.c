@@ -7,8 +7,8 @@
 #include "reference/base/sha256.h"
 #include "reference/model/tests/folder.h"
 
-#define A "model-00001-of-00002.safetensors"
-#define B "model-00002-of-00002.safetensors"
+#define A     "model-00001-of-00002.safetensors"
+#define B     "model-00002-of-00002.safetensors"
 #define INDEX "model.safetensors.index.json"
 
 static struct qw_tensors six_tensors(void)
@@ -31,9 +31,8 @@ static bool is_odd(const char *name, int number) { return (void)name, number % 2
 static bool is_none(const char *name, int number) { return (void)name, (void)number, false; }
 static bool is_odd_or_2(const char *name, int number) { return (void)name, number % 2 == 1 || number == 2; }
 
-static const char *const good_index =
-    "{\"metadata\":{\"total_size\":144},\"weight_map\":{\"t0\":\"" A "\",\"t1\":\"" B "\",\"t2\":\"" A "\",\"t3\":\"" B
-    "\",\"t4\":\"" A "\",\"t5\":\"" B "\"}}";
+static const char *const good_index = "{\"metadata\":{\"total_size\":144},\"weight_map\":{\"t0\":\"" A "\",\"t1\":\"" B
+                                      "\",\"t2\":\"" A "\",\"t3\":\"" B "\",\"t4\":\"" A "\",\"t5\":\"" B "\"}}";
 
 /* A folder of two shards of the six tensors. */
 static char *sharded(const char *index)
@@ -66,7 +65,8 @@ static struct qw_tensors read_all(const char *folder, const enum qw_dtype *cast)
     struct qw_error error = {0};
     struct qw_tensors set = {0};
     cr_assert(qw_checkpoint_open(&checkpoint, folder, "model", &error) &&
-                  qw_checkpoint_describe(&set, &checkpoint, all, NULL, cast, &error) && qw_checkpoint_read(&set, &checkpoint, &error),
+                  qw_checkpoint_describe(&set, &checkpoint, all, NULL, cast, &error) &&
+                  qw_checkpoint_read(&set, &checkpoint, &error),
               "%s: %s: %s", error.file, error.place, error.message);
     qw_checkpoint_close(&checkpoint);
     return set;
@@ -112,8 +112,8 @@ Test(checkpoint, elements_are_cast_to_the_type_of_the_run)
     static const struct {
         enum qw_dtype stored, run;
         const char *type;
-    } rows[] = {{QW_BF16, QW_F32, "BF16"}, {QW_F16, QW_F32, "F16"}, {QW_F64, QW_F32, "F64"}, {QW_F32, QW_BF16, "F32"},
-                {QW_F32, QW_F16, "F32"},   {QW_BF16, QW_F16, "BF16"}};
+    } rows[] = {{QW_BF16, QW_F32, "BF16"}, {QW_F16, QW_F32, "F16"}, {QW_F64, QW_F32, "F64"},
+                {QW_F32, QW_BF16, "F32"},  {QW_F32, QW_F16, "F32"}, {QW_BF16, QW_F16, "BF16"}};
     struct qw_tensors six = six_tensors();
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         char *folder = folder_make();
@@ -143,7 +143,8 @@ Test(checkpoint, types_that_are_not_read_matter_only_where_they_are_needed)
     cr_assert(qw_checkpoint_open(&checkpoint, folder, "model", &error), "%s", error.message);
     cr_expect(qw_checkpoint_describe(&set, &checkpoint, only, "t9", NULL, &error) && set.count == 0);
     cr_expect_not(qw_checkpoint_describe(&set, &checkpoint, only, "t3", NULL, &error));
-    cr_expect(!strcmp(error.place, "t3") && strstr(error.message, "I32") && strstr(error.file, "model.safetensors"), "%s", error.message);
+    cr_expect(!strcmp(error.place, "t3") && strstr(error.message, "I32") && strstr(error.file, "model.safetensors"), "%s",
+              error.message);
     qw_checkpoint_close(&checkpoint);
     qw_tensors_clear(&six);
     folder_remove(folder);
@@ -195,7 +196,7 @@ static void expect_index_refused(const char *index, const char *place, const cha
     folder_remove(folder);
 }
 
-#define SIX_BUT(last) \
+#define SIX_BUT(last)                                                                                                            \
     "{\"weight_map\":{\"t0\":\"" A "\",\"t1\":\"" B "\",\"t2\":\"" A "\",\"t3\":\"" B "\",\"t4\":\"" A "\"" last "}}"
 
 Test(checkpoint, indices_that_are_none_are_refused)
@@ -233,7 +234,8 @@ Test(checkpoint, a_tensor_in_two_shards_is_named_with_both)
     struct qw_tensors six = six_tensors();
     folder_put_tensors(folder, B, &six, is_odd_or_2, QW_F32, "F32");
     struct qw_error error = refused(folder);
-    cr_expect(!strcmp(error.place, "t2") && strstr(error.message, A) && strstr(error.message, B), "%s: %s", error.place, error.message);
+    cr_expect(!strcmp(error.place, "t2") && strstr(error.message, A) && strstr(error.message, B), "%s: %s", error.place,
+              error.message);
     qw_tensors_clear(&six);
     folder_remove(folder);
 }
@@ -277,8 +279,8 @@ Test(checkpoint, pickles_are_refused_with_the_way_to_convert_them)
         char *folder = folder_make();
         folder_put(folder, rows[i].file, "x");
         struct qw_error error = refused(folder);
-        cr_expect(strstr(error.file, rows[i].refused) && strstr(error.message, "pickle") && strstr(error.hint, rows[i].advice), "%s: %s",
-                  error.file, error.hint);
+        cr_expect(strstr(error.file, rows[i].refused) && strstr(error.message, "pickle") && strstr(error.hint, rows[i].advice),
+                  "%s: %s", error.file, error.hint);
         cr_expect(error.hint[strlen(error.hint) - 1] == '"', "the command is complete");
         folder_remove(folder);
     }

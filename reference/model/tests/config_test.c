@@ -9,7 +9,7 @@
 #include "reference/base/text.h"
 
 /* Qwen2-0.5B, without what the tests put in. */
-#define EXTENTS \
+#define EXTENTS                                                                                                                  \
     "\"num_hidden_layers\":24,\"hidden_size\":896,\"num_attention_heads\":14,\"intermediate_size\":4864,\"vocab_size\":151936"
 #define QWEN2 "\"model_type\":\"qwen2\","
 
@@ -45,7 +45,8 @@ static struct qw_error refuse_text(const char *text)
 
 Test(config, reads_every_field)
 {
-    struct qw_config c = accept_text("{" QWEN2 EXTENTS ",\"num_key_value_heads\":2,\"rope_theta\":1000000.0,\"rms_norm_eps\":1e-05,"
+    struct qw_config c = accept_text("{" QWEN2 EXTENTS
+                                     ",\"num_key_value_heads\":2,\"rope_theta\":1000000.0,\"rms_norm_eps\":1e-05,"
                                      "\"tie_word_embeddings\":true}");
     cr_assert_str_eq(c.model_type, "qwen2");
     cr_assert(c.layers == 24 && c.hidden == 896 && c.heads == 14 && c.kv_heads == 2 && c.head_size == 64 && c.ffn == 4864);
@@ -81,7 +82,8 @@ Test(config, rotary_base_of_both_eras)
 {
     cr_expect_eq(theta_of("\"rope_theta\":5000000.0"), 5e6);
     cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_theta\":1000000.0,\"rope_type\":\"default\"}"), 1e6);
-    cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_theta\":1000000.0},\"rope_theta\":10000.0"), 1e6, "the newer place counts");
+    cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_theta\":1000000.0},\"rope_theta\":10000.0"), 1e6,
+                 "the newer place counts");
     cr_expect_eq(theta_of("\"rope_parameters\":{\"rope_type\":\"default\"},\"rope_theta\":20000"), 2e4);
     cr_expect_eq(theta_of("\"rope_scaling\":{\"type\":\"default\"},\"rope_theta\":20000"), 2e4);
 }
@@ -125,7 +127,8 @@ Test(config, what_is_not_covered_is_not_an_error_of_input)
         cr_expect_eq(refuse_text(uncovered[i]).kind, QW_ERROR_UNSUPPORTED, "%s", uncovered[i]);
 }
 
-static const char *const required[] = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"};
+static const char *const required[] = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size",
+                                       "vocab_size"};
 #define REQUIRED (sizeof required / sizeof *required)
 
 /* The five extents, of which one has `value` (left out where it is NULL). */
@@ -241,7 +244,8 @@ Test(config, wrong_types_are_refused_by_name)
         {"\"num_key_value_heads\":false", "num_key_value_heads", "false"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *text = qw_format("{" QWEN2 EXTENTS ",%s}", rows[i].field), *words = qw_format("\"%s\" is %s;", rows[i].key, rows[i].is);
+        char *text = qw_format("{" QWEN2 EXTENTS ",%s}", rows[i].field),
+             *words = qw_format("\"%s\" is %s;", rows[i].key, rows[i].is);
         struct qw_error error = refuse_text(text);
         cr_expect_eq(error.kind, QW_ERROR_INPUT, "%s", text);
         cr_expect(strstr(error.message, words), "%s: %s", text, error.message);
@@ -254,6 +258,7 @@ Test(config, wrong_types_are_refused_by_name)
 
 Test(config, unknown_keys_are_nobodys_business)
 {
-    accept_text("{" QWEN2 EXTENTS ",\"rope_thetas\":\"x\",\"Tie_Word_Embeddings\":1,\"x\":{\"hidden_size\":[]},\"torch_dtype\":3}");
+    accept_text("{" QWEN2 EXTENTS
+                ",\"rope_thetas\":\"x\",\"Tie_Word_Embeddings\":1,\"x\":{\"hidden_size\":[]},\"torch_dtype\":3}");
     cr_expect_not(accept_text("{" QWEN2 EXTENTS ",\"TIE_WORD_EMBEDDINGS\":true}").tied, "keys are case-sensitive");
 }

@@ -201,7 +201,8 @@ Test(forward, mask_of_ones_is_no_mask_however_long_and_where_short_ones_are_igno
 Test(forward, short_mask_may_hide_the_last_keys)
 {
     struct qw_model model = read_model(TINY);
-    struct play padded = play_make(&model, &qw_f64, 1), small = play_make(&model, &qw_f64, 1), bare = play_make(&model, &qw_f64, 1);
+    struct play padded = play_make(&model, &qw_f64, 1), small = play_make(&model, &qw_f64, 1),
+                bare = play_make(&model, &qw_f64, 1);
     struct qw_handover handover = hand_over_ids(prompt, 1, N, 0);
     handover.mask = QW_NEW_ARRAY(double, N);
     handover.mask_length = N;
@@ -212,8 +213,8 @@ Test(forward, short_mask_may_hide_the_last_keys)
     play_masked(&small, N - 2, 1);
     play_ids(&bare, prompt, 1, N);
     cr_expect_arr_eq(logits_of(&small), logits_of(&padded), sizeof(double) * (size_t)(N * model.config.vocab));
-    expect_apart(logits_of(&small) + (N - 1) * model.config.vocab, logits_of(&bare) + (N - 1) * model.config.vocab, model.config.vocab,
-                 "the last row saw keys that are hidden now");
+    expect_apart(logits_of(&small) + (N - 1) * model.config.vocab, logits_of(&bare) + (N - 1) * model.config.vocab,
+                 model.config.vocab, "the last row saw keys that are hidden now");
     qw_handover_clear(&handover);
     play_clear(&padded);
     play_clear(&small);
@@ -491,11 +492,13 @@ Test(forward, prefix_captured_from_tokens_equals_those_tokens)
     enum { P = 4 };
     struct qw_model model = read_model(TINY);
     const struct qw_config *c = &model.config;
-    struct play whole = play_make(&model, &qw_f64, 1), first = play_make(&model, &qw_f64, 1), prefixed = play_make(&model, &qw_f64, 1);
+    struct play whole = play_make(&model, &qw_f64, 1), first = play_make(&model, &qw_f64, 1),
+                prefixed = play_make(&model, &qw_f64, 1);
     play_ids(&whole, prompt, 1, N);
     play_ids(&first, prompt, 1, P);
     for (int64_t layer = 0; layer < c->layers; layer++)
-        qw_cache_fill(&prefixed.cache, layer, first.cache.layer[layer].key, first.cache.layer[layer].value, c->kv_heads, P, c->head_size);
+        qw_cache_fill(&prefixed.cache, layer, first.cache.layer[layer].key, first.cache.layer[layer].value, c->kv_heads, P,
+                      c->head_size);
     play_ids(&prefixed, prompt + P, 1, N - P);
     expect_same(logits_of(&prefixed), logits_of(&whole) + P * c->vocab, (N - P) * c->vocab, "logits");
     play_clear(&whole);

@@ -175,8 +175,8 @@ Test(model, extents_must_be_those_of_the_recording)
     struct qw_model model = read_model(TINY);
     int64_t *const extents[] = {&model.config.layers,    &model.config.hidden, &model.config.heads, &model.config.kv_heads,
                                 &model.config.head_size, &model.config.ffn,    &model.config.vocab};
-    static const char *const names[] = {"num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads",
-                                        "head_dim", "intermediate_size", "vocab_size"};
+    static const char *const names[] = {"num_hidden_layers", "hidden_size",       "num_attention_heads", "num_key_value_heads",
+                                        "head_dim",          "intermediate_size", "vocab_size"};
     for (int i = 0; i < 7; i++) {
         *extents[i] += 1;
         struct qw_error error = refuse_folder(TINY, &model.config, "");
@@ -304,7 +304,8 @@ Test(model, a_wrong_tensor_names_its_shard)
     replace_tensor(&whole.tensors.item[25], QW_F32, qw_shape_of(1, (int64_t)7));
     put_shards(folder, &whole.tensors);
     struct qw_error error = refuse_folder(folder, NULL, "");
-    cr_expect(!strcmp(error.place, whole.tensors.item[25].name) && strstr(error.file, "/b.safetensors"), "%s: %s", error.file, error.place);
+    cr_expect(!strcmp(error.place, whole.tensors.item[25].name) && strstr(error.file, "/b.safetensors"), "%s: %s", error.file,
+              error.place);
     qw_model_clear(&whole);
     folder_remove(folder);
 }
@@ -369,7 +370,8 @@ Test(model, untied_folder_without_a_head_is_refused_by_name)
     char *folder = tiny_folder("false");
     folder_copy(folder, "model.safetensors", TINY);
     struct qw_error error = refuse_folder(folder, NULL, "");
-    cr_expect(!strcmp(error.place, "lm_head.weight") && strstr(error.message, "tie_word_embeddings"), "%s: %s", error.place, error.message);
+    cr_expect(!strcmp(error.place, "lm_head.weight") && strstr(error.message, "tie_word_embeddings"), "%s: %s", error.place,
+              error.message);
     folder_remove(folder);
 }
 
@@ -390,7 +392,6 @@ Test(model, sets_of_many_names_are_searched_fast, .timeout = 20)
     }
     qw_tensors_clear(&set);
 }
-
 
 Test(model, sets_find_by_exact_name)
 {

@@ -209,7 +209,8 @@ Test(ops, rotate_serves_every_token_and_head)
     enum { TOKENS = 3, HEADS = 2, D = 4 };
     uint64_t state = 10;
     const int64_t position[] = {5, 0, 9};
-    double *x = draw_many(&state, TOKENS * HEADS * D), *y = qw_memdup(x, TOKENS * HEADS * D, sizeof *x), c[TOKENS * D], s[TOKENS * D];
+    double *x = draw_many(&state, TOKENS * HEADS * D), *y = qw_memdup(x, TOKENS * HEADS * D, sizeof *x), c[TOKENS * D],
+           s[TOKENS * D];
     qw_rotary_table(&qw_f64, c, s, position, 100, TOKENS, D);
     qw_rotate(&qw_f64, y, c, s, TOKENS, HEADS, D);
     for (int t = 0; t < TOKENS; t++)

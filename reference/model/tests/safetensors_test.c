@@ -62,7 +62,8 @@ Test(safetensors, tensors_have_their_type_shape_and_bytes)
 {
     struct qw_tensors set = accept_header("{\"__metadata__\":{\"format\":\"pt\"},"
                                           "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[6,14]},"
-                                          "\"a\":{\"dtype\":\"BF16\",\"shape\":[1,3],\"data_offsets\":[0,6]}}", 14);
+                                          "\"a\":{\"dtype\":\"BF16\",\"shape\":[1,3],\"data_offsets\":[0,6]}}",
+                                          14);
     const struct qw_tensor *a = qw_tensors_find(&set, "a"), *b = qw_tensors_find(&set, "b");
     cr_assert(set.count == 2 && a && b && !qw_tensors_find(&set, "__metadata__"));
     cr_assert(a->dtype == QW_BF16 && a->shape.rank == 2 && a->shape.dim[0] == 1 && a->shape.dim[1] == 3);
@@ -121,7 +122,8 @@ static const struct {
     {"bytes after the header's document", "{} {}", 0},
     {"one name twice",
      "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
-     "\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}", 4},
+     "\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}",
+     4},
     {"entry is a number", "{\"x\":5}", 0},
     {"entry is null", "{\"x\":null}", 0},
     {"no element type", "{\"x\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4},
@@ -152,10 +154,12 @@ static const struct {
     {"bytes before the first tensor", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]}}", 5},
     {"a hole between tensors",
      "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
-     "\"y\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}", 6},
+     "\"y\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}",
+     6},
     {"tensors that share bytes",
      "{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},"
-     "\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}", 6},
+     "\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}",
+     6},
     {"data where nothing is named", "{}", 1},
     {"element type that the format does not have", "{\"x\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4},
     {"half a byte of elements", "{\"x\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1},
@@ -164,7 +168,8 @@ static const struct {
     {"metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}", 0},
     {"one name twice, once escaped",
      "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
-     "\"\\u0078\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}", 4},
+     "\"\\u0078\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}",
+     4},
     {"a name cut by an escaped NUL", "{\"x\\u0000y\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2},
     {"a name that is no UTF-8", "{\"\xff\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2},
     {"space before the header", " {}", 0},
@@ -193,7 +198,8 @@ Test(safetensors, malformed_files_are_refused)
 Test(safetensors, overlap_that_makes_up_for_a_hole_is_refused)
 {
     struct bytes file = file_of("{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-                                "\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8);
+                                "\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                                8);
     refuse_bytes("same range twice, four bytes without a name", file.data, file.size);
     free(file.data);
 }
@@ -259,8 +265,8 @@ Test(safetensors, shared_bytes_and_holes_name_their_tensor)
     static const struct {
         const char *header, *place, *words;
     } rows[] = {
-        {"{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}", "y",
-         "shares bytes"},
+        {"{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}",
+         "y", "shares bytes"},
         {"{\"y\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[2,6]}}", "y", "belong to no tensor"},
         {"{\"x\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", "header", "at the end of the file"},
     };
@@ -268,7 +274,8 @@ Test(safetensors, shared_bytes_and_holes_name_their_tensor)
         struct qw_tensors set = {0};
         struct qw_error error = {0};
         cr_expect_not(parse(&set, rows[i].header, 6, &error));
-        cr_expect(!strcmp(error.place, rows[i].place) && strstr(error.message, rows[i].words), "%s: %s", error.place, error.message);
+        cr_expect(!strcmp(error.place, rows[i].place) && strstr(error.message, rows[i].words), "%s: %s", error.place,
+                  error.message);
         qw_tensors_clear(&set);
     }
 }
@@ -279,9 +286,11 @@ Test(safetensors, other_types_of_the_format_are_described)
     static const struct {
         const char *type;
         int bits;
-    } rows[] = {{"BOOL", 8}, {"U8", 8}, {"I8", 8}, {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F4", 4}, {"F6_E2M3", 6}, {"I16", 16}, {"I32", 32}, {"U64", 64}};
+    } rows[] = {{"BOOL", 8}, {"U8", 8},      {"I8", 8},   {"F8_E4M3", 8}, {"F8_E5M2", 8},
+                {"F4", 4},   {"F6_E2M3", 6}, {"I16", 16}, {"I32", 32},    {"U64", 64}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *header = qw_format("{\"mask\":{\"dtype\":\"%s\",\"shape\":[4],\"data_offsets\":[0,%d]}}", rows[i].type, rows[i].bits / 2);
+        char *header = qw_format("{\"mask\":{\"dtype\":\"%s\",\"shape\":[4],\"data_offsets\":[0,%d]}}", rows[i].type,
+                                 rows[i].bits / 2);
         struct bytes file = file_of(header, (size_t)rows[i].bits / 2);
         struct qw_input input = qw_input_of_bytes(file.data, file.size);
         struct qw_safetensors described;
@@ -336,8 +345,8 @@ Test(safetensors, a_hundred_thousand_tensors, .timeout = 20)
     struct qw_tensors set = {0};
     struct qw_error error = {0};
     for (int i = 0; i < 100000; i++)
-        qw_text_addf(&header, "%c\"tensor%d\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[%d,%d]}", i ? ',' : '{', 99999 - i,
-                     4 * (99999 - i), 4 * (100000 - i));
+        qw_text_addf(&header, "%c\"tensor%d\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[%d,%d]}", i ? ',' : '{',
+                     99999 - i, 4 * (99999 - i), 4 * (100000 - i));
     qw_text_add(&header, "}");
     cr_assert(parse(&set, header.bytes, 400000, &error), "%s: %s", error.place, error.message);
     cr_assert_eq(set.count, 100000);

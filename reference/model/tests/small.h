@@ -81,19 +81,31 @@ static inline struct qw_tensor *drawn_tensor(uint64_t *state, double scale, doub
 /* ---- models ---- */
 
 /* A model with grouped heads whose every extent is another number: L 2, d 12, H 6, K 2, D 4, F 10, V 17. */
-static const struct qw_config small_config = {.model_type = "qwen2", .layers = 2, .hidden = 12, .heads = 6, .kv_heads = 2,
-                                              .head_size = 4, .ffn = 10, .vocab = 17, .rope_theta = 100, .norm_eps = 1e-6};
+static const struct qw_config small_config = {.model_type = "qwen2",
+                                              .layers = 2,
+                                              .hidden = 12,
+                                              .heads = 6,
+                                              .kv_heads = 2,
+                                              .head_size = 4,
+                                              .ffn = 10,
+                                              .vocab = 17,
+                                              .rope_theta = 100,
+                                              .norm_eps = 1e-6};
 
 /* Every tensor of a Qwen2 checkpoint, by the names of the library. */
 static const struct {
     const char *name, *shape;
-} small_tensors[] = {
-    {"model.embed_tokens.weight", "V d"}, {"model.norm.weight", "d"}, {"lm_head.weight", "V d"},
-}, small_layer_tensors[] = {
-    {"input_layernorm.weight", "d"},       {"self_attn.q_proj.weight", "HD d"}, {"self_attn.q_proj.bias", "HD"},
-    {"self_attn.k_proj.weight", "KD d"},   {"self_attn.k_proj.bias", "KD"},     {"self_attn.v_proj.weight", "KD d"},
-    {"self_attn.v_proj.bias", "KD"},       {"self_attn.o_proj.weight", "d HD"}, {"post_attention_layernorm.weight", "d"},
-    {"mlp.gate_proj.weight", "F d"},       {"mlp.up_proj.weight", "F d"},       {"mlp.down_proj.weight", "d F"},
+} small_tensors[] =
+    {
+        {"model.embed_tokens.weight", "V d"},
+        {"model.norm.weight", "d"},
+        {"lm_head.weight", "V d"},
+},
+  small_layer_tensors[] = {
+      {"input_layernorm.weight", "d"},     {"self_attn.q_proj.weight", "HD d"}, {"self_attn.q_proj.bias", "HD"},
+      {"self_attn.k_proj.weight", "KD d"}, {"self_attn.k_proj.bias", "KD"},     {"self_attn.v_proj.weight", "KD d"},
+      {"self_attn.v_proj.bias", "KD"},     {"self_attn.o_proj.weight", "d HD"}, {"post_attention_layernorm.weight", "d"},
+      {"mlp.gate_proj.weight", "F d"},     {"mlp.up_proj.weight", "F d"},       {"mlp.down_proj.weight", "d F"},
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
@@ -139,7 +151,8 @@ static inline struct qw_model read_model(const char *folder)
 {
     struct qw_model model = {0};
     struct qw_error error = {0};
-    cr_assert(qw_model_read_folder(&model, folder, &(struct qw_folder_terms){.digest = ""}, &error), "%s: %s", error.file, error.message);
+    cr_assert(qw_model_read_folder(&model, folder, &(struct qw_folder_terms){.digest = ""}, &error), "%s: %s", error.file,
+              error.message);
     return model;
 }
 
@@ -171,7 +184,10 @@ struct play {
 
 static inline struct play play_make(const struct qw_model *model, const struct qw_arith *arith, int64_t batch)
 {
-    return (struct play){.model = model, .arith = arith, .rules = newest_rules(), .cache = qw_cache_make(model->config.layers, batch),
+    return (struct play){.model = model,
+                         .arith = arith,
+                         .rules = newest_rules(),
+                         .cache = qw_cache_make(model->config.layers, batch),
                          .stopped = -1};
 }
 

@@ -179,7 +179,8 @@ Test(taps, dithered_plays_differ_by_rounding_alone)
         double far = distance(logits_of(&a), logits_of(&t), count);
         cr_expect(far > 0 && far <= 2 * rounding_bound(&model.config), "seed %llu: %g", (unsigned long long)seed, far);
         cr_expect_gt(distance(logits_of(&a), logits_of(&s), count), 0);
-        cr_expect_arr_eq(seen(&a, QW_SITE_EMBED, -1), seen(&t, QW_SITE_EMBED, -1), sizeof(double) * N * 48, "copies are not shaken");
+        cr_expect_arr_eq(seen(&a, QW_SITE_EMBED, -1), seen(&t, QW_SITE_EMBED, -1), sizeof(double) * N * 48,
+                         "copies are not shaken");
         play_clear(&a);
         play_clear(&b);
     }
@@ -197,7 +198,8 @@ Test(taps, plays_are_repeatable_to_the_bit)
         play_ids(&first, prompt, 1, N);
         play_ids(&again, prompt, 1, N);
         for (int i = 0; i < first.count; i++)
-            cr_assert_arr_eq(first.sight[i].value, again.sight[i].value, sizeof(double) * (size_t)qw_shape_count(&first.sight[i].shape));
+            cr_assert_arr_eq(first.sight[i].value, again.sight[i].value,
+                             sizeof(double) * (size_t)qw_shape_count(&first.sight[i].shape));
         play_clear(&first);
         play_clear(&again);
     }

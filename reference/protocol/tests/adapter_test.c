@@ -57,10 +57,7 @@ static void expect_columns(struct qw_rules rules, int64_t heads)
     qw_adapter_clear(&adapter);
 }
 
-Test(adapter, prefix_columns_are_layer_half_head_dimension)
-{
-    expect_columns(newest_rules(), K);
-}
+Test(adapter, prefix_columns_are_layer_half_head_dimension) { expect_columns(newest_rules(), K); }
 
 Test(adapter, prefix_of_query_heads_is_cut_for_those)
 {
@@ -146,10 +143,17 @@ Test(adapter, types_that_are_not_covered_are_no_error_of_input)
 
 Test(adapter, number_of_virtual_tokens_must_be_one)
 {
-    static const char *const bad[] = {"{}", "{\"num_virtual_tokens\":0}", "{\"num_virtual_tokens\":-4}", "{\"num_virtual_tokens\":4.5}",
-                                      "{\"num_virtual_tokens\":\"4\"}", "{\"num_virtual_tokens\":1048577}",
-                                      "{\"num_virtual_tokens\":2147483648}", "{\"num_virtual_tokens\":true}",
-                                      "{\"num_virtual_tokens\":null}", "{\"num_virtual_tokens\":[4]}", "{\"Num_Virtual_Tokens\":4}"};
+    static const char *const bad[] = {"{}",
+                                      "{\"num_virtual_tokens\":0}",
+                                      "{\"num_virtual_tokens\":-4}",
+                                      "{\"num_virtual_tokens\":4.5}",
+                                      "{\"num_virtual_tokens\":\"4\"}",
+                                      "{\"num_virtual_tokens\":1048577}",
+                                      "{\"num_virtual_tokens\":2147483648}",
+                                      "{\"num_virtual_tokens\":true}",
+                                      "{\"num_virtual_tokens\":null}",
+                                      "{\"num_virtual_tokens\":[4]}",
+                                      "{\"Num_Virtual_Tokens\":4}"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct qw_adapter adapter = {0};
         struct qw_error error = {0};
@@ -201,7 +205,8 @@ Test(adapter, shipped_folders)
 
 Test(adapter, digest_and_folder_are_checked)
 {
-    const char *folder = "fixtures/adapters/qwen2-tiny-prompt", *path = "fixtures/adapters/qwen2-tiny-prompt/adapter_model.safetensors";
+    const char *folder = "fixtures/adapters/qwen2-tiny-prompt",
+               *path = "fixtures/adapters/qwen2-tiny-prompt/adapter_model.safetensors";
     char digest[QW_SHA256_HEX];
     struct qw_adapter adapter = {0};
     struct qw_error error = {0};
@@ -241,11 +246,12 @@ Test(adapter, given_one_that_does_not_fit_is_refused_with_both_numbers)
 {
     struct qw_error width = check_given(QW_ADAPTER_EMBEDS, P, 40, "fixtures/adapters/qwen1.5-tiny-prompt");
     cr_expect_eq(width.kind, QW_ERROR_INPUT);
-    cr_expect(strstr(width.message, "[7, 40]") && strstr(width.message, "width 40") && strstr(width.message, "hidden_size is 30"), "%s",
-              width.message);
+    cr_expect(strstr(width.message, "[7, 40]") && strstr(width.message, "width 40") && strstr(width.message, "hidden_size is 30"),
+              "%s", width.message);
     cr_expect(strstr(width.hint, "PROMPT_TUNING") && strstr(width.hint, "\"qwen1.5-tiny\""), "%s", width.hint);
     struct qw_error layers = check_given(QW_ADAPTER_KEYS_VALUES, P, 2 * 5 * K * D, ".");
-    cr_expect(strstr(layers.message, "200 columns") && strstr(layers.message, "= 120") && strstr(layers.message, "200 columns are 5 such layers"),
+    cr_expect(strstr(layers.message, "200 columns") && strstr(layers.message, "= 120") &&
+                  strstr(layers.message, "200 columns are 5 such layers"),
               "%s", layers.message);
     cr_expect_str_eq(layers.hint, "name the adapter of this model");
     struct qw_error tokens = check_given(QW_ADAPTER_EMBEDS, P + 1, HIDDEN, ".");

@@ -13,8 +13,13 @@ static const int64_t output_ids[] = {5, 6, 7, 1, 2, 3, 8, 9, 10, 11, 12, 13};
 /* generate() of three tokens behind three, in a batch of two. */
 static inline struct qw_call call_of(bool use_cache)
 {
-    return (struct qw_call){.generate = true, .use_cache = use_cache, .batch = 2, .tokens = T, .generated = GENERATED,
-                            .input_ids = input_ids, .output_ids = output_ids};
+    return (struct qw_call){.generate = true,
+                            .use_cache = use_cache,
+                            .batch = 2,
+                            .tokens = T,
+                            .generated = GENERATED,
+                            .input_ids = input_ids,
+                            .output_ids = output_ids};
 }
 
 static inline struct qw_adapter drawn_adapter(enum qw_adapter_kind kind, int64_t columns)

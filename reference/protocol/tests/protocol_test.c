@@ -42,7 +42,9 @@ static void expect_positions_and_origins(const struct qw_handover *handover, con
         cr_expect_eq(handover->position[i], wanted->past + i % handover->queries, "past length + index");
     for (int64_t i = 0; i < handover->queries; i++) {
         int64_t token = wanted->first + i - wanted->virtual_rows;
-        cr_expect_eq(handover->origin[i], i < wanted->virtual_rows ? QW_FROM_VIRTUAL : token < T ? QW_FROM_PROMPT : QW_FROM_GENERATED);
+        cr_expect_eq(handover->origin[i], i < wanted->virtual_rows ? QW_FROM_VIRTUAL
+                                          : token < T              ? QW_FROM_PROMPT
+                                                                   : QW_FROM_GENERATED);
     }
 }
 
@@ -188,7 +190,8 @@ Test(protocol, forward_is_one_step_without_a_mask_of_its_own)
     struct qw_call call = {.use_cache = true, .batch = 2, .tokens = T, .input_ids = input_ids};
     struct qw_rules rules = newest_rules();
     struct qw_adapter prompt = drawn_prompt(), prefix = drawn_prefix();
-    const struct expected bare[] = {{0, 0, 0, 3, false, -1}}, prompted[] = {{0, P, 0, 3, true, -1}}, prefixed[] = {{P, 0, 0, 3, false, -1}};
+    const struct expected bare[] = {{0, 0, 0, 3, false, -1}}, prompted[] = {{0, P, 0, 3, true, -1}},
+                          prefixed[] = {{P, 0, 0, 3, false, -1}};
     expect_steps(&call, &no_adapter, &rules, bare, 1);
     expect_steps(&call, &prompt, &rules, prompted, 1);
     expect_steps(&call, &prefix, &rules, prefixed, 1);
@@ -292,11 +295,12 @@ struct told {
     int stopped;
 };
 
-static struct told tell(const struct qw_model *model, const struct qw_adapter *adapter, const struct qw_call *call, struct qw_rules rules)
+static struct told tell(const struct qw_model *model, const struct qw_adapter *adapter, const struct qw_call *call,
+                        struct qw_rules rules)
 {
     struct told told = {.vocab = model->config.vocab, .steps = qw_protocol_steps(call)};
     struct play play = play_make(model, &qw_f64, call->batch);
-    told.logits = QW_NEW_ARRAY(double, told.steps * told.vocab);
+    told.logits = QW_NEW_ARRAY(double, told.steps *told.vocab);
     play.rules = rules;
     for (int64_t step = 0; step < told.steps && play.stopped < 0; step++) {
         struct qw_handover handover = qw_protocol_hand_over(&play.cache, call, adapter, model, &rules, step);
@@ -326,8 +330,13 @@ static struct qw_adapter read_adapter(const char *folder, enum qw_adapter_kind k
 
 static struct qw_call tiny_call(const int64_t *output, bool use_cache)
 {
-    return (struct qw_call){.generate = true, .use_cache = use_cache, .batch = 1, .tokens = TINY_T, .generated = TINY_N,
-                            .input_ids = tiny_input, .output_ids = output};
+    return (struct qw_call){.generate = true,
+                            .use_cache = use_cache,
+                            .batch = 1,
+                            .tokens = TINY_T,
+                            .generated = TINY_N,
+                            .input_ids = tiny_input,
+                            .output_ids = output};
 }
 
 /* The tokens of a real run are fed one after the other: at each step the largest logit must be the token that the real
@@ -351,7 +360,8 @@ static void expect_tokens(const struct qw_model *model, const struct qw_adapter 
 }
 
 /* Tokens that transformers and PEFT generated; fixtures/README.md lists them. */
-static const int64_t base_tokens[] = {84, 38, 38, 8, 49}, prompt_tokens[] = {22, 25, 4, 57, 56}, prefix_tokens[] = {42, 9, 83, 64, 35};
+static const int64_t base_tokens[] = {84, 38, 38, 8, 49}, prompt_tokens[] = {22, 25, 4, 57, 56},
+                     prefix_tokens[] = {42, 9, 83, 64, 35};
 
 Test(protocol, plays_choose_the_tokens_of_the_real_runs)
 {
@@ -387,8 +397,13 @@ static const int64_t extra[] = {3, 99, 41, 12}, longer[] = {3, 99, 41, 12, 46, 4
 
 static void expect_as_hard_prompt(const struct qw_model *model, const struct qw_adapter *adapter, bool use_cache)
 {
-    struct qw_call hard = {.generate = true, .use_cache = use_cache, .batch = 1, .tokens = TINY_P + TINY_T, .generated = TINY_N,
-                           .input_ids = longer, .output_ids = longer};
+    struct qw_call hard = {.generate = true,
+                           .use_cache = use_cache,
+                           .batch = 1,
+                           .tokens = TINY_P + TINY_T,
+                           .generated = TINY_N,
+                           .input_ids = longer,
+                           .output_ids = longer};
     struct qw_call soft = tiny_call(longer + TINY_P, use_cache);
     struct told wanted = tell(model, &no_adapter, &hard, newest_rules()), got = tell(model, adapter, &soft, newest_rules());
     double far = distance(got.logits, wanted.logits, TINY_N * wanted.vocab);
@@ -476,8 +491,9 @@ Test(protocol, every_row_of_the_cache_knows_where_it_came_from)
             int64_t virtual_rows = i ? TINY_P : 0;
             cr_assert_eq(told.origins, virtual_rows + TINY_T + TINY_N - 1);
             for (int64_t row = 0; row < told.origins; row++)
-                cr_expect_eq(told.origin[row], row < virtual_rows ? QW_FROM_VIRTUAL : row < virtual_rows + TINY_T ? QW_FROM_PROMPT
-                                                                                                                  : QW_FROM_GENERATED);
+                cr_expect_eq(told.origin[row], row < virtual_rows            ? QW_FROM_VIRTUAL
+                                               : row < virtual_rows + TINY_T ? QW_FROM_PROMPT
+                                                                             : QW_FROM_GENERATED);
             free(told.logits);
         }
     qw_adapter_clear(&prompt);
