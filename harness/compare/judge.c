@@ -292,7 +292,7 @@ static bool predicts_raise(const struct qc_judgement *judgement)
     snprintf(path, sizeof path, "model.layers.%d.self_attn", stop->layer);
     bool there = stop->layer < 0 ? !strcmp(recording->raised_at, "model") : !strncmp(recording->raised_at, path, strlen(path));
     return recording->raised && stop->stopped && stop->step == recording->steps - 1 && recording->step[stop->step].raised &&
-           there;
+           there && qc_taps_end_at(judgement, stop);
 }
 
 static void note_steps_beyond(struct qc_judgement *judgement, int first)

@@ -71,6 +71,22 @@ static void rule_out(struct qc_hypothesis *hypothesis, const struct qc_judgement
     }
 }
 
+/* Whether nothing but a raise differs from the healthy play. */
+static bool only_raised(const struct qc_judgement *healthy)
+{
+    for (int i = 0; i < healthy->items.count; i++)
+        if (qc_item_energy(healthy->items.ordered[i]) > 0 && healthy->items.ordered[i]->free.kind != QC_RAISED)
+            return false;
+    return true;
+}
+
+/* A place at which much can go wrong proves nothing by itself: there the exception must be one that the cause raises. */
+static bool proves_raise(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
+{
+    return !only_raised(healthy) || !qc_cause_has_signature(hypothesis->cause) ||
+           qc_cause_signed(hypothesis->cause, healthy->subject);
+}
+
 static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
 {
     struct qw_rules rules = healthy->subject->rules;
@@ -81,6 +97,8 @@ static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judg
     hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
     rule_out(hypothesis, healthy, &deviated);
+    if (deviated.raise_predicted && !proves_raise(hypothesis, healthy))
+        hypothesis->explained = hypothesis->reproduced = 0;
     qc_judgement_clear(&deviated);
 }
 

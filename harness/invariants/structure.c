@@ -410,19 +410,49 @@ static const struct qc_tap *tap_of(const struct qc_step *step, enum qw_site site
     return qc_step_tap(step, path);
 }
 
+static bool is_module(enum qw_site site)
+{
+    enum qw_place place = qw_site_rows[site].place;
+    return place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL;
+}
+
 /* A step that raised has taps up to the raise: the last of those that are there. */
 static int last_rank(const struct qc_step *step, int layers)
 {
     int last = -1;
     for (enum qw_site site = 0; step->raised && site < QW_SITES; site++) {
-        enum qw_place place = qw_site_rows[site].place;
-        if (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL)
+        if (!is_module(site))
             continue;
+        enum qw_place place = qw_site_rows[site].place;
         for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
             if (tap_of(step, site, layer) && rank_of(site, layer, layers) > last)
                 last = rank_of(site, layer, layers);
     }
     return step->raised ? last : rank_of(QW_SITE_LM_HEAD, 0, layers);
+}
+
+/* The last module that a play calls before it stops: the mask is made behind the embedding, keys are joined and scores
+ * masked behind the projections and the rotary tables. */
+static int rank_of_stop(const struct qc_judgement *judgement, const struct qc_stop *stop, int layers)
+{
+    enum qw_site site = stop->layer < 0                        ? QW_SITE_EMBED
+                        : judgement->rules.rotary_in_attention ? QW_SITE_TABLE_SIN
+                                                               : QW_SITE_V_PROJ;
+    return rank_of(site, stop->layer, layers);
+}
+
+bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *stop)
+{
+    const struct qc_step *step = step_of(judgement, stop->step);
+    struct qc_extents extents = {.embeds = step->input[QC_INPUTS_EMBEDS] != NULL};
+    int layers = judgement->items.layers, until = rank_of_stop(judgement, stop, layers), expected = -1;
+    for (enum qw_site site = 0; site < QW_SITES; site++)
+        for (int layer = 0; is_module(site) && layer < (qw_site_rows[site].place == QW_BLOCK ? layers : 1); layer++) {
+            int rank = rank_of(site, layer, layers);
+            if (has_site(judgement, site, &extents) && rank <= until && rank > expected)
+                expected = rank;
+        }
+    return last_rank(step, layers) == expected;
 }
 
 static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site site, const struct qw_tensor *tap,
@@ -468,9 +498,9 @@ void qc_judge_taps(struct qc_judgement *judgement, int step, const struct qc_ext
 {
     int layers = judgement->items.layers, last = last_rank(step_of(judgement, step), layers);
     for (enum qw_site site = 0; site < QW_SITES; site++) {
-        enum qw_place place = qw_site_rows[site].place;
-        if (place != QW_HEAD && place != QW_BLOCK && place != QW_TAIL)
+        if (!is_module(site))
             continue;
+        enum qw_place place = qw_site_rows[site].place;
         for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
             if (rank_of(site, layer, layers) <= last)
                 judge_tap(judgement, step, site, place == QW_BLOCK ? layer : -1, extents, isolated);

@@ -28,6 +28,10 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step);
 /* Taps: presence, rank, shape and dtype in one view. */
 void qc_judge_taps(struct qc_judgement *judgement, int step, const struct qc_extents *extents, bool isolated);
 
+/* Whether the taps of the step in which the play stops end where it does: no module before that place is missing from the
+ * record, and none behind it is there. */
+bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *stop);
+
 /* cache_after.*: types, lengths and shapes in one view; `length` is what they must hold, -1: no cache is kept. */
 void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated);
 

@@ -16,7 +16,7 @@ static struct qw_tensors six_tensors(void)
     struct qw_tensors set = {0};
     struct qw_shape shape = qw_shape_of(2, (int64_t)2, (int64_t)3);
     for (int i = 0; i < 6; i++) {
-        char name[8];
+        char name[16];
         struct qw_tensor *tensor = qw_tensor_make(QW_F32, &shape);
         snprintf(name, sizeof name, "t%d", i);
         for (int k = 0; k < 6; k++)
