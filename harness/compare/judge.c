@@ -222,15 +222,23 @@ static bool fill_play_from_record(struct qc_play *play, const struct qc_cache *r
     return filled;
 }
 
-/* The positions that the model derives from what it was given: stated ones, or past + index. */
+/* Position of row b, index i: as position_ids state it, else as cache_position does, else past + index. */
+static int64_t given_position(const struct qc_step *recorded, int64_t B, int64_t q, int64_t past, int64_t b, int64_t i)
+{
+    const struct qw_tensor *ids = recorded->input[QC_POSITION_IDS], *slots = recorded->input[QC_CACHE_POSITION];
+    bool stated = ids && ids->data && ids->shape.rank == 2 && ids->shape.dim[1] == q &&
+                  (ids->shape.dim[0] == B || ids->shape.dim[0] == 1);
+    if (stated)
+        return (int64_t)qw_tensor_at(ids, ids->shape.dim[0] == 1 ? i : b * q + i);
+    return slots && slots->data && slots->shape.rank == 1 && slots->shape.dim[0] == q ? (int64_t)qw_tensor_at(slots, i)
+                                                                                      : past + i;
+}
+
 static int64_t *given_positions(const struct qc_step *recorded, int64_t B, int64_t q, int64_t past)
 {
-    const struct qw_tensor *stated = recorded->input[QC_POSITION_IDS];
     int64_t *position = QW_NEW_ARRAY(int64_t, B * q);
-    bool usable = stated && stated->data && stated->shape.rank == 2 && stated->shape.dim[1] == q &&
-                  (stated->shape.dim[0] == B || stated->shape.dim[0] == 1);
     for (int64_t i = 0; i < B * q; i++)
-        position[i] = usable ? (int64_t)qw_tensor_at(stated, stated->shape.dim[0] == 1 ? i % q : i) : past + i % q;
+        position[i] = given_position(recorded, B, q, past, i / q, i % q);
     return position;
 }
 

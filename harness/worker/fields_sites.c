@@ -11,7 +11,8 @@
 
 /* ---- findings and sites ---- */
 
-static void add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_item *item, char *message)
+static struct qw_json *add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_item *item,
+                                   char *message)
 {
     struct qw_json *finding = qw_json_add(findings, qw_json_object());
     qw_json_put_text(finding, "id", id);
@@ -20,6 +21,7 @@ static void add_finding(struct qw_json *findings, const char *id, const char *se
     qc_put_index(finding, "layer", item ? item->layer : -1);
     qw_json_put_text(finding, "site", item ? qw_site_rows[item->site].name : NULL);
     qc_put_owned(finding, "message", message);
+    return finding;
 }
 
 static void add_item_findings(struct qw_json *findings, const struct qc_case_view *view)
@@ -27,9 +29,12 @@ static void add_item_findings(struct qw_json *findings, const struct qc_case_vie
     int failing = 0;
     for (int i = 0; i < view->judgement->items.count; i++) {
         const struct qc_item *item = view->judgement->items.ordered[i];
-        if (qc_item_fails(item) && failing++ < MOST_FINDINGS)
-            add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item,
-                        qc_difference_text(item, view->recording));
+        if (!qc_item_fails(item) || failing++ >= MOST_FINDINGS)
+            continue;
+        struct qw_json *finding = add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item,
+                                              qc_difference_text(item, view->recording));
+        if (qc_item_view(item)->kind == QC_LAYOUT)
+            qc_put_permutation(finding, qc_item_view(item));
     }
     if (failing > MOST_FINDINGS)
         add_finding(findings, "more", "note", NULL,
@@ -62,15 +67,22 @@ static void add_selection(struct qw_json *findings, const struct qc_selection *s
     free(text);
 }
 
+static char *hypothesis_text(const struct qc_hypothesis *hypothesis, int rank)
+{
+    if (hypothesis->ruled_out)
+        return qw_format(
+            "%d. %s is ruled out: it would have given another %s at step %d, where the record is as in a healthy run.", rank,
+            hypothesis->cause->id, qw_site_rows[hypothesis->against].name, hypothesis->against_step);
+    return qw_format("%d. %s explains %.4g of the divergence.", rank, hypothesis->cause->id, hypothesis->explained);
+}
+
 void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *findings = qw_json_put(json, "findings", qw_json_array());
     add_selection(findings, &view->subject->selection);
     add_item_findings(findings, view);
     for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
-        add_finding(findings, "hypothesis", "note", NULL,
-                    qw_format("%d. %s explains %.4g of the divergence.", i + 1, view->diagnosis->ranked[i].cause->id,
-                              view->diagnosis->ranked[i].explained));
+        add_finding(findings, "hypothesis", "note", NULL, hypothesis_text(&view->diagnosis->ranked[i], i + 1));
     if (view->recording->raised)
         add_finding(findings, "raised", "note", NULL,
                     qw_format("The run raised %s: %s", view->recording->exception_type, view->recording->exception_message));

@@ -57,7 +57,7 @@ static void put_element(struct qw_json *json, const struct qc_case_view *view, c
         qw_json_put_null(json, "ratio");
 }
 
-static void put_permutation(struct qw_json *json, const struct qc_view *how)
+void qc_put_permutation(struct qw_json *json, const struct qc_view *how)
 {
     if (how->kind != QC_LAYOUT) {
         qw_json_put_null(json, "permutation");
@@ -80,7 +80,7 @@ void qc_put_first(struct qw_json *json, const struct qc_case_view *view, const s
     qc_put_owned(first, "site", qc_site_name(item, view->recording));
     qw_json_put_text(first, "party", qw_party_name(qw_site_rows[item->site].party));
     qw_json_put_text(first, "kind", qc_kind_name(qc_item_view(item)->kind));
-    put_permutation(first, qc_item_view(item));
+    qc_put_permutation(first, qc_item_view(item));
     put_side(first, "expected", view, item, false);
     put_side(first, "observed", view, item, true);
     put_element(first, view, item);

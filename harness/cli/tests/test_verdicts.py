@@ -193,3 +193,55 @@ def test_structure_alone(qconform, damaged):
     assert bad.case["cause"]["id"] == "prompt-not-injected" and bad.case["cause"]["explained"] >= 0.99
 
 
+
+
+def cut_at_a_raise(taps, exception, message):
+    """Turn a healthy run into one that raised in the first attention of its first step, behind those modules."""
+    def change(file):
+        call, step = file["/call"], file["/steps/000000"]
+        call.attrs.update({"outcome": "raised", "exception_type": exception, "exception_message": message,
+                           "raised_at": "model.layers.0.self_attn", "traceback": ""})
+        del call["output_ids"], step["cache_after"]
+        step.attrs["raised"] = 1
+        for name in list(file["/steps"])[1:]:
+            del file["/steps"][name]
+        for name in list(step["taps"]):
+            if name not in taps:
+                del step["taps"][name]
+    return change
+
+
+TABLES = "qwen1.5-prompt-tf4.41.2-peft0.12.0.h5"
+PROJECTIONS = ["model.layers.0.input_layernorm"] + [f"model.layers.0.self_attn.{part}_proj" for part in "qkv"]
+ROTARY = [f"model.layers.0.self_attn.rotary_emb{part}" for part in ("", "@1")]
+
+
+@pytest.mark.parametrize("taps, exception, message, cause", [
+    (PROJECTIONS + ROTARY, "IndexError", "index 14 is out of bounds for dimension 0 with size 12", "position-offset-doubled"),
+    (PROJECTIONS + ROTARY, "AttributeError", "'tuple' object has no attribute 'update'", "unclassified"),
+    (PROJECTIONS, "IndexError", "index 14 is out of bounds for dimension 0 with size 12", "unclassified")])
+def test_a_raise_alone_names_a_cause_only_where_and_as_that_cause_raises(qconform, damaged, taps, exception, message, cause):
+    """Many things raise in the first attention; only positions beyond the table raise behind the table, and so."""
+    case = qconform("diagnose", "--json", damaged(TABLES, cut_at_a_raise(taps, exception, message))).case
+    assert case["status"] == "FAIL" and case["cause"]["id"] == cause
+    assert case["first_divergence"]["kind"] == "raised" and case["first_divergence"]["site"] == "self_attn"
+
+
+@pytest.mark.parametrize("name, permutation", [
+    ("qwen1.5-prefix-transposed-tf4.46.3-peft0.14.0.h5", [0, 1, 2, 4, 3, 5]),
+    ("qwen2-prefix-transposed-tf4.57.3-peft0.18.1.h5", [0, 1, 2, 4, 3, 5])])
+def test_layout_is_reported_with_its_permutation(qconform, name, permutation):
+    case = qconform("diagnose", "--json", RECORDINGS / name).case
+    assert case["first_divergence"]["kind"] == "layout" and case["first_divergence"]["permutation"] == permutation
+    held = [site for site in case["sites"] if site["site"] == "cache_before.key" and site["step"] == 0]
+    assert held and all(site["kind"] == "layout" for site in held)
+
+
+def test_without_what_get_prompt_gave_the_cache_tells_the_layout(qconform, damaged):
+    def forget(file):
+        del file["/adapter/prompt"]
+    case = qconform("diagnose", "--json", damaged("qwen2-prefix-transposed-tf4.57.3-peft0.18.1.h5", forget), "--model",
+                    RECORDINGS.parent / "models/qwen2-tiny", "--adapter", RECORDINGS.parent / "adapters/qwen2-tiny-prefix").case
+    assert case["cause"]["id"] == "prefix-layout-transposed"
+    assert case["first_divergence"]["site"] == "cache_before.length"
+    assert {site["kind"] for site in case["sites"] if site["site"] == "cache_before.key"} == {"layout"}

@@ -78,6 +78,13 @@ Test(workers, bytes_that_can_become_no_frame_end_the_worker_at_once)
     gives("4 GB", "CRASH", "other bytes, or too many");
 }
 
+static void clear(struct qw_json **answers, int count, struct qc_workers *workers)
+{
+    for (int i = 0; i < count; i++)
+        qw_json_free(answers[i]);
+    qw_json_free(workers->sandbox);
+}
+
 Test(workers, a_flood_costs_no_memory)
 {
     struct rusage before, after;
@@ -88,6 +95,7 @@ Test(workers, a_flood_costs_no_memory)
     stub_run(&answer, (const char *const[]){"flood a frame"}, 1, PATH, &workers);
     cr_expect_str_eq(status_of(answer), "CRASH");
     cr_expect(strstr(words_of(answer), "too many"));
+    clear(&answer, 1, &workers);
     gives("talk", "CRASH", "exit status 3");
     getrusage(RUSAGE_SELF, &after);
     cr_expect_lt(after.ru_maxrss - before.ru_maxrss, 16 << 10, "%ld KiB", after.ru_maxrss - before.ru_maxrss);
@@ -99,7 +107,7 @@ Test(workers, the_cap_on_an_answer_holds_for_a_whole_frame_too)
     struct qc_workers workers = {.most_answer = 16};
     stub_run(&answer, (const char *const[]){"nothing"}, 1, PATH, &workers);
     cr_expect_str_eq(status_of(answer), "CRASH");
-    qw_json_free(answer);
+    clear(&answer, 1, &workers);
     gives("nothing", "PASS", "");
 }
 
@@ -124,6 +132,7 @@ Test(workers, a_worker_that_takes_too_long_is_a_timeout)
         cr_expect(strstr(words_of(answers[i]), "after 1.5 seconds"), "%s", words_of(answers[i]));
     }
     cr_expect_str_eq(status_of(answers[4]), "PASS", "%s", words_of(answers[4]));
+    clear(answers, 5, &workers);
     no_child_is_left();
 }
 
@@ -148,9 +157,8 @@ Test(workers, others_are_untouched_and_keep_their_order)
         for (int i = 0; i < COUNT; i++) {
             cr_expect_str_eq(status_of(answers[i]), strcmp(deeds[i], "nothing") ? "CRASH" : "PASS", "%d jobs, %s", jobs,
                              deeds[i]);
-            qw_json_free(answers[i]);
         }
-        qw_json_free(workers.sandbox);
+        clear(answers, COUNT, &workers);
         cr_expect_eq(open_descriptors(), before);
         no_child_is_left();
     }
@@ -179,6 +187,7 @@ Test(workers, few_descriptors_mean_fewer_workers_at_once)
     stub_run(answers, deeds, 5, PATH, &workers);
     for (int i = 0; i < 5; i++)
         cr_expect_str_eq(status_of(answers[i]), "PASS", "%s", words_of(answers[i]));
+    clear(answers, 5, &workers);
 }
 
 Test(workers, without_descriptors_every_case_says_why)
@@ -192,6 +201,7 @@ Test(workers, without_descriptors_every_case_says_why)
         cr_expect_str_eq(status_of(answers[i]), "CRASH");
         cr_expect(strstr(words_of(answers[i]), "Too many open files"), "%s", words_of(answers[i]));
     }
+    clear(answers, 2, &workers);
 }
 
 Test(workers, without_processes_every_case_says_why)
@@ -215,6 +225,8 @@ Test(workers, interrupted_calls_change_nothing)
     setitimer(ITIMER_REAL, &never, NULL);
     cr_expect_str_eq(status_of(good), "PASS", "%s", words_of(good));
     cr_expect_str_eq(status_of(bad), "CRASH");
+    qw_json_free(good);
+    qw_json_free(bad);
     no_child_is_left();
 }
 
