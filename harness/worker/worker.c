@@ -49,10 +49,10 @@ int qc_worker_serve(const struct qc_task_kind *kinds, int count, const char *tex
     struct qc_task task;
     struct qw_json *json = qw_json_parse(text, strlen(text), "task", &error);
     const struct qc_task_kind *kind = json && qc_task_read(&task, json) ? find_kind(kinds, count, task.what) : NULL;
-    if (!kind)
-        return 2;
-    if (!follow_parent(task.parent))
-        return 1;
+    if (!kind || !follow_parent(task.parent)) {
+        qw_json_free(json);
+        return kind ? 1 : 2;
+    }
     struct qw_json *frame = do_task(kind, &task);
     char *payload = qw_json_print(frame, false);
     bool ok = qc_frame_write(STDOUT_FILENO, payload);
