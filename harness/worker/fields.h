@@ -44,6 +44,9 @@ void qc_put_sites(struct qw_json *json, const struct qc_case_view *view);
 /* "permutation" of a view: the order of its axes for a layout, else null. */
 void qc_put_permutation(struct qw_json *json, const struct qc_view *view);
 
+/* A cause that is none: id "unclassified", explained 0, with these words; `mechanism` may be NULL. */
+struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, const char *remedy, const char *party);
+
 /* Shared by the parts: a text that is freed, a number that is null when negative. */
 void qc_put_owned(struct qw_json *object, const char *key, char *text);
 void qc_put_index(struct qw_json *object, const char *key, int number);

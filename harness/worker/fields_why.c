@@ -81,12 +81,11 @@ static void put_runner_up(struct qw_json *cause, const struct qc_diagnosis *diag
     qw_json_put_real(runner_up, "explained", diagnosis->ranked[next].explained);
 }
 
-static struct qw_json *unclassified(const struct qc_case_view *view)
+struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, const char *remedy, const char *party)
 {
     struct qw_json *cause = qw_json_object();
-    const struct qc_item *first = qc_judgement_first(view->judgement);
     qw_json_put_text(cause, "id", "unclassified");
-    qw_json_put_text(cause, "title", "No cause of the catalogue reproduces this record");
+    qw_json_put_text(cause, "title", title);
     qw_json_put_text(cause, "confidence", "low");
     qw_json_put_int(cause, "explained", 0);
     qw_json_put(cause, "against", qw_json_array());
@@ -95,13 +94,22 @@ static struct qw_json *unclassified(const struct qc_case_view *view)
     qw_json_put_null(cause, "parameter");
     qw_json_put(cause, "upstream", qw_json_array());
     qw_json_put_null(cause, "fixed_in");
-    qw_json_put_text(cause, "remedy", "Look at the first divergence; the ranked hypotheses are among the findings.");
-    qw_json_put_text(cause, "party", qw_party_name(qw_site_rows[first->site].party));
-    qw_json_put_text(cause, "mechanism",
-                     "Every cause of the catalogue was played and none reproduces what was recorded. The first divergence "
-                     "says where the record leaves the healthy play; everything before it is right.");
+    qw_json_put_text(cause, "remedy", remedy);
+    qw_json_put_text(cause, "party", party);
+    if (mechanism)
+        qw_json_put_text(cause, "mechanism", mechanism);
     qw_json_put(cause, "evidence", qw_json_array());
     return cause;
+}
+
+static struct qw_json *unclassified(const struct qc_case_view *view)
+{
+    const struct qc_item *first = qc_judgement_first(view->judgement);
+    return qc_cause_unclassified("No cause of the catalogue reproduces this record",
+                                 "Every cause of the catalogue was played and none reproduces what was recorded. The first "
+                                 "divergence says where the record leaves the healthy play; everything before it is right.",
+                                 "Look at the first divergence; the ranked hypotheses are among the findings.",
+                                 qw_party_name(qw_site_rows[first->site].party));
 }
 
 static struct qw_json *named_cause(const struct qc_case_view *view)

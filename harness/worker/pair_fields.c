@@ -367,22 +367,10 @@ void qc_pair_put_cause(struct qw_json *json, const struct qc_pair *pair)
     struct qw_json *causes = qw_json_array();
     const struct qc_pair_place *first = qc_pair_first(pair);
     if (first) {
-        struct qw_json *cause = qw_json_object();
-        qw_json_put_text(cause, "id", "unclassified");
-        qw_json_put_text(cause, "title", "compare names no cause");
-        qw_json_put_text(cause, "confidence", "low");
-        qw_json_put_int(cause, "explained", 0);
-        qw_json_put(cause, "against", qw_json_array());
-        qw_json_put_null(cause, "runner_up");
-        qw_json_put(cause, "equivalent", qw_json_array());
-        qw_json_put_null(cause, "parameter");
-        qw_json_put(cause, "upstream", qw_json_array());
-        qw_json_put_null(cause, "fixed_in");
-        qw_json_put_text(cause, "remedy",
-                         "Judge both recordings against the reference: qconform diagnose says which of them departs "
-                         "from a healthy run, and why.");
-        qw_json_put_text(cause, "party", party_of(first));
-        qw_json_put(cause, "evidence", qw_json_array());
+        struct qw_json *cause = qc_cause_unclassified("compare names no cause", NULL,
+                                                      "Judge both recordings against the reference: qconform diagnose says "
+                                                      "which of them departs from a healthy run, and why.",
+                                                      party_of(first));
         qw_json_add(causes, qw_json_copy(cause));
         qw_json_put(json, "cause", cause);
     } else {
