@@ -9,22 +9,12 @@ enum { PAIR_ROWS = 200, DIFFERENCE_ROWS = 500, TOKEN_ROWS = 20, TOKENS_BEFORE = 
 
 /* --- the two recordings --- */
 
-static void add_value(struct qw_text *out, const struct qw_json *node)
-{
-    if (qw_json_is_array(node))
-        rp_add_list(out, node);
-    else if (qw_json_is_text(node) || qw_json_is_number(node) || qw_json_is_null(node))
-        qw_text_add(out, qw_json_text(node, rp_value(node).text));
-    else
-        qw_text_add(out, qw_json_bool(node, false) ? "yes" : "no");
-}
-
 /* `flagged`: a difference is worth a mark. */
 static void pair_row(struct rp_page *page, const char *name, const struct qw_json *a, const struct qw_json *b, bool flagged)
 {
     struct qw_text left = {0}, right = {0};
-    add_value(&left, a);
-    add_value(&right, b);
+    rp_add_value(&left, a);
+    rp_add_value(&right, b);
     bool differs = flagged && left.bytes && right.bytes && strcmp(left.bytes, right.bytes) != 0;
     rp_markup(page->out, "<tr%r><th scope=\"row\">%t</th><td>%t</td><td>%t%r</td></tr>\n", differs ? " class=\"changed\"" : "",
               name, left.bytes, right.bytes, differs ? " <strong class=\"flag\">differs</strong>" : "");

@@ -55,16 +55,6 @@ static bool names(const char *fixed_in, const char *name)
     return fixed_in && !strncmp(fixed_in, name, length) && (fixed_in[length] == ' ' || fixed_in[length] == 0);
 }
 
-static void add_scalar(struct qw_text *out, const struct qw_json *node)
-{
-    if (qw_json_is_array(node))
-        rp_add_list(out, node);
-    else if (qw_json_is_text(node) || qw_json_is_number(node) || qw_json_is_null(node))
-        qw_text_add(out, qw_json_text(node, rp_value(node).text));
-    else
-        qw_text_add(out, qw_json_bool(node, false) ? "yes" : "no");
-}
-
 /* One row for each package. */
 static void packages(struct rp_page *page, const struct qw_json *environment, const char *fixed_in)
 {
@@ -72,7 +62,7 @@ static void packages(struct rp_page *page, const struct qw_json *environment, co
     for (int shown = 0; f && shown < RP_LIST_ROWS; f = qw_json_next(f), shown++) {
         struct qw_text value = {0};
         const char *name = qw_json_key(f) ? qw_json_key(f) : "";
-        add_scalar(&value, f);
+        rp_add_value(&value, f);
         rp_markup(page->out, "<tr><th scope=\"row\">%t</th><td>%t", name, value.bytes);
         if (*name && names(fixed_in, name))
             rp_markup(page->out, " <strong class=\"flag\">fixed in%t</strong>", fixed_in + strlen(name));
@@ -95,7 +85,7 @@ static void group(struct rp_page *page, const char *name, const struct qw_json *
         bool elsewhere = !strncmp(qw_json_key(f), "exception", strlen("exception")); /* stands with the divergence */
         if (qw_json_is_null(f) || qw_json_is_object(f) || elsewhere)
             continue;
-        add_scalar(&value, f);
+        rp_add_value(&value, f);
         rp_markup(page->out, "%r<span class=\"key\">%t</span> %t", before, qw_json_key(f), value.bytes);
         before = ", ";
         qw_text_free(&value);

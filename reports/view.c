@@ -91,6 +91,16 @@ void rp_add_list(struct qw_text *out, const struct qw_json *list)
     qw_text_add(out, *before == '[' ? "[]" : "]");
 }
 
+void rp_add_value(struct qw_text *out, const struct qw_json *node)
+{
+    if (qw_json_is_array(node))
+        rp_add_list(out, node);
+    else if (qw_json_is_text(node) || qw_json_is_number(node) || qw_json_is_null(node))
+        qw_text_add(out, qw_json_text(node, rp_value(node).text));
+    else
+        qw_text_add(out, qw_json_bool(node, false) ? "yes" : "no");
+}
+
 void rp_add_place(struct qw_text *out, const struct qw_json *node)
 {
     const struct qw_json *step = qw_json_get(node, "step");

@@ -41,6 +41,8 @@ struct rp_word rp_share(const struct qw_json *node);  /* 0.9999 -> "99.99 %", ro
 
 /* Appends "[1, 2, 16, 8]"; "-" for null. */
 void rp_add_list(struct qw_text *out, const struct qw_json *list);
+/* A list, a text, a number, or yes or no. */
+void rp_add_value(struct qw_text *out, const struct qw_json *node);
 
 /* Appends "step 0, layer 1, self_attn.q_proj" for any node with step, layer and site; "-" for null. */
 void rp_add_place(struct qw_text *out, const struct qw_json *node);

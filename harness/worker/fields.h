@@ -41,6 +41,10 @@ void qc_put_largest(struct qw_json *json, const struct qc_case_view *view);
 void qc_put_findings(struct qw_json *json, const struct qc_case_view *view);
 void qc_put_sites(struct qw_json *json, const struct qc_case_view *view);
 
+/* One finding, appended; step and layer -1 for none, `message` is taken over and freed. */
+struct qw_json *qc_add_finding(struct qw_json *findings, const char *id, const char *severity, int step, int layer,
+                               const char *site, char *message);
+
 /* "permutation" of a view: the order of its axes for a layout, else null. */
 void qc_put_permutation(struct qw_json *json, const struct qc_view *view);
 

@@ -11,17 +11,23 @@
 
 /* ---- findings and sites ---- */
 
-static struct qw_json *add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_item *item,
-                                   char *message)
+struct qw_json *qc_add_finding(struct qw_json *findings, const char *id, const char *severity, int step, int layer,
+                               const char *site, char *message)
 {
     struct qw_json *finding = qw_json_add(findings, qw_json_object());
     qw_json_put_text(finding, "id", id);
     qw_json_put_text(finding, "severity", severity);
-    qc_put_index(finding, "step", item ? item->step : -1);
-    qc_put_index(finding, "layer", item ? item->layer : -1);
-    qw_json_put_text(finding, "site", item ? qw_site_rows[item->site].name : NULL);
+    qc_put_index(finding, "step", step);
+    qc_put_index(finding, "layer", layer);
+    qw_json_put_text(finding, "site", site);
     qc_put_owned(finding, "message", message);
     return finding;
+}
+
+/* A finding on the case as a whole. */
+static void add_note(struct qw_json *findings, const char *id, char *message)
+{
+    qc_add_finding(findings, id, "note", -1, -1, NULL, message);
 }
 
 static void add_item_findings(struct qw_json *findings, const struct qc_case_view *view)
@@ -31,14 +37,14 @@ static void add_item_findings(struct qw_json *findings, const struct qc_case_vie
         const struct qc_item *item = view->judgement->items.ordered[i];
         if (!qc_item_fails(item) || failing++ >= MOST_FINDINGS)
             continue;
-        struct qw_json *finding = add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item,
-                                              qc_difference_text(item, view->recording));
+        struct qw_json *finding = qc_add_finding(findings, qc_kind_name(qc_item_view(item)->kind), "error", item->step,
+                                                 item->layer, qw_site_rows[item->site].name,
+                                                 qc_difference_text(item, view->recording));
         if (qc_item_view(item)->kind == QC_LAYOUT)
             qc_put_permutation(finding, qc_item_view(item));
     }
     if (failing > MOST_FINDINGS)
-        add_finding(findings, "more", "note", NULL,
-                    qw_format("%d more sites differ; the list of sites has them all.", failing - MOST_FINDINGS));
+        add_note(findings, "more", qw_format("%d more sites differ; the list of sites has them all.", failing - MOST_FINDINGS));
 }
 
 static int unjudged_taps(const struct qc_case_view *view)
@@ -58,12 +64,11 @@ static void add_selection(struct qw_json *findings, const struct qc_selection *s
 {
     char *text = qc_selection_text(selection);
     if (text[0])
-        add_finding(findings, "selection", "note", NULL,
-                    qw_format("Judged only: %s; what lies outside was neither judged nor counted.", text));
+        add_note(findings, "selection", qw_format("Judged only: %s; what lies outside was neither judged nor counted.", text));
     if (selection->precision)
-        add_finding(findings, "precision", "note", NULL,
-                    qw_format("The run was taken to have computed in %s, as --precision says.",
-                              strcmp(selection->precision, "f64") ? "float32" : "float64"));
+        add_note(findings, "precision",
+                 qw_format("The run was taken to have computed in %s, as --precision says.",
+                           strcmp(selection->precision, "f64") ? "float32" : "float64"));
     free(text);
 }
 
@@ -82,19 +87,18 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
     add_selection(findings, &view->subject->selection);
     add_item_findings(findings, view);
     for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
-        add_finding(findings, "hypothesis", "note", NULL, hypothesis_text(&view->diagnosis->ranked[i], i + 1));
+        add_note(findings, "hypothesis", hypothesis_text(&view->diagnosis->ranked[i], i + 1));
     if (view->recording->raised)
-        add_finding(findings, "raised", "note", NULL,
-                    qw_format("The run raised %s: %s", view->recording->exception_type, view->recording->exception_message));
+        add_note(findings, "raised",
+                 qw_format("The run raised %s: %s", view->recording->exception_type, view->recording->exception_message));
     if (view->subject->newer)
-        add_finding(
-            findings, "newer-versions", "note", NULL,
-            qw_strdup(
-                "The recorded versions are newer than those that the rules were measured with; the newest known rules were used."));
+        add_note(findings, "newer-versions",
+                 qw_strdup("The recorded versions are newer than those that the rules were measured with; "
+                           "the newest known rules were used."));
     int others = unjudged_taps(view);
     if (others > 0 && qc_selection_is_all(&view->subject->selection))
-        add_finding(findings, "unjudged-taps", "note", NULL,
-                    qw_format("%d recorded taps belong to no site of the reference and were not judged.", others));
+        add_note(findings, "unjudged-taps",
+                 qw_format("%d recorded taps belong to no site of the reference and were not judged.", others));
 }
 
 static void put_ratio(struct qw_json *site, const char *key, const struct qc_view *view)

@@ -214,13 +214,8 @@ void qc_pair_put_differences(struct qw_json *json, const struct qc_pair *pair)
 static void add_finding(struct qw_json *findings, const char *id, const char *severity, const struct qc_pair_place *place,
                         char *message)
 {
-    struct qw_json *finding = qw_json_add(findings, qw_json_object());
-    qw_json_put_text(finding, "id", id);
-    qw_json_put_text(finding, "severity", severity);
-    qc_put_index(finding, "step", place ? place->step : -1);
-    qc_put_index(finding, "layer", place ? place->layer : -1);
-    qw_json_put_text(finding, "site", place ? place->site : NULL);
-    qc_put_owned(finding, "message", message);
+    qc_add_finding(findings, id, severity, place ? place->step : -1, place ? place->layer : -1, place ? place->site : NULL,
+                   message);
 }
 
 /* One note for each reason for which places were not compared, at the first of them. */
