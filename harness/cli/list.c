@@ -115,7 +115,8 @@ static void add_field(struct qw_text *out, const struct qw_json *field)
 {
     char *label = qw_format("%s", qw_json_key(field));
     for (char *c = label; *c; c++)
-        *c = *c == '_' ? ' ' : *c;
+        if (*c == '_')
+            *c = ' ';
     if (qw_json_is_text(field))
         rp_add_paragraph(out, label, qw_json_text(field, ""), WIDTH);
     for (const struct qw_json *one = qw_json_is_array(field) ? qw_json_first(field) : NULL; one; one = qw_json_next(one)) {

@@ -103,8 +103,8 @@ static bool read_range(int *first, int *last, const char *text)
     size_t low = strspn(text, "0123456789"), dash = text[low] == '-', high = strspn(text + low + dash, "0123456789");
     if (low > 6 || high > 6 || low + high == 0 || text[low + dash + high])
         return false;
-    *first = low ? atoi(text) : 0;
-    *last = high ? atoi(text + low + dash) : dash ? INT_MAX : *first;
+    *first = low ? (int)strtol(text, NULL, 10) : 0;
+    *last = high ? (int)strtol(text + low + dash, NULL, 10) : dash ? INT_MAX : *first;
     return *last >= *first;
 }
 
@@ -112,7 +112,7 @@ static bool read_precision(struct cli_options *options, const char *text)
 {
     static const char *const chosen[] = {NULL, "f32", "f64"};
     int choice = cli_choose("auto|f32|f64", text);
-    options->selection.precision = choice >= 0 ? chosen[choice] : NULL;
+    options->selection.precision = choice > 0 && choice < (int)(sizeof chosen / sizeof *chosen) ? chosen[choice] : NULL;
     return choice >= 0;
 }
 

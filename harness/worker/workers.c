@@ -212,7 +212,7 @@ static void watch(struct worker *workers, int jobs, size_t most)
         if (runs && worker->end < 0 && worker->pipe[ANSWER] < 0)
             tick = SHORT_TICK;
     }
-    poll(watched, (nfds_t)(EACH * jobs), tick);
+    poll(watched, EACH * (nfds_t)jobs, tick);
     for (int i = 0; i < jobs; i++)
         for (int p = 0; p < PIPES; p++)
             if (watched[EACH * i + p].revents)
@@ -259,7 +259,7 @@ static struct qw_json *failed(const struct qc_task *task, const char *status, co
 /* The last lines of what it wrote to stderr, in printable characters: "; its last words: …", or "". */
 static void last_words(char *out, size_t size, const struct qw_text *words)
 {
-    size_t from = words->length, end = words->length, lines = 0, used;
+    size_t from, end = words->length, lines = 0, used;
     while (end > 0 && words->bytes[end - 1] == '\n')
         end--;
     for (from = end; from > 0 && end - from < size / 5 && (words->bytes[from - 1] != '\n' || ++lines < 3); from--)
