@@ -69,13 +69,6 @@ static char *root_of(char **inside, const char *folder)
     return root;
 }
 
-char *qw_input_root(const char *folder)
-{
-    char *inside, *root = root_of(&inside, folder);
-    free(inside);
-    return root;
-}
-
 static int open_confined(int folder, const char *way, const char *name)
 {
     struct open_how how = {.flags = FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};

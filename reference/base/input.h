@@ -32,10 +32,6 @@ bool qw_input_open(struct qw_input *input, const char *path, struct qw_error *er
  * Where the kernel cannot confine a look-up (before Linux 5.6) any link is refused. */
 bool qw_input_open_beneath(struct qw_input *input, const char *folder, const char *name, struct qw_error *error);
 
-/* The folder beneath which all of that lies: `folder` itself, or the cached repository that it is a snapshot of.  Who
- * confines a process to what it may read has to grant this.  Free with free(). */
-char *qw_input_root(const char *folder);
-
 /* Bytes in memory as an input; `bytes` must outlive it. */
 struct qw_input qw_input_of_bytes(const char *bytes, size_t size);
 
