@@ -1,0 +1,15 @@
+/* The caches of a play against those of the record. */
+#ifndef QC_COMPARE_HELD_H
+#define QC_COMPARE_HELD_H
+
+#include "harness/compare/replay.h"
+
+/* The cache that the step left, layer by layer; `old`: rows that are copies in this view, so that they must be equal to
+ * the bit. */
+void qc_held_compare_after(struct qc_judgement *judgement, int step, const struct qc_play *play, int64_t old, bool isolated);
+/* The cache that the free play hands over, against the one that was handed over. */
+void qc_held_compare_before(struct qc_judgement *judgement, int step, const struct qc_play *play);
+/* Fills the caches of all plays with what the record says was handed in; false when that cannot be played. */
+bool qc_held_fill(struct qc_play *play, const struct qc_cache *recorded);
+
+#endif

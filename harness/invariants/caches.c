@@ -1,0 +1,148 @@
+/* Invariant: a cache is judged by its own facts: type, length, extents, and rows that must come back as they were. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/invariants/look.h"
+#include "harness/invariants/structure.h"
+
+int64_t qc_cache_rows(const struct qc_cache *cache)
+{
+    if (!cache->present || cache->length >= 0)
+        return cache->present ? cache->length : 0;
+    const struct qw_tensor *key = cache->layers ? cache->layer[0].key : NULL;
+    return key && key->shape.rank == 4 ? key->shape.dim[2] : 0;
+}
+
+/* Keys or values of a layer as they were recorded; NULL where nothing is held. */
+static const struct qw_tensor *half(const struct qc_judgement *judgement, const struct qc_cache *cache, int layer, bool value)
+{
+    if (layer >= cache->layers)
+        return NULL;
+    const struct qw_tensor *tensor = qc_kept(judgement, value ? cache->layer[layer].value : cache->layer[layer].key);
+    return tensor && qw_shape_count(&tensor->shape) == 0 ? NULL : tensor;
+}
+
+static void look_at_type(struct qc_judgement *judgement, struct qc_item *item, struct qc_view *view, const struct qc_cache *cache,
+                         int64_t length)
+{
+    unsigned allowed = length > 0 ? judgement->rules.filled_caches : judgement->rules.empty_caches;
+    enum qw_cache_kind kind;
+    view->looked = true;
+    item->recorded = cache->present;
+    item->observed_text = cache->type;
+    item->expected_text = allowed & 1u << QW_CACHE_DYNAMIC ? "DynamicCache" : "tuple";
+    if (!cache->present)
+        view->kind = QC_MISSING;
+    else if (!qw_cache_kind_from_name(&kind, cache->type) || !(allowed & 1u << kind))
+        view->kind = QC_CACHE_TYPE;
+}
+
+static void look_at_length(struct qc_item *item, struct qc_view *view, const struct qc_cache *cache, int64_t length)
+{
+    view->looked = true;
+    item->recorded = cache->present;
+    view->difference.expected = (double)length;
+    view->difference.observed = (double)qc_cache_rows(cache);
+    view->kind = !cache->present ? QC_MISSING : qc_cache_rows(cache) == length ? QC_KIND_NONE : QC_CACHE_LENGTH;
+}
+
+/* One half (keys or values) of one layer; `shape` with 0 rows: nothing is held. */
+static void look_at_half(struct qc_item *item, struct qc_view *view, const struct qw_tensor *tensor, const struct qw_shape *shape)
+{
+    if (shape->dim[2] > 0) {
+        qc_look(item, view, tensor, shape);
+        return;
+    }
+    if (!tensor)
+        return;
+    view->looked = true;
+    view->expected_shape = *shape;
+    view->kind = QC_EXTRA;
+    qc_observe(item, tensor);
+}
+
+void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_cache *cache)
+{
+    const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
+    int64_t length = qw_cache_length(cache);
+    struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_BEFORE_TYPE, step, -1);
+    struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_BEFORE_LENGTH, step, -1);
+    type->expected = rows->expected = true;
+    look_at_type(judgement, type, &type->free, recorded, length);
+    look_at_length(rows, &rows->free, recorded, length);
+    for (int layer = 0; layer < cache->layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            const struct qw_cache_layer *held = &cache->layer[layer];
+            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+            struct qw_shape shape = qw_shape_of(4, cache->batch, held->heads, held->length, held->head_size);
+            item->expected = held->length > 0;
+            look_at_half(item, &item->free, half(judgement, recorded, layer, value), &shape);
+            qc_look_at_dtype(&item->free, half(judgement, recorded, layer, value), judgement);
+            if (step == 0 || !judgement->subject->call.use_cache)
+                qc_look_at_axes(&item->free, half(judgement, recorded, layer, value), value ? held->value : held->key);
+        }
+}
+
+/* Without elements, the digests tell whether two tensors of one file are the same. */
+static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor, const struct qw_tensor *same)
+{
+    if (view->kind != QC_KIND_NONE || !tensor || !same || !tensor->stats || !same->stats || !tensor->stats->sha256[0])
+        return;
+    if (strcmp(tensor->stats->sha256, same->stats->sha256))
+        view->kind = QC_VALUE;
+}
+
+static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
+{
+    const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
+    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+    if (!after && !before)
+        return;
+    struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
+    look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
+    qc_look_at_dtype(&item->isolated, before, judgement);
+    if (!after || !after->data) {
+        look_at_digest(&item->isolated, before, after);
+        return;
+    }
+    double *expected = qw_tensor_doubles(after);
+    qc_look_at_axes(&item->isolated, before, expected);
+    free(expected);
+}
+
+void qc_judge_handed_back(struct qc_judgement *judgement, int step)
+{
+    const struct qc_cache *after = &qc_step_of(judgement, step - 1)->after, *before = &qc_step_of(judgement, step)->before;
+    if (!after->present)
+        return;
+    struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_BEFORE_TYPE, step, -1);
+    struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_BEFORE_LENGTH, step, -1);
+    look_at_type(judgement, type, &type->isolated, before, qc_cache_rows(after));
+    look_at_length(rows, &rows->isolated, before, qc_cache_rows(after));
+    for (int layer = 0; layer < judgement->items.layers; layer++)
+        for (int value = 0; value < 2; value++)
+            judge_half_handed_back(judgement, step, layer, value);
+}
+
+void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated)
+{
+    const struct qw_config *config = &judgement->subject->model.config;
+    const struct qc_step *recorded = qc_step_of(judgement, step);
+    if (recorded->raised || length < 0)
+        return;
+    struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_AFTER_TYPE, step, -1);
+    struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_AFTER_LENGTH, step, -1);
+    type->expected = rows->expected = true;
+    look_at_type(judgement, type, isolated ? &type->isolated : &type->free, &recorded->after, length);
+    look_at_length(rows, isolated ? &rows->isolated : &rows->free, &recorded->after, length);
+    struct qw_shape shape = qw_shape_of(4, judgement->subject->call.batch, config->kv_heads, length, config->head_size);
+    for (int layer = 0; layer < config->layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
+            item->expected = true;
+            look_at_half(item, isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value), &shape);
+            qc_look_at_dtype(isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value),
+                             judgement);
+        }
+}

@@ -1,0 +1,64 @@
+/* Invariant: nothing here computes; every expectation is a shape, a name, a count or a copy. */
+#include "harness/invariants/look.h"
+
+#include "harness/compare/layout.h"
+
+const struct qc_step *qc_step_of(const struct qc_judgement *judgement, int step)
+{
+    static const struct qc_step nothing;
+    const struct qc_recording *recording = judgement->subject->recording;
+    return step < recording->steps ? &recording->step[step] : &nothing;
+}
+
+const struct qw_tensor *qc_kept(const struct qc_judgement *judgement, const struct qw_tensor *tensor)
+{
+    bool promised = judgement->subject->recording->level >= QC_LEVEL_BLOCKS;
+    return tensor && !tensor->data && promised ? NULL : tensor;
+}
+
+enum qc_kind qc_shape_kind(const struct qw_tensor *tensor, const struct qw_shape *expected)
+{
+    if (tensor->shape.rank != expected->rank)
+        return QC_RANK;
+    return qw_shape_equal(&tensor->shape, expected) ? QC_KIND_NONE : QC_SHAPE;
+}
+
+void qc_observe(struct qc_item *item, const struct qw_tensor *tensor)
+{
+    item->recorded = tensor != NULL;
+    if (!tensor)
+        return;
+    item->observed_shape = tensor->shape;
+    item->dtype = qw_dtype_name(tensor->dtype);
+}
+
+void qc_look(struct qc_item *item, struct qc_view *view, const struct qw_tensor *tensor, const struct qw_shape *expected)
+{
+    view->looked = true;
+    view->expected_shape = *expected;
+    qc_observe(item, tensor);
+    view->kind = tensor ? qc_shape_kind(tensor, expected) : QC_MISSING;
+}
+
+void qc_look_at_dtype(struct qc_view *view, const struct qw_tensor *tensor, const struct qc_judgement *judgement)
+{
+    if (view->looked && view->kind == QC_KIND_NONE && tensor && tensor->dtype != judgement->subject->dtype)
+        view->kind = QC_DTYPE;
+}
+
+void qc_look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, enum qc_kind kind)
+{
+    if (view->kind != QC_KIND_NONE || !tensor || !expected)
+        return;
+    struct qc_difference found;
+    if (qc_difference_of_tensor(&found, tensor, expected, NULL, 0, qw_dtype_roundoff(tensor->dtype)))
+        qc_view_note(view, &found, kind);
+}
+
+void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected)
+{
+    qc_look_at_copy(view, tensor, expected, QC_VALUE);
+    if ((view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
+        qc_layout_find(view->permutation, tensor, expected, &view->expected_shape))
+        view->kind = QC_LAYOUT;
+}

@@ -1,0 +1,127 @@
+/* Invariant: which taps are there and what they look like follows from the sites and from what the step was given. */
+#include "harness/invariants/look.h"
+#include "harness/invariants/structure.h"
+#include "reference/letters.h"
+
+static bool has_site(const struct qc_judgement *judgement, enum qw_site site, const struct qc_extents *extents)
+{
+    bool in_attention = judgement->rules.rotary_in_attention;
+    if (judgement->subject->recording->level == QC_LEVEL_BLOCKS && !qw_site_rows[site].in_blocks)
+        return false;
+    if (site == QW_SITE_EMBED)
+        return !extents->embeds;
+    if (site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN)
+        return !in_attention;
+    return (site != QW_SITE_TABLE_COS && site != QW_SITE_TABLE_SIN) || in_attention;
+}
+
+/* Where a site stands in the reference's execution order. */
+static int rank_of(enum qw_site site, int layer, int layers)
+{
+    enum qw_place place = qw_site_rows[site].place;
+    return (place == QW_HEAD ? 0 : place == QW_BLOCK ? layer + 1 : layers + 1) * QW_SITES + (int)site;
+}
+
+static const struct qc_tap *tap_of(const struct qc_step *step, enum qw_site site, int layer)
+{
+    char path[160];
+    qw_site_path(path, sizeof path, site, layer);
+    return qc_step_tap(step, path);
+}
+
+static bool is_module(enum qw_site site)
+{
+    enum qw_place place = qw_site_rows[site].place;
+    return place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL;
+}
+
+/* A step that raised has taps up to the raise: the last of those that are there. */
+static int last_rank(const struct qc_step *step, int layers)
+{
+    int last = -1;
+    for (enum qw_site site = 0; step->raised && site < QW_SITES; site++) {
+        if (!is_module(site))
+            continue;
+        enum qw_place place = qw_site_rows[site].place;
+        for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
+            if (tap_of(step, site, layer) && rank_of(site, layer, layers) > last)
+                last = rank_of(site, layer, layers);
+    }
+    return step->raised ? last : rank_of(QW_SITE_LM_HEAD, 0, layers);
+}
+
+/* The last module that a play calls before it stops: the mask is made behind the embedding, keys are joined and scores
+ * masked behind the projections and the rotary tables. */
+static int rank_of_stop(const struct qc_judgement *judgement, const struct qc_stop *stop, int layers)
+{
+    enum qw_site site = stop->layer < 0                        ? QW_SITE_EMBED
+                        : judgement->rules.rotary_in_attention ? QW_SITE_TABLE_SIN
+                                                               : QW_SITE_V_PROJ;
+    return rank_of(site, stop->layer, layers);
+}
+
+bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *stop)
+{
+    const struct qc_step *step = qc_step_of(judgement, stop->step);
+    struct qc_extents extents = {.embeds = step->input[QC_INPUTS_EMBEDS] != NULL};
+    int layers = judgement->items.layers, until = rank_of_stop(judgement, stop, layers), expected = -1;
+    for (enum qw_site site = 0; site < QW_SITES; site++)
+        for (int layer = 0; is_module(site) && layer < (qw_site_rows[site].place == QW_BLOCK ? layers : 1); layer++) {
+            int rank = rank_of(site, layer, layers);
+            if (has_site(judgement, site, &extents) && rank <= until && rank > expected)
+                expected = rank;
+        }
+    return last_rank(step, layers) == expected;
+}
+
+static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site site, const struct qw_tensor *tap,
+                             const struct qw_shape *expected)
+{
+    struct qw_shape once = *expected;
+    once.dim[0] = 1;
+    bool rotary = site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN;
+    if (rotary && qc_shape_kind(tap, &once) == QC_KIND_NONE)
+        return QC_KIND_NONE;
+    enum qc_kind kind = qc_shape_kind(tap, expected);
+    return kind == QC_KIND_NONE && tap->dtype != judgement->subject->dtype ? QC_DTYPE : kind;
+}
+
+static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
+                      bool isolated)
+{
+    const struct qc_tap *there = tap_of(qc_step_of(judgement, step), site, layer);
+    struct qw_tensor whole = there ? *there->tensor : (struct qw_tensor){0};
+    if (there)
+        whole.shape = *qc_tap_shape(there);
+    const struct qw_tensor *tap = there ? qc_kept(judgement, &whole) : NULL;
+    bool wanted = has_site(judgement, site, extents);
+    if (!wanted && (!tap || site != QW_SITE_EMBED))
+        return;
+    struct qc_item *item = qc_items_at(&judgement->items, site, step, layer);
+    struct qc_view *view = isolated ? &item->isolated : &item->free;
+    struct qw_letters letters = qw_letters_of(&judgement->subject->model.config);
+    letters.value['B'] = judgement->subject->call.batch;
+    letters.value['q'] = extents->queries;
+    letters.value['S'] = extents->past + extents->queries;
+    letters.value['r'] = extents->rows;
+    struct qw_shape expected = qw_shape_from_letters(qw_site_rows[site].shape, &letters);
+    qc_look(item, view, tap, &expected);
+    item->expected = item->expected || (wanted && !isolated);
+    if (!wanted)
+        view->kind = QC_EXTRA;
+    else if (tap)
+        view->kind = tap_kind(judgement, site, tap, &expected);
+}
+
+void qc_judge_taps(struct qc_judgement *judgement, int step, const struct qc_extents *extents, bool isolated)
+{
+    int layers = judgement->items.layers, last = last_rank(qc_step_of(judgement, step), layers);
+    for (enum qw_site site = 0; site < QW_SITES; site++) {
+        if (!is_module(site))
+            continue;
+        enum qw_place place = qw_site_rows[site].place;
+        for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
+            if (rank_of(site, layer, layers) <= last)
+                judge_tap(judgement, step, site, place == QW_BLOCK ? layer : -1, extents, isolated);
+    }
+}
