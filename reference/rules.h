@@ -71,6 +71,7 @@ struct qw_setting {
     struct qw_version transformers, peft;
     bool eager; /* attention written out in the model's code, not torch's scaled_dot_product_attention */
     bool cuda;
+    enum qw_family family;
 };
 
 /* The healthy rules of a setting. */

@@ -122,9 +122,11 @@ static bool predicts_raise(const struct qc_judgement *judgement)
 {
     const struct qc_recording *recording = judgement->subject->recording;
     const struct qc_stop *stop = &judgement->stop;
+    const struct qw_family_row *family = &qw_family_rows[judgement->subject->model.config.family];
     char path[64];
-    snprintf(path, sizeof path, "model.layers.%d.self_attn", stop->layer);
-    bool there = stop->layer < 0 ? !strcmp(recording->raised_at, "model") : !strncmp(recording->raised_at, path, strlen(path));
+    snprintf(path, sizeof path, "%s%d.%s", family->blocks, stop->layer, family->attention);
+    bool there = stop->layer < 0 ? !strcmp(recording->raised_at, family->root)
+                                 : !strncmp(recording->raised_at, path, strlen(path));
     return recording->raised && stop->stopped && stop->step == recording->steps - 1 && recording->step[stop->step].raised &&
            there && qc_taps_end_at(judgement, stop);
 }

@@ -56,12 +56,33 @@ bool qc_selection_has(const struct qc_selection *selection, int step, int layer,
 
 /* ---- coverage ---- */
 
+static bool skip_class(const struct qc_recording *recording, struct qw_error *error)
+{
+    struct qw_text covered = {0};
+    for (enum qw_family f = 0; f < QW_FAMILIES; f++)
+        qw_text_addf(&covered, "%s%s", f ? ", " : "", qw_family_rows[f].model_class);
+    qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@class", "", "the model class %.80s is outside what this version covers (%s)",
+            recording->model_class, covered.bytes);
+    qw_text_free(&covered);
+    return false;
+}
+
+/* The class and the configuration of a recording speak of one model. */
+static bool check_family(const struct qc_subject *subject, struct qw_error *error)
+{
+    const char *model_class = subject->recording->model_class;
+    const struct qw_config *config = &subject->model.config;
+    return !strcmp(qw_family_rows[config->family].model_class, model_class) ||
+           qw_fail(error, QW_ERROR_INPUT, "/model@config", "record class and configuration of the same model",
+                   "the model_type \"%s\" is not that of a %.80s", config->model_type, model_class);
+}
+
 static bool check_class(struct qc_subject *subject, struct qw_error *error)
 {
     const struct qc_recording *recording = subject->recording;
-    if (strcmp(recording->model_class, "Qwen2ForCausalLM"))
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@class", "",
-                       "the model class %.80s is outside what this version covers (Qwen2ForCausalLM)", recording->model_class);
+    enum qw_family family;
+    if (!qw_family_of_class(&family, recording->model_class))
+        return skip_class(recording, error);
     if (!qw_dtype_from_name(&subject->dtype, recording->model_dtype))
         return qw_fail(error, QW_ERROR_INPUT, "/model@dtype", "see the recording format, version 1",
                        "\"%.40s\" names no element type of the format", recording->model_dtype);
@@ -292,6 +313,7 @@ static void make_rules(struct qc_subject *subject)
         setting->transformers = newest.transformers;
     if (!qw_version_read(&setting->peft, qw_json_get_text(environment, "peft", "")))
         setting->peft = newest.peft;
+    setting->family = subject->model.config.family;
     setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
     setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
     subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
@@ -306,6 +328,7 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
+              check_family(subject, error) &&
               check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
               check_folders(subject, places, error);
     if (ok) {

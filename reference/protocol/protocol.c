@@ -147,6 +147,18 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
     qw_tensor_free(prompt);
 }
 
+/* Tokens of step 0, virtual ones included, without padding; zeros when it found a prefix. */
+static int64_t *first_lengths_of(const struct qw_call *call, int64_t virtual_rows, bool prefixed)
+{
+    int64_t *length = QW_NEW_ARRAY(int64_t, call->batch);
+    for (int64_t b = 0; b < call->batch && !prefixed; b++) {
+        length[b] = virtual_rows + call->tokens;
+        for (int64_t t = 0; call->mask && t < call->tokens; t++)
+            length[b] -= call->mask[b * call->tokens + t] == 0;
+    }
+    return length;
+}
+
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
@@ -163,11 +175,20 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
                    rules->prefix_counted;
     handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
     handover.mask = mask_of(&handover.mask_length, call, masked, rules->hide_virtual ? 0 : 1, step);
+    handover.first_length = first_lengths_of(call, virtual_rows, virtual_rows && adapter->kind == QW_ADAPTER_KEYS_VALUES);
     handover.origin = origins_of(&handover, call, handover.queries - fed, step);
     handover.position = QW_NEW_ARRAY(int64_t, call->batch * handover.queries);
     for (int64_t i = 0; i < call->batch * handover.queries; i++)
         handover.position[i] = position_of(handover.first_slot + i % handover.queries, virtual_rows, rules);
     return handover;
+}
+
+int64_t qw_handover_visible(const struct qw_handover *handover, int64_t b)
+{
+    int64_t seen = 0;
+    for (int64_t i = 0; handover->mask && i < handover->mask_length; i++)
+        seen += handover->mask[b * handover->mask_length + i] != 0;
+    return handover->mask ? seen : handover->queries;
 }
 
 void qw_handover_clear(struct qw_handover *handover)
@@ -177,5 +198,6 @@ void qw_handover_clear(struct qw_handover *handover)
     free(handover->position);
     free(handover->mask);
     free(handover->origin);
+    free(handover->first_length);
     *handover = (struct qw_handover){0};
 }

@@ -33,6 +33,7 @@ struct qw_handover {
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
     int64_t mask_length;
+    int64_t *first_length;  /* [B]: tokens of the call that filled the empty cache; NULL, or 0: a prefix filled it, or none did */
     enum qw_origin *origin; /* [q]: what each row of this call is */
 };
 
@@ -50,5 +51,8 @@ int64_t qw_protocol_steps(const struct qw_call *call);
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step);
 void qw_handover_clear(struct qw_handover *handover);
+
+/* Tokens of batch row b that the mask of a first call shows; all of them without a mask. */
+int64_t qw_handover_visible(const struct qw_handover *handover, int64_t b);
 
 #endif
