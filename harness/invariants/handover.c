@@ -31,6 +31,18 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
     qw_tensor_free(prompt);
 }
 
+/* Lets pass what conforms under these rules. */
+static void accept_prompt(const struct qc_judgement *judgement, struct qc_item *item, const struct qw_tensor *recorded,
+                          const struct qw_rules *rules)
+{
+    if (!recorded || item->free.kind == QC_KIND_NONE)
+        return;
+    struct qc_item other = *item;
+    look_at_prompt(judgement, &other, recorded, rules);
+    if (other.free.kind == QC_KIND_NONE)
+        *item = other;
+}
+
 void qc_judge_prompt(struct qc_judgement *judgement)
 {
     const struct qc_subject *subject = judgement->subject;
@@ -41,13 +53,13 @@ void qc_judge_prompt(struct qc_judgement *judgement)
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_ADAPTER_PROMPT, 0, -1);
     item->expected = true;
     look_at_prompt(judgement, item, recorded, &judgement->rules);
-    if (recorded && item->free.kind != QC_KIND_NONE) {
-        /* what get_prompt() gave may be right where it went wrong on its way to the cache */
-        struct qc_item healthy = *item;
-        look_at_prompt(judgement, &healthy, recorded, &subject->rules);
-        if (healthy.free.kind == QC_KIND_NONE)
-            *item = healthy;
-    }
+    /* what get_prompt() gave may be right where it went wrong on its way to the cache */
+    accept_prompt(judgement, item, recorded, &subject->rules);
+    /* where the model keeps sequence before heads, the adapter may turn the prefix or leave that to a layer behind it */
+    struct qw_rules turned = subject->rules;
+    turned.transpose_prefix = !turned.transpose_prefix;
+    if (subject->model.config.layout == QW_LAYOUT_BSKD)
+        accept_prompt(judgement, item, recorded, &turned);
     if (misfit)
         note_misfit(item, table, &item->free.expected_shape);
 }
