@@ -135,7 +135,7 @@ void qc_put_coverage(struct qw_json *json, const struct qc_case_view *view)
         const char *name;
         bool applies;
     } spots[] = {{"values", is_shaped_only(view)},
-                 {"padding", true},
+                 {"padding", !qw_call_pads(&view->subject->call)},
                  {"batch", view->subject->call.batch == 1},
                  {"decode", view->recording->steps < 2 || !view->subject->call.use_cache},
                  {"heads", view->subject->model.config.heads == view->subject->model.config.kv_heads},
