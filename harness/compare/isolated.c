@@ -81,7 +81,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
     }
     bool given = given_handover(&handover, subject, recorded);
     handover.first_length = first_lengths(subject);
-    if (given && play.alive && qc_held_fill(&play, &recorded->before)) {
+    if (given && play.alive && qc_held_fill(&play, subject, &recorded->before)) {
         struct qc_replay replay = {judgement, step, true, &handover, &play, extents.rows};
         struct qc_stop stop;
         if (qc_replay_run(&replay, &stop) && subject->call.use_cache)
