@@ -60,6 +60,9 @@ struct qw_rules {
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
+    bool sees_ahead;       /* behind a filled cache no key is hidden for being later */
+    bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
+    bool asks_no_mask;     /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
 };
 
 struct qw_version {

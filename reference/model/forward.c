@@ -16,6 +16,8 @@ static const struct qw_path *path_of(const struct qw_pass *pass) { return paths[
 enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct qw_handover *handover, int64_t past)
 {
     bool all_ones = true;
+    if (rules->asks_no_mask && handover->mask && past > 0)
+        return QW_SHORT_RAISES_IN_ATTENTION;
     if (!handover->mask || handover->mask_length >= past + handover->queries)
         return QW_SHORT_IGNORED;
     for (int64_t i = 0; i < handover->batch * handover->mask_length; i++)

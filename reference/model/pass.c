@@ -44,24 +44,30 @@ bool qw_pass_join(struct qw_pass *pass, int layer, const double *k, const double
     const struct qw_config *config = &pass->model->config;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
     bool known = held->length == pass->past && (!held->length || held->key);
-    if (!known || pass->mask == QW_SHORT_RAISES_IN_ATTENTION ||
+    if (!known || (pass->rules->joins_along_heads && pass->past > 0) || pass->mask == QW_SHORT_RAISES_IN_ATTENTION ||
         !qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size))
         return false;
     qw_cache_append(pass->cache, layer, k, v, pass->handover->queries, config->kv_heads, config->head_size);
     return true;
 }
 
+static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
+{
+    const struct qw_handover *handover = pass->handover;
+    return handover->mask && key < handover->mask_length ? handover->mask[b * handover->mask_length + key] != 0
+                                                         : pass->mask == QW_SHORT_IGNORED;
+}
+
 /* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows.  A mask is aligned at the left;
  * what it covers beyond S is nowhere. */
 static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
 {
-    const struct qw_handover *handover = pass->handover;
-    int64_t q = handover->queries, S = pass->past + q;
+    int64_t q = pass->handover->queries, S = pass->past + q;
+    bool ahead = pass->rules->sees_ahead && pass->past > 0;
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
     for (int64_t i = 0; i < q; i++)
-        for (int64_t j = 0; j <= pass->past + i; j++)
-            visible[i * S + j] = handover->mask && j < handover->mask_length ? handover->mask[b * handover->mask_length + j] != 0
-                                                                             : pass->mask == QW_SHORT_IGNORED;
+        for (int64_t j = 0; j < (ahead ? S : pass->past + i + 1); j++)
+            visible[i * S + j] = is_shown(pass, b, j);
     return visible;
 }
 
