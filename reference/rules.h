@@ -62,7 +62,7 @@ struct qw_rules {
     bool swap_prefix;      /* … with keys in the place of values and the reverse */
     bool plain_head_size;  /* … with heads of hidden / heads numbers, whatever the model's own head size */
     bool rotate_prefix;    /* … with its keys rotated as if they stood at positions 0 .. P-1 */
-    int token_order;       /* virtual token p is handed over in the place of p - token_order (cyclic); QW_TOKENS_REVERSED */
+    int token_order;       /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
     enum qw_prefix_wiring wiring;
     enum qw_projections projections;
     enum qw_dtype prompt_dtype; /* virtual tokens are rounded to it on their way; QW_F64: not at all */

@@ -53,7 +53,7 @@ static void order_tokens(struct place *from, const struct extents *of, const str
 {
     int64_t P = of->P;
     from->token = rules->token_order == QW_TOKENS_REVERSED ? P - 1 - from->token
-                                                           : (from->token + rules->token_order % P + P) % P;
+                                                           : (from->token - rules->token_order % P + P) % P;
 }
 
 /* From where in the right prompt a row of the spoilt one comes; one row each. */
