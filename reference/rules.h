@@ -59,6 +59,10 @@ struct qw_rules {
     int virtual_offset;    /* real tokens start at this many times P */
     bool transpose_prefix; /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
     bool prefix_counted;   /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
+    bool numbers_base;     /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
+    bool numbers_prefix;   /* … and behind a prefix */
+    int padding_position;  /* what padding gets in that numbering */
+    bool decode_counts;    /* a decode step counts the mask again; else it goes on from the number of the last token */
     bool swap_prefix;      /* … with keys in the place of values and the reverse */
     bool plain_head_size;  /* … with heads of hidden / heads numbers, whatever the model's own head size */
     bool rotate_prefix;    /* … with its keys rotated as if they stood at positions 0 .. P-1 */

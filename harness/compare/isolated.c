@@ -65,7 +65,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
         qc_judge_taps(judgement, step, &extents, true);
         qc_judge_after(judgement, step, subject->call.use_cache ? past + queries : -1, true);
     }
-    if (given_handover(&handover, subject, recorded) && play.alive && qc_held_fill(&play, &recorded->before)) {
+    if (given_handover(&handover, subject, recorded) && play.alive && qc_held_fill(&play, subject, &recorded->before)) {
         struct qc_replay replay = {judgement, step, true, &handover, &play, extents.rows};
         struct qc_stop stop;
         if (qc_replay_run(&replay, &stop) && subject->call.use_cache)

@@ -157,6 +157,7 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     int steps = recorded > played ? recorded : played;
     *judgement = (struct qc_judgement){.subject = subject, .rules = *rules, .steps = steps, .consequence.first_flip = -1};
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
+    judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
     struct qc_play play = qc_play_make(judgement->subject);
     qc_judge_prompt(judgement);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/frame.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
 
@@ -10,7 +11,7 @@ int64_t qc_cache_rows(const struct qc_cache *cache)
     if (!cache->present || cache->length >= 0)
         return cache->present ? cache->length : 0;
     const struct qw_tensor *key = cache->layers ? cache->layer[0].key : NULL;
-    return key && key->shape.rank == 4 ? key->shape.dim[2] : 0;
+    return key && key->shape.rank == 4 ? key->shape.dim[!strcmp(cache->layout ? cache->layout : "", "BSKD") ? 1 : 2] : 0;
 }
 
 /* Keys or values of a layer as they were recorded; NULL where nothing is held. */
@@ -46,10 +47,10 @@ static void look_at_length(struct qc_item *item, struct qc_view *view, const str
     view->kind = !cache->present ? QC_MISSING : qc_cache_rows(cache) == length ? QC_KIND_NONE : QC_CACHE_LENGTH;
 }
 
-/* One half (keys or values) of one layer; `shape` with 0 rows: nothing is held. */
+/* One half (keys or values) of one layer; `shape` without elements: nothing is held. */
 static void look_at_half(struct qc_item *item, struct qc_view *view, const struct qw_tensor *tensor, const struct qw_shape *shape)
 {
-    if (shape->dim[2] > 0) {
+    if (qw_shape_count(shape) > 0) {
         qc_look(item, view, tensor, shape);
         return;
     }
@@ -59,6 +60,23 @@ static void look_at_half(struct qc_item *item, struct qc_view *view, const struc
     view->expected_shape = *shape;
     view->kind = QC_EXTRA;
     qc_observe(item, tensor);
+}
+
+static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
+{
+    const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
+    const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
+    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+    struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, held);
+    struct qw_shape shape = qc_frame_shape(&frame);
+    item->expected = held->length > 0;
+    look_at_half(item, &item->free, tensor, &shape);
+    qc_look_at_dtype(&item->free, tensor, judgement);
+    if (step > 0 && judgement->subject->call.use_cache)
+        return;
+    double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
+    qc_look_at_axes(&item->free, tensor, rows);
+    free(rows);
 }
 
 void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_cache *cache)
@@ -71,16 +89,8 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
     look_at_type(judgement, type, &type->free, recorded, length);
     look_at_length(rows, &rows->free, recorded, length);
     for (int layer = 0; layer < cache->layers; layer++)
-        for (int value = 0; value < 2; value++) {
-            const struct qw_cache_layer *held = &cache->layer[layer];
-            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-            struct qw_shape shape = qw_shape_of(4, cache->batch, held->heads, held->length, held->head_size);
-            item->expected = held->length > 0;
-            look_at_half(item, &item->free, half(judgement, recorded, layer, value), &shape);
-            qc_look_at_dtype(&item->free, half(judgement, recorded, layer, value), judgement);
-            if (step == 0 || !judgement->subject->call.use_cache)
-                qc_look_at_axes(&item->free, half(judgement, recorded, layer, value), value ? held->value : held->key);
-        }
+        for (int value = 0; value < 2; value++)
+            judge_half_before(judgement, step, &cache->layer[layer], layer, value);
 }
 
 /* Without elements, the digests tell whether two tensors of one file are the same. */
@@ -125,6 +135,21 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step)
             judge_half_handed_back(judgement, step, layer, value);
 }
 
+static void judge_half_after(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value, bool isolated)
+{
+    const struct qw_config *config = &judgement->subject->model.config;
+    const struct qc_cache *recorded = &qc_step_of(judgement, step)->after;
+    const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
+    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
+    struct qc_view *view = isolated ? &item->isolated : &item->free;
+    struct qw_cache_layer held = {config->kv_heads, length, config->head_size, NULL, NULL};
+    struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, &held);
+    struct qw_shape shape = qc_frame_shape(&frame);
+    item->expected = true;
+    look_at_half(item, view, tensor, &shape);
+    qc_look_at_dtype(view, tensor, judgement);
+}
+
 void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated)
 {
     const struct qw_config *config = &judgement->subject->model.config;
@@ -136,13 +161,7 @@ void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bo
     type->expected = rows->expected = true;
     look_at_type(judgement, type, isolated ? &type->isolated : &type->free, &recorded->after, length);
     look_at_length(rows, isolated ? &rows->isolated : &rows->free, &recorded->after, length);
-    struct qw_shape shape = qw_shape_of(4, judgement->subject->call.batch, config->kv_heads, length, config->head_size);
     for (int layer = 0; layer < config->layers; layer++)
-        for (int value = 0; value < 2; value++) {
-            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
-            item->expected = true;
-            look_at_half(item, isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value), &shape);
-            qc_look_at_dtype(isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value),
-                             judgement);
-        }
+        for (int value = 0; value < 2; value++)
+            judge_half_after(judgement, step, length, layer, value, isolated);
 }

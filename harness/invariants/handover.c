@@ -37,6 +37,18 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
     qw_tensor_free(prompt);
 }
 
+/* Lets pass what conforms under these rules. */
+static void accept_prompt(const struct qc_judgement *judgement, struct qc_item *item, const struct qw_tensor *recorded,
+                          const struct qw_rules *rules)
+{
+    if (!recorded || item->free.kind == QC_KIND_NONE)
+        return;
+    struct qc_item other = *item;
+    look_at_prompt(judgement, &other, recorded, rules);
+    if (other.free.kind == QC_KIND_NONE)
+        *item = other;
+}
+
 void qc_judge_prompt(struct qc_judgement *judgement)
 {
     const struct qc_subject *subject = judgement->subject;
@@ -47,13 +59,13 @@ void qc_judge_prompt(struct qc_judgement *judgement)
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_ADAPTER_PROMPT, 0, -1);
     item->expected = true;
     look_at_prompt(judgement, item, recorded, &judgement->rules);
-    if (recorded && item->free.kind != QC_KIND_NONE) {
-        /* what get_prompt() gave may be right where it went wrong on its way to the cache */
-        struct qc_item healthy = *item;
-        look_at_prompt(judgement, &healthy, recorded, &subject->rules);
-        if (healthy.free.kind == QC_KIND_NONE)
-            *item = healthy;
-    }
+    /* what get_prompt() gave may be right where it went wrong on its way to the cache */
+    accept_prompt(judgement, item, recorded, &subject->rules);
+    /* where the model keeps sequence before heads, the adapter may turn the prefix or leave that to a layer behind it */
+    struct qw_rules turned = subject->rules;
+    turned.transpose_prefix = !turned.transpose_prefix;
+    if (subject->model.config.layout == QW_LAYOUT_BSKD)
+        accept_prompt(judgement, item, recorded, &turned);
     if (misfit)
         note_misfit(item, table, &item->free.expected_shape);
 }
@@ -127,13 +139,28 @@ static double *numbers_of(const struct qw_handover *handover, bool slots)
     return numbers;
 }
 
+/* Whether a model that is told no positions takes those of the play: from cache_position, else past length + index. */
+static bool finds_positions(const struct qc_step *recorded, const struct qw_handover *handover)
+{
+    const struct qw_tensor *slots = recorded->input[QC_CACHE_POSITION];
+    bool told = slots && slots->data && slots->shape.rank == 1 && slots->shape.dim[0] == handover->queries;
+    int64_t past = qc_cache_rows(&recorded->before);
+    for (int64_t i = 0; i < handover->batch * handover->queries; i++) {
+        int64_t at = i % handover->queries;
+        if (handover->position[i] != (told ? (int64_t)qw_tensor_at(slots, at) : past + at))
+            return false;
+    }
+    return true;
+}
+
 static void judge_position_ids(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
-    const struct qw_tensor *tensor = qc_step_of(judgement, step)->input[QC_POSITION_IDS];
-    if (!tensor)
+    const struct qc_step *recorded = qc_step_of(judgement, step);
+    const struct qw_tensor *tensor = recorded->input[QC_POSITION_IDS];
+    if (!tensor && (!handover->states_positions || finds_positions(recorded, handover)))
         return;
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_POSITION_IDS, step, -1);
-    int64_t B = tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
+    int64_t B = tensor && tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
     struct qw_shape expected = qw_shape_of(2, B, handover->queries);
     double *positions = numbers_of(handover, false);
     item->expected = true;

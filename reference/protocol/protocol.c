@@ -7,6 +7,14 @@
 #include "reference/base/memory.h"
 #include "reference/model/ops.h"
 
+bool qw_call_pads(const struct qw_call *call)
+{
+    for (int64_t i = 0; call->mask && i < call->batch * call->tokens; i++)
+        if (call->mask[i] == 0)
+            return true;
+    return false;
+}
+
 int64_t qw_protocol_steps(const struct qw_call *call) { return call->generate && call->generated > 0 ? call->generated : 1; }
 
 /* The ids that step `step` feeds: the prompt, then one generated token, or everything so far without a cache. */
@@ -83,10 +91,38 @@ static bool injects(const struct qw_adapter *adapter, const struct qw_call *call
     return step == 0 ? rules->inject_first : !call->use_cache && rules->inject_again;
 }
 
-/* Position of place `at` of the sequence, its first `virtual_rows` places being virtual tokens. */
-static int64_t position_of(int64_t at, int64_t virtual_rows, const struct qw_rules *rules)
+/* Whether the library numbers the tokens itself and says so in position_ids; else the model does, by their places. */
+static bool states_positions(const struct qw_adapter *adapter, const struct qw_call *call, const struct qw_rules *rules)
 {
-    return at < virtual_rows ? at : at - virtual_rows + rules->virtual_offset * virtual_rows;
+    return call->generate && (adapter->kind == QW_ADAPTER_NONE          ? rules->numbers_base
+                              : adapter->kind == QW_ADAPTER_KEYS_VALUES ? rules->numbers_prefix
+                                                                        : false);
+}
+
+/* Number of token `t` of batch row `b` by the mask: how many tokens that are no padding stand before it. */
+static int64_t number_of(const struct qw_call *call, const struct qw_rules *rules, int64_t b, int64_t t)
+{
+    const int64_t *mask = call->mask ? call->mask + b * call->tokens : NULL;
+    int64_t last = t < call->tokens ? t : call->tokens - 1, before = 0;
+    if (mask && t >= call->tokens && !rules->decode_counts)
+        return number_of(call, rules, b, last) + t - last;
+    if (mask && t < call->tokens && !mask[t])
+        return rules->padding_position;
+    for (int64_t i = 0; i < t; i++)
+        before += !mask || i >= call->tokens || mask[i];
+    return before;
+}
+
+static int64_t *positions_of(const struct qw_handover *handover, const struct qw_call *call, const struct qw_rules *rules,
+                             int64_t virtual_rows)
+{
+    int64_t *position = QW_NEW_ARRAY(int64_t, handover->batch * handover->queries);
+    for (int64_t i = 0; i < handover->batch * handover->queries; i++) {
+        int64_t place = handover->first_slot + i % handover->queries, token = place - virtual_rows;
+        int64_t number = handover->states_positions ? number_of(call, rules, i / handover->queries, token) : token;
+        position[i] = token < 0 ? place : rules->virtual_offset * virtual_rows + number;
+    }
+    return position;
 }
 
 static void inject(struct qw_handover *handover, struct qw_cache *cache, const struct qw_adapter *adapter,
@@ -123,9 +159,8 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
     handover.mask = mask_of(&handover.mask_length, call, masked, rules->hide_virtual ? 0 : 1, step);
     handover.origin = origins_of(&handover, call, handover.queries - fed, step);
-    handover.position = QW_NEW_ARRAY(int64_t, call->batch * handover.queries);
-    for (int64_t i = 0; i < call->batch * handover.queries; i++)
-        handover.position[i] = position_of(handover.first_slot + i % handover.queries, virtual_rows, rules);
+    handover.states_positions = states_positions(adapter, call, rules);
+    handover.position = positions_of(&handover, call, rules, virtual_rows);
     return handover;
 }
 

@@ -23,6 +23,9 @@ struct qw_call {
     const int64_t *mask;       /* [B,T]; NULL when the caller gave none */
 };
 
+/* Whether the caller's mask has padding. */
+bool qw_call_pads(const struct qw_call *call);
+
 /* What one step hands over.  The cache is the play's own and handed over beside this. */
 struct qw_handover {
     int64_t batch, queries; /* B, q */
@@ -30,6 +33,7 @@ struct qw_handover {
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
     int64_t *position;      /* [B,q], as the model will use them */
+    bool states_positions;  /* they are handed over as position_ids; else the model counts places itself */
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
     int64_t mask_length;
