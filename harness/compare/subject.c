@@ -331,6 +331,8 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
         make_rules(subject);
         make_call(subject);
         ok = make_model(subject, places, error) && make_adapter(subject, places, error);
+        if (ok)
+            qc_encoded_settle(subject);
     }
     qw_error_in_file(error, recording->path);
     return ok;
@@ -340,6 +342,7 @@ void qc_subject_clear(struct qc_subject *subject)
 {
     qw_model_clear(&subject->model);
     qw_adapter_clear(&subject->adapter);
+    qc_encoded_clear(&subject->encoded);
     free((void *)(uintptr_t)subject->call.input_ids);
     free((void *)(uintptr_t)subject->call.output_ids);
     free((void *)(uintptr_t)subject->call.mask);

@@ -22,12 +22,18 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
                            const struct qw_rules *rules)
 {
     const struct qc_subject *subject = judgement->subject;
-    struct qw_tensor *prompt = qw_protocol_prompt(&subject->adapter, &subject->model.config, rules, subject->call.batch);
+    struct qw_adapter adapter = qc_encoded_truth(subject);
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &subject->model.config, rules, subject->call.batch);
     item->free.expected_shape = prompt->shape;
     if (recorded) {
         qc_look(item, &item->free, recorded, &prompt->shape);
-        qc_look_at_axes(&item->free, recorded, prompt->data);
+        if (adapter.computed)
+            qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);
+        else
+            qc_look_at_axes(&item->free, recorded, prompt->data);
     }
+    if (subject->encoded.random)
+        item->reason = "the adapter's encoder drew at random (dropout)";
     qw_tensor_free(prompt);
 }
 

@@ -73,47 +73,6 @@ static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *
     return embeds;
 }
 
-/* [L,2,B,K,P,D] -> [L,2,B,P,K,D] */
-static struct qw_tensor *transposed(const struct qw_tensor *prompt)
-{
-    struct qw_shape shape = prompt->shape;
-    int64_t slices = shape.dim[0] * shape.dim[1] * shape.dim[2], K = shape.dim[3], P = shape.dim[4], D = shape.dim[5];
-    shape.dim[3] = P;
-    shape.dim[4] = K;
-    if (!prompt->data)
-        return qw_tensor_structure(QW_F64, &shape);
-    struct qw_tensor *out = qw_tensor_make(QW_F64, &shape);
-    for (int64_t s = 0; s < slices; s++)
-        for (int64_t k = 0; k < K; k++)
-            for (int64_t p = 0; p < P; p++)
-                memcpy((double *)out->data + ((s * P + p) * K + k) * D, (const double *)prompt->data + ((s * K + k) * P + p) * D,
-                       sizeof(double) * (size_t)D);
-    return out;
-}
-
-/* [L,2,…] -> [L,2,…] with the two halves of every layer exchanged */
-static struct qw_tensor *swapped(const struct qw_tensor *prompt)
-{
-    if (!prompt->data)
-        return qw_tensor_structure(QW_F64, &prompt->shape);
-    struct qw_tensor *out = qw_tensor_make(QW_F64, &prompt->shape);
-    int64_t halves = 2 * prompt->shape.dim[0], half = qw_shape_count(&prompt->shape) / halves;
-    for (int64_t i = 0; i < halves; i++)
-        memcpy((double *)out->data + (i ^ 1) * half, (const double *)prompt->data + i * half, sizeof(double) * (size_t)half);
-    return out;
-}
-
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch)
-{
-    struct qw_tensor *prompt = qw_adapter_prompt(adapter, config, rules, batch);
-    if (adapter->kind != QW_ADAPTER_KEYS_VALUES || !(rules->transpose_prefix || rules->swap_prefix))
-        return prompt;
-    struct qw_tensor *turned = rules->transpose_prefix ? transposed(prompt) : swapped(prompt);
-    qw_tensor_free(prompt);
-    return turned;
-}
-
 static void fill_with_prefix(struct qw_cache *cache, const struct qw_tensor *prompt)
 {
     const int64_t *dim = prompt->shape.dim; /* [L,2,B,heads,P,D] */

@@ -9,7 +9,7 @@
 
 #include "reference/cache/cache.h"
 #include "reference/model/model.h"
-#include "reference/protocol/adapter.h"
+#include "reference/protocol/prompt.h"
 #include "reference/rules.h"
 
 /* What was asked for. */
@@ -40,11 +40,6 @@ struct qw_handover {
     int64_t *first_length;  /* [B]: tokens of the call that filled the empty cache; NULL, or 0: a prefix filled it, or none did */
     enum qw_origin *origin; /* [q]: what each row of this call is */
 };
-
-/* The prompt that is handed over under the rules: what the adapter makes of its table (qw_adapter_prompt), [B,P,d] or
- * [L,2,B,K,P,D].  Free with qw_tensor_free. */
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch);
 
 /* Steps that the call takes: N for generate() (at least 1), 1 for forward(). */
 int64_t qw_protocol_steps(const struct qw_call *call);
