@@ -59,7 +59,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
     int64_t past = qc_cache_rows(&recorded->before), queries = qc_recorded_queries(recorded);
     struct qc_extents extents = {queries, past, qc_logits_rows(recorded, queries, queries),
                                  recorded->input[QC_INPUTS_EMBEDS] != NULL};
-    if (step > 0 && subject->call.use_cache)
+    if (step > 0 && qw_protocol_turn(&subject->call, step).first > 0)
         qc_judge_handed_back(judgement, step);
     if (queries > 0) {
         qc_judge_taps(judgement, step, &extents, true);

@@ -83,9 +83,9 @@ static void judge_tokens(struct qc_judgement *judgement, int step, const struct 
         return;
     }
     double *ids = QW_NEW_ARRAY(double, handover->batch * handover->queries);
-    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
+    for (int64_t i = 0; handover->input_ids && i < handover->batch * handover->queries; i++)
         ids[i] = (double)handover->input_ids[i];
-    qc_look_at_copy(&item->free, tensor, ids, QC_VALUE);
+    qc_look_at_copy(&item->free, tensor, handover->input_ids ? ids : NULL, QC_VALUE);
     free(ids);
 }
 

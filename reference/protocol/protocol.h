@@ -12,6 +12,16 @@
 #include "reference/protocol/adapter.h"
 #include "reference/rules.h"
 
+/* What one call of the base model is to feed, where that does not follow from the step's number. */
+struct qw_turn {
+    int64_t first, count;    /* tokens of the sequence: `first` of them lie in the cache, `count` are fed */
+    bool unknown;            /* which tokens these are is not known */
+    const int64_t *ids;      /* [B,count]; NULL: those of input_ids and output_ids */
+    const int64_t *row;      /* [B] batch row of the step before from which each row goes on; NULL: its own */
+    const int64_t *mask;     /* [B,first+count] as the caller gave it for this turn; NULL: none, or that of the call */
+    const int64_t *position; /* [B,count] as the caller gave them; NULL: the library's */
+};
+
 /* What was asked for. */
 struct qw_call {
     bool generate; /* generate(); false: one forward() */
@@ -21,6 +31,8 @@ struct qw_call {
     const int64_t *input_ids;  /* [B,T] */
     const int64_t *output_ids; /* [B,T+N]; NULL for forward() */
     const int64_t *mask;       /* [B,T]; NULL when the caller gave none */
+    const struct qw_turn *turn; /* [turns]; NULL: the prompt, then one token at a time, or everything so far without a cache */
+    int64_t turns;
 };
 
 /* Whether the caller's mask has padding. */
@@ -45,11 +57,13 @@ struct qw_handover {
 struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
                                      const struct qw_rules *rules, int64_t batch);
 
-/* Steps that the call takes: N for generate() (at least 1), 1 for forward(). */
+/* Steps that the call takes: N for generate() (at least 1), 1 for forward(), or as many as it has turns. */
 int64_t qw_protocol_steps(const struct qw_call *call);
+/* What step `step` is to feed, whatever the rules. */
+struct qw_turn qw_protocol_turn(const struct qw_call *call, int64_t step);
 
 /* Makes the handover of `step` and brings `cache` into the state in which it is handed over: emptied where the call
- * keeps none, filled with the prefix where the rules inject one.  `model` may be without weights: embeddings are then
+ * keeps none, filled with the prefix where the rules inject one, its rows put in the turn's order and cut to its length.  `model` may be without weights: embeddings are then
  * NULL.  Release with qw_handover_clear. */
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step);
