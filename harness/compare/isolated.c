@@ -46,6 +46,7 @@ static bool given_handover(struct qw_handover *handover, const struct qc_subject
     handover->mask = mask ? qw_tensor_doubles(mask) : NULL;
     handover->mask_length = mask ? mask->shape.dim[1] : 0;
     handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
+    handover->positions = handover->queries;
     handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
     return true;
 }

@@ -103,7 +103,7 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
         qw_embed(pass.hidden, model->embed, handover->input_ids, n, d);
         see_tokens(&pass, QW_SITE_EMBED, -1, pass.hidden, d);
     }
-    if (!rules->rotary_in_attention && qw_pass_enters_blocks(&pass))
+    if (!rules->rotary_in_attention && handover->positions == handover->queries && qw_pass_enters_blocks(&pass))
         make_rotary(&pass);
     for (int64_t i = 0; i < handover->queries; i++)
         qw_cache_mark(cache, handover->origin[i], 1);
@@ -170,7 +170,8 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     double *q = linear(pass, QW_SITE_Q_PROJ, layer, x, w->q_weight, w->q_bias);
     double *k = linear(pass, QW_SITE_K_PROJ, layer, x, w->k_weight, w->k_bias);
     double *v = linear(pass, QW_SITE_V_PROJ, layer, x, w->v_weight, w->v_bias);
-    bool rotates = !pass->rules->rotary_in_attention || look_up_rotary(pass, layer);
+    bool rotates = pass->handover->positions == pass->handover->queries &&
+                   (!pass->rules->rotary_in_attention || look_up_rotary(pass, layer));
     double *o = NULL;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
     bool known = held->length == pass->past && (!held->length || held->key);

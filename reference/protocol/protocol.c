@@ -53,7 +53,8 @@ static int64_t token_of(const struct qw_call *call, const struct qw_turn *turn, 
 
 static int64_t *ids_of(const struct qw_call *call, const struct qw_turn *turn, const struct qw_turn *fed)
 {
-    if (turn->unknown)
+    bool looks_back = fed->first < turn->first && turn->first > call->tokens;
+    if (turn->unknown || (looks_back && !call->output_ids))
         return NULL;
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * fed->count);
     for (int64_t b = 0; b < call->batch; b++)
@@ -195,10 +196,10 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
 {
     if (turn->position)
         return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
-    int64_t *position = QW_NEW_ARRAY(int64_t, handover->batch * handover->queries);
-    for (int64_t i = 0; i < handover->batch * handover->queries; i++) {
-        int64_t place = handover->first_slot + i % handover->queries, token = place - virtual_rows;
-        int64_t number = handover->states_positions ? number_of(call, rules, i / handover->queries, token) : token;
+    int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch *count);
+    for (int64_t i = 0; i < handover->batch * count; i++) {
+        int64_t place = handover->first_slot + i % count, token = place - virtual_rows;
+        int64_t number = handover->states_positions ? number_of(call, rules, i / count, token) : token;
         position[i] = token < 0 ? place : rules->virtual_offset * virtual_rows + number;
     }
     return position;
@@ -255,6 +256,7 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     handover.mask = mask_of(&handover.mask_length, call, &turn, masked, rules->hide_virtual ? 0 : 1);
     handover.origin = origins_of(call, &fed, handover.queries - fed.count);
     handover.states_positions = turn.position || states_positions(adapter, call, rules);
+    handover.positions = handover.states_positions && fed.first > turn.first ? turn.count : handover.queries;
     handover.position = positions_of(&handover, call, &turn, rules, virtual_rows);
     return handover;
 }

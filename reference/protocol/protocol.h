@@ -44,7 +44,8 @@ struct qw_handover {
     int64_t *input_ids;     /* [B,q]; NULL when embeddings are handed over */
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
-    int64_t *position;      /* [B,q], as the model will use them */
+    int64_t *position;      /* [B,positions], as the model will use them */
+    int64_t positions;      /* q, where the hand-over is in order */
     bool states_positions;  /* they are handed over as position_ids; else the model counts places itself */
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
