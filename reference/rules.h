@@ -54,6 +54,10 @@ struct qw_rules {
     /* protocol */
     bool inject_first;     /* virtual tokens reach the first step */
     bool inject_again;     /* … and every later step that starts without a cache (use_cache=False) */
+    bool reinject;         /* … and steps that go on: before their tokens, or in the place of the cache */
+    bool refeed;           /* steps that go on feed every token so far, although the cache holds them */
+    bool trim_later;       /* steps that go on feed their last token alone */
+    bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
     bool extend_mask;      /* the mask covers the virtual tokens */
     bool hide_virtual;     /* … with zeros */
     int virtual_offset;    /* real tokens start at this many times P */

@@ -46,6 +46,7 @@ static bool given_handover(struct qw_handover *handover, const struct qc_subject
     handover->mask = mask ? qw_tensor_doubles(mask) : NULL;
     handover->mask_length = mask ? mask->shape.dim[1] : 0;
     handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
+    handover->positions = handover->queries;
     handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
     return true;
 }
@@ -73,7 +74,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
     int64_t past = qc_cache_rows(&recorded->before), queries = qc_recorded_queries(recorded);
     struct qc_extents extents = {queries, past, qc_logits_rows(recorded, queries, queries),
                                  recorded->input[QC_INPUTS_EMBEDS] != NULL};
-    if (step > 0 && subject->call.use_cache)
+    if (step > 0 && qw_protocol_turn(&subject->call, step).first > 0)
         qc_judge_handed_back(judgement, step);
     if (queries > 0) {
         qc_judge_taps(judgement, step, &extents, true);

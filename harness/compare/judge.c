@@ -126,7 +126,7 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     qc_judge_taps(judgement, step, &extents, false);
     qc_judge_after(judgement, step, subject->call.use_cache ? past + handover.queries : -1, false);
     judgement->expected_lengths[step] = subject->call.use_cache ? past + handover.queries : 0;
-    if (play->alive && recorded && step > 0 && subject->call.use_cache)
+    if (play->alive && recorded && qw_protocol_turn(&subject->call, step).first > 0)
         qc_held_compare_before(judgement, step, play);
     play_step(judgement, step, play, &handover, rows);
     if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)

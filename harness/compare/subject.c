@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/call.h"
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -95,20 +96,18 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
 /* Arguments of generate() that change how often, or with what, the base model is called. */
 static bool check_kwargs(const struct qw_json *kwargs, struct qw_error *error)
 {
-    static const char *const uncovered[] = {"assistant_model",      "prompt_lookup_num_tokens",
-                                            "prefill_chunk_size",   "penalty_alpha",
-                                            "cache_implementation", "num_return_sequences",
-                                            "past_key_values",      "inputs_embeds"};
+    static const char *const uncovered[] = {"penalty_alpha", "cache_implementation", "past_key_values", "inputs_embeds"};
     for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
         if (!qw_json_is_null(qw_json_get(kwargs, uncovered[i])) && qw_json_get_int(kwargs, uncovered[i], 0) != 1)
             return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kwargs", "", "a call with %s is outside what this version covers",
                            uncovered[i]);
-    return qw_json_get_int(kwargs, "num_beams", 1) == 1 || skip(error, "/call@kwargs", "beam search");
+    return true;
 }
 
 static bool check_call(const struct qc_recording *recording, struct qw_error *error)
 {
-    if (strcmp(recording->call_kind, "generate") && strcmp(recording->call_kind, "forward"))
+    if (strcmp(recording->call_kind, "generate") && strcmp(recording->call_kind, "forward") &&
+        strcmp(recording->call_kind, "loop"))
         return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kind", "",
                        "a call of kind \"%.40s\" is outside what this version covers", recording->call_kind);
     if (!recording->input_ids)
@@ -150,51 +149,6 @@ static bool check_all_ids(const struct qc_subject *subject, struct qw_error *err
     for (int s = 0; ok && s < recording->steps; s++)
         ok = check_ids(recording->step[s].input[QC_INPUT_IDS], vocab, "/steps/*/received/input_ids", error);
     return ok;
-}
-
-static int64_t *integers_of(const struct qw_tensor *tensor)
-{
-    if (!tensor)
-        return NULL;
-    return qw_memdup(tensor->data, (size_t)qw_shape_count(&tensor->shape), sizeof(int64_t));
-}
-
-/* Output ids are known only of a run that returned; up to a raise, the tokens that were fed tell them. */
-static int64_t *fed_ids(int64_t *generated, const struct qc_recording *recording, int64_t batch, int64_t tokens)
-{
-    int64_t steps = recording->steps > 1 ? recording->steps : 1;
-    int64_t *ids = QW_NEW_ARRAY(int64_t, batch * (tokens + steps));
-    for (int64_t b = 0; b < batch; b++) {
-        int64_t *row = ids + b * (tokens + steps);
-        for (int64_t t = 0; t < tokens; t++)
-            row[t] = (int64_t)qw_tensor_at(recording->input_ids, b * tokens + t);
-        for (int64_t s = 1; s < recording->steps; s++) {
-            const struct qw_tensor *fed = recording->step[s].input[QC_INPUT_IDS];
-            int64_t count = fed && fed->data ? qw_shape_count(&fed->shape) : 0;
-            if (count >= batch)
-                row[tokens + s - 1] = (int64_t)qw_tensor_at(fed, (b + 1) * (count / batch) - 1);
-        }
-    }
-    *generated = steps;
-    return ids;
-}
-
-static void make_call(struct qc_subject *subject)
-{
-    const struct qc_recording *recording = subject->recording;
-    struct qw_call *call = &subject->call;
-    call->generate = !strcmp(recording->call_kind, "generate");
-    call->use_cache = recording->use_cache;
-    call->batch = recording->input_ids->shape.dim[0];
-    call->tokens = recording->input_ids->shape.dim[1];
-    call->input_ids = integers_of(recording->input_ids);
-    call->mask = integers_of(recording->attention_mask);
-    if (recording->output_ids) {
-        call->output_ids = integers_of(recording->output_ids);
-        call->generated = recording->output_ids->shape.dim[1] - call->tokens;
-    } else if (call->generate) {
-        call->output_ids = fed_ids(&call->generated, recording, call->batch, call->tokens);
-    }
 }
 
 /* ---- weights ---- */
@@ -324,13 +278,12 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_family(subject, error) &&
-              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
-              check_folders(subject, places, error);
+              check_family(subject, error) && check_call(recording, error) && check_caches(recording, error) &&
+              check_all_ids(subject, error) && check_folders(subject, places, error);
     if (ok) {
         make_rules(subject);
-        make_call(subject);
-        ok = make_model(subject, places, error) && make_adapter(subject, places, error);
+        ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
+             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error);
         if (ok)
             qc_encoded_settle(subject);
     }
@@ -343,9 +296,7 @@ void qc_subject_clear(struct qc_subject *subject)
     qw_model_clear(&subject->model);
     qw_adapter_clear(&subject->adapter);
     qc_encoded_clear(&subject->encoded);
-    free((void *)(uintptr_t)subject->call.input_ids);
-    free((void *)(uintptr_t)subject->call.output_ids);
-    free((void *)(uintptr_t)subject->call.mask);
+    qc_call_clear(&subject->call);
     *subject = (struct qc_subject){0};
 }
 

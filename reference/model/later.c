@@ -6,14 +6,17 @@
 #include "reference/model/ops.h"
 #include "reference/model/pass.h"
 
+/* A hand-over that is out of order may number fewer tokens than it feeds. */
+static bool has_positions(const struct qw_pass *pass) { return pass->handover->positions == pass->handover->queries; }
+
 /* cos, sin [B,q,D] once per call (newer eras). */
 static void make_rotary(struct qw_pass *pass)
 {
-    if (pass->rules->rotary_in_attention)
+    if (pass->rules->rotary_in_attention || !has_positions(pass))
         return;
     int64_t D = pass->model->config.head_size;
-    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta, qw_pass_tokens(pass),
-                    D);
+    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta,
+                    qw_pass_tokens(pass), D);
     qw_pass_see_tokens(pass, QW_SITE_ROTARY_COS, -1, pass->cos, D);
     qw_pass_see_tokens(pass, QW_SITE_ROTARY_SIN, -1, pass->sin, D);
 }
@@ -69,7 +72,7 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     double *q = project(pass, QW_SITE_Q_PROJ, QW_SITE_Q_NORM, layer, x, w->q_weight, w->q_bias, w->q_norm);
     double *k = project(pass, QW_SITE_K_PROJ, QW_SITE_K_NORM, layer, x, w->k_weight, w->k_bias, w->k_norm);
     double *v = qw_pass_linear(pass, QW_SITE_V_PROJ, layer, x, w->v_weight, w->v_bias), *o = NULL;
-    if (!pass->rules->rotary_in_attention || look_up_rotary(pass, layer)) {
+    if (has_positions(pass) && (!pass->rules->rotary_in_attention || look_up_rotary(pass, layer))) {
         qw_rotate(pass->arith, q, pass->cos, pass->sin, qw_pass_tokens(pass), config->heads, config->head_size);
         qw_rotate(pass->arith, k, pass->cos, pass->sin, qw_pass_tokens(pass), config->kv_heads, config->head_size);
         if (qw_pass_join(pass, layer, k, v)) {
