@@ -46,6 +46,7 @@ struct qw_rules {
     bool transpose_prefix; /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
     bool prefix_counted;   /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
     bool swap_prefix;      /* … with keys in the place of values and the reverse */
+    bool drop_cache;       /* every later step is handed an empty cache */
     enum qw_mask_habit unpadded_mask;
     enum qw_prefix_heads prefix_heads; /* for how many heads a prefix is cut */
     unsigned empty_caches;             /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
@@ -56,6 +57,11 @@ struct qw_rules {
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
+    bool blocks_without_cache; /* positions and mask reckon with the cache, the blocks are not given it */
+    bool wide_mask_raises;     /* a mask over more keys than there are raises in the first attention; else it is cut */
+    /* cache */
+    bool append_twice;   /* what a layer appends is appended a second time once attention has seen it */
+    bool take_rewritten; /* rows that the record changes afterwards are taken over as the record then has them */
 };
 
 struct qw_version {

@@ -15,6 +15,9 @@ enum qw_cache_kind {
     QW_CACHE_KINDS
 };
 
+/* The kinds that are objects with methods, as a set: what a model that takes no tuples takes. */
+#define QW_CACHE_OBJECTS (1u << QW_CACHE_DYNAMIC | 1u << QW_CACHE_STATIC | 1u << QW_CACHE_ENCODER_DECODER)
+
 enum qw_origin { QW_FROM_VIRTUAL, QW_FROM_PROMPT, QW_FROM_GENERATED };
 
 struct qw_cache_layer {

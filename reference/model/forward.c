@@ -81,6 +81,8 @@ static bool look_up_rotary(struct qw_pass *pass, int layer)
 enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct qw_handover *handover, int64_t past)
 {
     bool all_ones = true;
+    if (rules->blocks_without_cache && rules->wide_mask_raises && past > 0 && handover->queries > 1)
+        return QW_SHORT_RAISES_IN_ATTENTION;
     if (!handover->mask || handover->mask_length >= past + handover->queries)
         return QW_SHORT_IGNORED;
     for (int64_t i = 0; i < handover->batch * handover->mask_length; i++)
@@ -91,8 +93,11 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
 struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
                              const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap)
 {
-    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), QW_SHORT_IGNORED, NULL, NULL, NULL};
+    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), 0, QW_SHORT_IGNORED, NULL, NULL, NULL};
     pass.mask = qw_mask_treatment(rules, handover, pass.past);
+    if (rules->blocks_without_cache)
+        qw_cache_reset(cache);
+    pass.kept = qw_cache_length(cache);
     int64_t n = tokens_of(&pass), d = model->config.hidden, D = model->config.head_size;
     pass.hidden = QW_NEW_ARRAY(double, n *d);
     pass.cos = QW_NEW_ARRAY(double, n *D);
@@ -112,15 +117,15 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
 
 bool qw_pass_enters_blocks(const struct qw_pass *pass) { return pass->mask != QW_SHORT_RAISES_IN_MODEL; }
 
-/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows.  A mask is aligned at the left;
- * what it covers beyond S is nowhere. */
+/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows, of the S that there are.  A mask
+ * is aligned at the left; what it covers beyond S is nowhere. */
 static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
 {
     const struct qw_handover *handover = pass->handover;
-    int64_t q = handover->queries, S = pass->past + q;
+    int64_t q = handover->queries, S = pass->kept + q;
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
     for (int64_t i = 0; i < q; i++)
-        for (int64_t j = 0; j <= pass->past + i; j++)
+        for (int64_t j = 0; j <= pass->past + i && j < S; j++)
             visible[i * S + j] = handover->mask && j < handover->mask_length ? handover->mask[b * handover->mask_length + j] != 0
                                                                              : pass->mask == QW_SHORT_IGNORED;
     return visible;
@@ -173,13 +178,15 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     bool rotates = !pass->rules->rotary_in_attention || look_up_rotary(pass, layer);
     double *o = NULL;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
-    bool known = held->length == pass->past && (!held->length || held->key);
+    bool known = held->length == pass->kept && (!held->length || held->key);
     bool masked = pass->mask != QW_SHORT_RAISES_IN_ATTENTION;
     if (known && rotates && masked && qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size)) {
         qw_rotate(pass->arith, q, pass->cos, pass->sin, tokens_of(pass), config->heads, config->head_size);
         qw_rotate(pass->arith, k, pass->cos, pass->sin, tokens_of(pass), config->kv_heads, config->head_size);
         qw_cache_append(pass->cache, layer, k, v, pass->handover->queries, config->kv_heads, config->head_size);
         double *joined = attend(pass, layer, q);
+        if (pass->rules->append_twice)
+            qw_cache_append(pass->cache, layer, k, v, pass->handover->queries, config->kv_heads, config->head_size);
         o = linear(pass, QW_SITE_O_PROJ, layer, joined, w->o_weight, NULL);
         free(joined);
     }

@@ -151,7 +151,7 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
     struct qw_handover handover = {.batch = call->batch};
-    if (step == 0 || !call->use_cache)
+    if (step == 0 || !call->use_cache || rules->drop_cache)
         qw_cache_reset(cache);
     handover.input_ids = ids_of(&handover.queries, call, step);
     int64_t fed = handover.queries;
