@@ -121,6 +121,10 @@ static void judge_mask(struct qc_judgement *judgement, int step, const struct qw
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_ATTENTION_MASK, step, -1);
     struct qw_shape expected = qw_shape_of(2, handover->batch, handover->mask_length);
     item->expected = true;
+    if (mask && mask->shape.rank == 4) {
+        qc_judge_block_mask(judgement, item, mask, handover);
+        return;
+    }
     qc_look(item, &item->free, mask, &expected);
     if (item->free.kind == QC_SHAPE)
         item->free.kind = QC_MASK_LENGTH;

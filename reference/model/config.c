@@ -146,7 +146,8 @@ static bool check_first(const struct qw_config *config, const struct qw_fields *
     double turned = 1;
     bool quantised = false;
     int64_t channels = 128;
-    if (!qw_field_real(&turned, from, "rotary_pct", QW_OPTIONAL, 0, 2) || !read_extent(&channels, from, "kv_channels", QW_OPTIONAL) ||
+    if (!qw_field_real(&turned, from, "rotary_pct", QW_OPTIONAL, 0, 2) ||
+        !read_extent(&channels, from, "kv_channels", QW_OPTIONAL) ||
         !qw_field_bool(&quantised, from, "use_cache_quantization", QW_NULLABLE))
         return false;
     if (quantised)
@@ -165,8 +166,7 @@ static bool read_first(struct qw_config *config, const struct qw_fields *from)
         !read_extent(&config->trained_length, from, "seq_length", QW_REQUIRED) ||
         !qw_field_real(&config->rope_theta, from, "rotary_emb_base", QW_OPTIONAL, 1e-300, 1e300) ||
         !qw_field_bool(&config->dynamic_ntk, from, "use_dynamic_ntk", QW_OPTIONAL) ||
-        !qw_field_bool(&config->log_n, from, "use_logn_attn", QW_OPTIONAL) ||
-        !qw_field_bool(&bare, from, "no_bias", QW_OPTIONAL))
+        !qw_field_bool(&config->log_n, from, "use_logn_attn", QW_OPTIONAL) || !qw_field_bool(&bare, from, "no_bias", QW_OPTIONAL))
         return false;
     config->output_bias = config->ffn_bias = !bare;
     config->ffn /= 2;
@@ -184,6 +184,5 @@ bool qw_config_read(struct qw_config *config, const struct qw_json *json, const 
         return false;
     snprintf(config->model_type, sizeof config->model_type, "%s", qw_family_rows[config->family].model_type);
     config->layout = qw_family_rows[config->family].layout;
-    return read_family[config->family](config, &from) &&
-           qw_field_bool(&config->tied, &from, "tie_word_embeddings", QW_NULLABLE);
+    return read_family[config->family](config, &from) && qw_field_bool(&config->tied, &from, "tie_word_embeddings", QW_NULLABLE);
 }

@@ -31,6 +31,7 @@ struct qw_pass {
     struct qw_cache *cache; /* as handed over; the pass appends to it */
     struct qw_tap tap;
     int64_t past;            /* rows in the cache before this call */
+    int64_t kept;            /* of them those that the blocks are given: all, or none */
     enum qw_short_mask mask; /* what becomes of the keys that the mask does not cover */
     double *hidden;          /* [B,q,d] */
     double *cos, *sin;       /* [B,q,D] */

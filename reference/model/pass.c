@@ -30,7 +30,7 @@ double *qw_pass_norm(struct qw_pass *pass, enum qw_site site, int layer, const s
 }
 
 double *qw_pass_linear(struct qw_pass *pass, enum qw_site site, int layer, const double *x, const struct qw_tensor *weight,
-                      const struct qw_tensor *bias)
+                       const struct qw_tensor *bias)
 {
     int64_t out = weight->shape.dim[0], in = weight->shape.dim[1];
     double *y = QW_NEW_ARRAY(double, qw_pass_tokens(pass) * out);
@@ -43,7 +43,7 @@ bool qw_pass_join(struct qw_pass *pass, int layer, const double *k, const double
 {
     const struct qw_config *config = &pass->model->config;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
-    bool known = held->length == pass->past && (!held->length || held->key);
+    bool known = held->length == pass->kept && (!held->length || held->key);
     if (!known || (pass->rules->joins_along_heads && pass->past > 0) || pass->mask == QW_SHORT_RAISES_IN_ATTENTION ||
         !qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size))
         return false;
@@ -58,15 +58,15 @@ static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
                                                          : pass->mask == QW_SHORT_IGNORED;
 }
 
-/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows.  A mask is aligned at the left;
- * what it covers beyond S is nowhere. */
+/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows, of the S that there are.  A mask
+ * is aligned at the left; what it covers beyond S is nowhere. */
 static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
 {
-    int64_t q = pass->handover->queries, S = pass->past + q;
+    int64_t q = pass->handover->queries, S = pass->kept + q;
     bool ahead = pass->rules->sees_ahead && pass->past > 0;
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
     for (int64_t i = 0; i < q; i++)
-        for (int64_t j = 0; j < (ahead ? S : pass->past + i + 1); j++)
+        for (int64_t j = 0; j < S && (ahead || j <= pass->past + i); j++)
             visible[i * S + j] = is_shown(pass, b, j);
     return visible;
 }
