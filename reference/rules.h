@@ -56,6 +56,9 @@ struct qw_rules {
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
+    bool fused;               /* attention is one kernel, which rounds the weights and the result alone */
+    bool rotary_wide;         /* rotation in float32 with tables of float32, cast back when done (Qwen v1) */
+    bool rope_in_model_dtype; /* the rotary frequencies were rounded to the model's dtype */
 };
 
 struct qw_version {

@@ -40,12 +40,25 @@ static double *linear(struct qw_pass *pass, enum qw_site site, int layer, const 
     return y;
 }
 
+/* Frequencies are made in float32: only a half takes something from them. */
+static enum qw_dtype frequencies_kept(const struct qw_pass *pass)
+{
+    bool half = pass->model->dtype == QW_F16 || pass->model->dtype == QW_BF16;
+    return pass->rules->rope_in_model_dtype && half ? pass->model->dtype : QW_F64;
+}
+
+static void rotary_table(const struct qw_pass *pass, double *cos_table, double *sin_table, const int64_t *position, int64_t n)
+{
+    const struct qw_config *config = &pass->model->config;
+    const struct qw_rotary rotary = {config->rope_theta, frequencies_kept(pass), pass->rules->rotary_wide};
+    qw_rotary_table(pass->arith, cos_table, sin_table, position, &rotary, n, config->head_size);
+}
+
 /* cos, sin [B,q,D] once per call (newer eras). */
 static void make_rotary(struct qw_pass *pass)
 {
     int64_t D = pass->model->config.head_size;
-    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta, tokens_of(pass),
-                    D);
+    rotary_table(pass, pass->cos, pass->sin, pass->handover->position, tokens_of(pass));
     see_tokens(pass, QW_SITE_ROTARY_COS, -1, pass->cos, D);
     see_tokens(pass, QW_SITE_ROTARY_SIN, -1, pass->sin, D);
 }
@@ -59,7 +72,7 @@ static bool look_up_rotary(struct qw_pass *pass, int layer)
     double *cos_table = QW_NEW_ARRAY(double, S *D), *sin_table = QW_NEW_ARRAY(double, S *D);
     for (int64_t i = 0; i < S; i++)
         position[i] = i;
-    qw_rotary_table(pass->arith, cos_table, sin_table, position, pass->model->config.rope_theta, S, D);
+    rotary_table(pass, cos_table, sin_table, position, S);
     see(pass, QW_SITE_TABLE_COS, layer, cos_table, qw_shape_of(2, S, D));
     see(pass, QW_SITE_TABLE_SIN, layer, sin_table, qw_shape_of(2, S, D));
     bool covered = true;
@@ -144,6 +157,7 @@ static double *attend(struct qw_pass *pass, int layer, const double *queries)
 {
     const struct qw_config *config = &pass->model->config;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
+    const struct qw_attention how = {pass->rules->fused, pass->rules->blind_row};
     int64_t B = pass->handover->batch, q = pass->handover->queries, H = config->heads, D = config->head_size;
     double *out = QW_NEW_ARRAY(double, B *q *H *D), *Q = QW_NEW_ARRAY(double, q *D), *y = QW_NEW_ARRAY(double, q *D);
     for (int64_t b = 0; b < B; b++) {
@@ -151,8 +165,7 @@ static double *attend(struct qw_pass *pass, int layer, const double *queries)
         for (int64_t h = 0; h < H; h++) {
             int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
             gather_head(Q, queries, b, h, q, H, D);
-            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, pass->rules->blind_row, q, held->length,
-                      D);
+            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, &how, q, held->length, D);
             scatter_head(out, y, b, h, q, H, D);
         }
         free(visible);
@@ -160,6 +173,12 @@ static double *attend(struct qw_pass *pass, int layer, const double *queries)
     free(Q);
     free(y);
     return out;
+}
+
+static void rotate(struct qw_pass *pass, double *x, int64_t heads)
+{
+    qw_rotate(pass->arith, x, pass->cos, pass->sin, pass->rules->rotary_wide, tokens_of(pass), heads,
+              pass->model->config.head_size);
 }
 
 /* self_attn: q, k, v; rotary; join the cache; attend; o.  NULL where the real model raises. */
@@ -176,8 +195,8 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     bool known = held->length == pass->past && (!held->length || held->key);
     bool masked = pass->mask != QW_SHORT_RAISES_IN_ATTENTION;
     if (known && rotates && masked && qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size)) {
-        qw_rotate(pass->arith, q, pass->cos, pass->sin, tokens_of(pass), config->heads, config->head_size);
-        qw_rotate(pass->arith, k, pass->cos, pass->sin, tokens_of(pass), config->kv_heads, config->head_size);
+        rotate(pass, q, config->heads);
+        rotate(pass, k, config->kv_heads);
         qw_cache_append(pass->cache, layer, k, v, pass->handover->queries, config->kv_heads, config->head_size);
         double *joined = attend(pass, layer, q);
         o = linear(pass, QW_SITE_O_PROJ, layer, joined, w->o_weight, NULL);

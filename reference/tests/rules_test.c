@@ -52,7 +52,8 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->tied_head == b->tied_head && a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
            a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask && a->short_mask_past == b->short_mask_past &&
-           a->blind_row == b->blind_row;
+           a->blind_row == b->blind_row && a->fused == b->fused && a->rotary_wide == b->rotary_wide &&
+           a->rope_in_model_dtype == b->rope_in_model_dtype;
 }
 
 /* Pairs that were measured, with what they were seen to do. */
