@@ -41,14 +41,22 @@ Test(half, sums_of_products_keep_what_the_half_would_lose)
 
 Test(half, a_norm_is_cast_before_its_weight)
 {
-    const double x[] = {1, 1 + 2 * U};
-    double weights[] = {1 + 2 * U, 1 + 2 * U}, y[2];
-    struct qw_tensor w = row_of(weights, 2);
-    qw_rms_norm(&qw_bf16, y, x, &w, 0, 1, 2);
-    double scale = 1 / sqrt((1 + (1 + 2 * U) * (1 + 2 * U)) / 2);
-    for (int i = 0; i < 2; i++)
-        cr_expect_eq(y[i], qw_round_to(QW_BF16, weights[i] * qw_round_to(QW_BF16, x[i] * scale)));
-    cr_expect_neq(y[0], qw_round_to(QW_BF16, weights[0] * x[0] * scale), "one rounding would give another number");
+    enum { N = 16 };
+    double x[N], weights[N], y[N], squares = 0;
+    int elsewhere = 0;
+    for (int i = 0; i < N; i++) {
+        x[i] = qw_round_to(QW_BF16, sin(i + 1));
+        weights[i] = qw_round_to(QW_BF16, 1 + 0.3 * cos(i));
+        squares += x[i] * x[i];
+    }
+    struct qw_tensor w = row_of(weights, N);
+    qw_rms_norm(&qw_bf16, y, x, &w, 0, 1, N);
+    for (int i = 0; i < N; i++) {
+        double scaled = x[i] / sqrt(squares / N);
+        cr_expect_eq(y[i], qw_round_to(QW_BF16, weights[i] * qw_round_to(QW_BF16, scaled)), "%d", i);
+        elsewhere += y[i] != qw_round_to(QW_BF16, weights[i] * scaled);
+    }
+    cr_expect_gt(elsewhere, 0, "one rounding would give other numbers");
 }
 
 Test(half, rotation_rounds_each_product_or_once)
