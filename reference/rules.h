@@ -91,8 +91,10 @@ struct qw_rules {
     bool blocks_without_cache; /* positions and mask reckon with the cache, the blocks are not given it */
     bool wide_mask_raises;     /* a mask over more keys than there are raises in the first attention; else it is cut */
     /* cache */
-    bool append_twice;   /* what a layer appends is appended a second time once attention has seen it */
-    bool take_rewritten; /* rows that the record changes afterwards are taken over as the record then has them */
+    bool append_twice;        /* what a layer appends is appended a second time once attention has seen it */
+    bool take_rewritten;      /* rows that the record changes afterwards are taken over as the record then has them */
+    bool fused;               /* attention is one kernel, which rounds the weights and the result alone */
+    bool rope_in_model_dtype; /* the rotary frequencies were rounded to the model's dtype */
 };
 
 struct qw_version {

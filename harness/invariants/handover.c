@@ -26,6 +26,7 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
     struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &subject->model.config, rules, subject->call.batch);
     item->free.expected_shape = prompt->shape;
     if (recorded) {
+        qw_tensor_round(prompt, recorded->dtype); /* judged as it is held, whatever the table is kept in */
         qc_look(item, &item->free, recorded, &prompt->shape);
         if (adapter.computed)
             qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);

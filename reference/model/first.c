@@ -44,7 +44,8 @@ static void prepare(struct qw_pass *pass)
         position[i] = i;
     for (int64_t b = 0; b < pass->handover->batch; b++) {
         if (b == 0 || base_of(pass, b) != base_of(pass, b - 1))
-            qw_rotary_table(pass->arith, cos_table, sin_table, position, base_of(pass, b), S, D);
+            qw_rotary_table(pass->arith, cos_table, sin_table, position, &(struct qw_rotary){base_of(pass, b), QW_F64, true}, S,
+                            D);
         if (b == 0) {
             qw_pass_see(pass, QW_SITE_FIRST_COS, -1, cos_table, qw_shape_of(4, (int64_t)1, S, (int64_t)1, D));
             qw_pass_see(pass, QW_SITE_FIRST_SIN, -1, sin_table, qw_shape_of(4, (int64_t)1, S, (int64_t)1, D));
@@ -72,13 +73,7 @@ static double *third_of(const struct qw_pass *pass, const double *mixed, int thi
 static void rotate(const struct qw_pass *pass, double *x)
 {
     const struct qw_config *config = &pass->model->config;
-    const struct qw_arith inner = qw_arith_inner(pass->arith);
-    int64_t n = qw_pass_tokens(pass), count = n * config->heads * config->head_size;
-    for (int64_t i = 0; i < count; i++)
-        x[i] = qw_arith_enter(&inner, x[i]);
-    qw_rotate(&inner, x, pass->cos, pass->sin, n, config->heads, config->head_size);
-    for (int64_t i = 0; i < count && inner.dtype != pass->arith->dtype; i++)
-        x[i] = qw_arith_round(pass->arith, x[i]);
+    qw_rotate(pass->arith, x, pass->cos, pass->sin, true, qw_pass_tokens(pass), config->heads, config->head_size);
 }
 
 /* Queries beyond the trained length are scaled by log(place) / log(trained length), places counted from 1. */

@@ -90,13 +90,13 @@ double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
     int64_t B = pass->handover->batch, q = pass->handover->queries, H = config->heads, D = config->head_size;
     double *out = QW_NEW_ARRAY(double, B *q *H *D), *Q = QW_NEW_ARRAY(double, q *D), *y = QW_NEW_ARRAY(double, q *D);
+    const struct qw_attention how = {pass->rules->fused, pass->rules->blind_row};
     for (int64_t b = 0; b < B; b++) {
         unsigned char *visible = visible_keys(pass, b);
         for (int64_t h = 0; h < H; h++) {
             int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
             gather_head(Q, queries, b, h, q, H, D);
-            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, pass->rules->blind_row, q, held->length,
-                      D);
+            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, &how, q, held->length, D);
             scatter_head(out, y, b, h, q, H, D);
         }
         free(visible);

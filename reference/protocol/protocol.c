@@ -168,6 +168,7 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
                    const struct qw_model *model, const struct qw_rules *rules)
 {
     struct qw_tensor *prompt = qw_protocol_prompt(adapter, &model->config, rules, handover->batch);
+    qw_tensor_round(prompt, model->dtype); /* PEFT casts what it hands over to the base model's dtype */
     if (adapter->kind == QW_ADAPTER_KEYS_VALUES) {
         fill_with_prefix(cache, prompt);
     } else {
