@@ -10,10 +10,10 @@ import pytest
 
 from conftest import ROOT
 
-ROWS = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
+TABLE = json.loads((ROOT / "fixtures" / "recordings.json").read_text())
 # Rows that run remote code are made only where the user names a repository that holds it.
-ROWS = [row for row in ROWS if "code" not in row or os.environ.get("QWEN_V1")]
-PAIRS = sorted({(row["transformers"], row["peft"]) for row in ROWS})
+ROWS = [row for row in TABLE["recordings"] if "code" not in row or os.environ.get("QWEN_V1")]
+PAIRS = [tuple(pair) for pair in TABLE["recorder_tests"]]
 
 
 def record(*arguments):

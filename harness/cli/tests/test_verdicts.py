@@ -36,6 +36,16 @@ def test_shipped_recording(qconform, path, expected):
         assert expected["patched"] or "/huggingface/" not in expected["source"] or case["cause"]["fixed_in"]
 
 
+def test_every_shipped_recording_stands_in_the_readme_with_the_verdict_that_it_must_get():
+    """`make table` writes that table; here it is held against the tables that say what must be found."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (FOREIGN.parent / "README.md").read_text().splitlines()
+             if line.startswith(("| `recordings/", "| `foreign/"))]
+    written = {cells[0].strip("`"): (cells[2], cells[3]) for cells in lines}
+    must = {f"{path.parent.name}/{path.name}": f"{expected['status']} `{expected['cause']}`" if expected["cause"] else expected["status"]
+            for path, expected in rows()}
+    assert written == {name: (verdict, verdict) for name, verdict in must.items()}
+
+
 @pytest.mark.parametrize("path", [RECORDINGS / BAD, FOREIGN / "qwen2-prompt-not-injected.h5"], ids=lambda path: path.name)
 def test_the_case_that_started_it(qconform, path):
     document = qconform("diagnose", "--json", path).document
