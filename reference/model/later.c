@@ -29,8 +29,7 @@ static void make_rotary(struct qw_pass *pass)
     if (pass->rules->rotary_in_attention || !has_positions(pass))
         return;
     int64_t D = pass->model->config.head_size;
-    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta,
-                    qw_pass_tokens(pass), D);
+    rotary_table(pass, pass->cos, pass->sin, pass->handover->position, qw_pass_tokens(pass));
     qw_pass_see_tokens(pass, QW_SITE_ROTARY_COS, -1, pass->cos, D);
     qw_pass_see_tokens(pass, QW_SITE_ROTARY_SIN, -1, pass->sin, D);
 }
