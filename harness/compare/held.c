@@ -1,44 +1,39 @@
-/* Invariant: the play keeps [B,heads,S,D]; what the record holds is brought into that form here and nowhere else. */
+/* Invariant: a half of a layer is compared in the record's own order of axes. */
 #include "harness/compare/held.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "harness/compare/frame.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
-#include "reference/base/memory.h"
 
-static bool fits(const struct qw_tensor *tensor, const struct qw_cache_layer *held, int64_t batch)
+/* How the first `count` rows of a recorded half differ from the truth's; copies where no envelope is given. */
+static bool difference_of(struct qc_difference *found, const struct qc_frame *frame, const struct qw_tensor *tensor,
+                          const double *truth, const double *envelope, int64_t count, double roundoff)
 {
-    struct qw_shape shape = qw_shape_of(4, batch, held->heads, held->length, held->head_size);
-    return tensor && qw_shape_equal(&tensor->shape, &shape);
+    if (count == frame->room)
+        return qc_difference_of_tensor(found, tensor, truth, envelope, envelope ? 1 : 0, roundoff);
+    if (!tensor->data)
+        return false; /* its statistics are those of the room behind the rows too */
+    struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, count);
+    bool known = qc_difference_of_tensor(found, kept, truth, envelope, envelope ? 1 : 0, roundoff);
+    found->index = known && found->index >= 0 ? qc_frame_index(frame, found->index, 0, count) : -1;
+    qw_tensor_free(kept);
+    return known;
 }
 
-/* Rows that were there before must come back as they were: [B,heads,S,D] with the first `old` of S rows. */
-static double *old_rows(const double *values, const struct qw_cache_layer *held, int64_t batch, int64_t old)
+/* Rows that were there before must come back as they were. */
+static bool old_difference_of(struct qc_difference *found, const struct qc_frame *frame, const struct qw_tensor *tensor,
+                              const double *values, int64_t old, double roundoff)
 {
-    int64_t D = held->head_size, S = held->length;
-    double *rows = QW_NEW_ARRAY(double, batch * held->heads * old * D);
-    for (int64_t i = 0; i < batch * held->heads; i++)
-        memcpy(rows + i * old * D, values + i * S * D, sizeof *rows * (size_t)(old * D));
-    return rows;
-}
-
-static struct qc_difference compare_old_rows(const struct qw_tensor *tensor, const double *truth,
-                                             const struct qw_cache_layer *held, int64_t batch, int64_t old, double roundoff)
-{
-    if (!tensor->data || !old)
-        return (struct qc_difference){0};
-    double *recorded = qw_tensor_doubles(tensor);
-    double *was = old_rows(truth, held, batch, old), *is = old_rows(recorded, held, batch, old);
-    free(recorded);
-    int64_t D = held->head_size, S = held->length;
-    struct qc_difference found = qc_difference_of(is, was, NULL, batch * held->heads * old * D, 0, roundoff);
-    int64_t row = found.index / D;
-    found.index = ((row / old) * S + row % old) * D + found.index % D;
-    free(was);
-    free(is);
-    return found;
+    struct qc_frame was = *frame;
+    was.rows = old - frame->first;
+    if (!tensor->data || was.rows <= 0)
+        return false;
+    double *rows = qc_frame_rows(&was, values);
+    bool known = difference_of(found, frame, tensor, rows, NULL, was.rows, roundoff);
+    free(rows);
+    return known;
 }
 
 /* Holds one half of one layer of a recorded cache against the play's.  `old`: rows that are copies in this view, so that
@@ -48,17 +43,22 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
 {
     const struct qw_cache_layer *t = &play->truth.layer[layer];
     const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
-    if (!qc_view_open(view) || !fits(tensor, t, play->truth.batch))
+    struct qc_frame frame = qc_frame_of(judgement->subject, cache, layer, t);
+    struct qw_shape shape = qc_frame_shape(&frame);
+    if (!qc_view_open(view) || !tensor || !qw_shape_equal(&tensor->shape, &shape) || !frame.rows)
         return;
-    double roundoff = qc_subject_roundoff(judgement->subject), *envelope = qc_play_envelope(play, layer, value);
-    const double *truth = value ? t->value : t->key;
-    qc_envelope_store(envelope, truth, play->truth.batch * t->heads * t->length * t->head_size,
+    double roundoff = qc_subject_roundoff(judgement->subject), *spread = qc_play_envelope(play, layer, value);
+    double *truth = qc_frame_rows(&frame, value ? t->value : t->key), *envelope = qc_frame_rows(&frame, spread);
+    qc_envelope_store(envelope, truth, qw_shape_count(&shape) / frame.room * frame.rows,
                       qc_storage_roundoff(judgement->subject, tensor));
-    struct qc_difference found;
-    if (qc_difference_of_tensor(&found, tensor, truth, envelope, 1, roundoff)) {
-        struct qc_difference kept = compare_old_rows(tensor, truth, t, play->truth.batch, old, roundoff);
-        qc_view_note(view, qc_conforms(kept.ratio) ? &found : &kept, QC_VALUE);
+    struct qc_difference found, kept;
+    if (difference_of(&found, &frame, tensor, truth, envelope, frame.rows, roundoff)) {
+        bool changed = old_difference_of(&kept, &frame, tensor, value ? t->value : t->key, old, roundoff) &&
+                       !qc_conforms(kept.ratio);
+        qc_view_note(view, changed ? &kept : &found, QC_VALUE);
     }
+    free(spread);
+    free(truth);
     free(envelope);
 }
 
@@ -81,30 +81,44 @@ void qc_held_compare_before(struct qc_judgement *judgement, int step, const stru
         }
 }
 
+/* What a recorded half holds, as the play keeps it; NULL when it cannot be played.  Free with free(). */
+static double *values_of(const struct qc_frame *frame, const struct qw_tensor *tensor)
+{
+    struct qw_shape shape = qc_frame_shape(frame);
+    return tensor && tensor->data && qw_shape_equal(&tensor->shape, &shape) ? qc_frame_values(frame, tensor) : NULL;
+}
+
+static bool fill_layer(struct qw_cache *cache, const struct qc_subject *subject, const struct qc_cache *recorded, int layer)
+{
+    const struct qc_cache_layer *given = &recorded->layer[layer];
+    if (!given->key || given->key->shape.rank != 4 || given->key->shape.dim[0] != cache->batch)
+        return false;
+    struct qw_cache_layer held = qc_frame_layer(subject, recorded, layer);
+    struct qc_frame frame = qc_frame_of(subject, recorded, layer, &held);
+    double *keys = values_of(&frame, given->key), *values = values_of(&frame, given->value);
+    bool known = keys && values;
+    if (known)
+        qw_cache_fill(cache, layer, keys, values, held.heads, held.length, held.head_size);
+    free(keys);
+    free(values);
+    return known;
+}
+
 /* Fills a cache with what the record says was handed in; false when that cannot be played. */
-static bool fill_from_record(struct qw_cache *cache, const struct qc_cache *recorded)
+static bool fill_from_record(struct qw_cache *cache, const struct qc_subject *subject, const struct qc_cache *recorded)
 {
     if (qc_cache_rows(recorded) == 0)
         return true;
-    if (recorded->layers != cache->layers)
-        return false;
-    for (int layer = 0; layer < recorded->layers; layer++) {
-        const struct qw_tensor *key = recorded->layer[layer].key, *value = recorded->layer[layer].value;
-        if (!key || !value || !key->data || !value->data || key->shape.rank != 4 || !qw_shape_equal(&key->shape, &value->shape) ||
-            key->shape.dim[0] != cache->batch)
-            return false;
-        double *keys = qw_tensor_doubles(key), *values = qw_tensor_doubles(value);
-        qw_cache_fill(cache, layer, keys, values, key->shape.dim[1], key->shape.dim[2], key->shape.dim[3]);
-        free(keys);
-        free(values);
-    }
-    return true;
+    bool known = recorded->layers == cache->layers;
+    for (int layer = 0; layer < cache->layers && known; layer++)
+        known = fill_layer(cache, subject, recorded, layer);
+    return known;
 }
 
-bool qc_held_fill(struct qc_play *play, const struct qc_cache *recorded)
+bool qc_held_fill(struct qc_play *play, const struct qc_subject *subject, const struct qc_cache *recorded)
 {
-    bool filled = fill_from_record(&play->truth, recorded);
+    bool filled = fill_from_record(&play->truth, subject, recorded);
     for (int i = 0; filled && i < QC_NOISE_PLAYS; i++)
-        filled = fill_from_record(&play->played[i], recorded);
+        filled = fill_from_record(&play->played[i], subject, recorded);
     return filled;
 }

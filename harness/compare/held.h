@@ -10,6 +10,6 @@ void qc_held_compare_after(struct qc_judgement *judgement, int step, const struc
 /* The cache that the free play hands over, against the one that was handed over. */
 void qc_held_compare_before(struct qc_judgement *judgement, int step, const struct qc_play *play);
 /* Fills the caches of all plays with what the record says was handed in; false when that cannot be played. */
-bool qc_held_fill(struct qc_play *play, const struct qc_cache *recorded);
+bool qc_held_fill(struct qc_play *play, const struct qc_subject *subject, const struct qc_cache *recorded);
 
 #endif

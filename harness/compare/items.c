@@ -33,6 +33,7 @@ struct qc_item *qc_items_at(struct qc_items *items, enum qw_site site, int step,
     item->site = site;
     item->step = step;
     item->layer = layer;
+    item->layout = items->layout;
     return item;
 }
 

@@ -41,6 +41,7 @@ struct qc_view {
 struct qc_item {
     enum qw_site site;
     int step, layer; /* step -1: no step was reached; layer -1: outside the blocks */
+    enum qw_cache_layout layout; /* order of the axes, of what caches hold */
     bool expected;   /* the healthy play has it */
     bool recorded;
     struct qc_view free, isolated;
@@ -52,6 +53,7 @@ struct qc_item {
 
 struct qc_items {
     int steps, layers; /* extents of the table */
+    enum qw_cache_layout layout; /* of the model's caches */
     struct qc_item *table;
     int count;
     struct qc_item **ordered; /* judged items in the order of the first divergence; after qc_items_order */

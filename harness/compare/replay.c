@@ -20,7 +20,7 @@ struct collector {
     const struct qc_replay *replay;
     uint64_t *dither; /* of a play in the record's arithmetic; NULL: the truth */
     int count;
-    struct seen seen[16];
+    struct seen seen[24];
 };
 
 static const struct qc_step *step_of(const struct qc_replay *replay)
@@ -31,7 +31,7 @@ static const struct qc_step *step_of(const struct qc_replay *replay)
 static const struct qc_tap *recorded_tap(const struct qc_replay *replay, enum qw_site site, int layer)
 {
     char path[160];
-    qw_site_path(path, sizeof path, site, layer);
+    qw_site_path(path, sizeof path, replay->judgement->subject->model.config.family, site, layer);
     return qc_step_tap(step_of(replay), path);
 }
 

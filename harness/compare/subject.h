@@ -3,6 +3,7 @@
 #ifndef QC_COMPARE_SUBJECT_H
 #define QC_COMPARE_SUBJECT_H
 
+#include "harness/compare/encoded.h"
 #include "harness/recording/recording.h"
 #include "reference/model/arith.h"
 #include "reference/protocol/protocol.h"
@@ -31,6 +32,7 @@ struct qc_subject {
     enum qw_dtype dtype;                  /* the record's arithmetic */
     struct qw_model model;                /* has_weights tells whether values can be played */
     struct qw_adapter adapter;
+    struct qc_encoded encoded; /* of an adapter whose table is computed */
     struct qw_call call;
     struct qw_setting setting;
     bool newer;                    /* the versions are newer than those that the rules were measured with */

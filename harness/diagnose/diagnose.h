@@ -19,11 +19,12 @@ enum qc_confidence { QC_LOW, QC_MEDIUM, QC_HIGH };
 
 struct qc_hypothesis {
     const struct qc_cause_row *cause;
-    double explained;     /* 0 … 1 */
-    bool by_signature;    /* no play of it: the exception speaks */
-    bool corroborated;    /* the run raised the exception that this cause is known for */
-    bool ruled_out;       /* it would have handed over something else where the record is as a healthy run */
-    enum qw_site against; /* … first at this site and step */
+    double explained;             /* 0 … 1 */
+    const struct qw_value *value; /* of a deviation with a parameter: the one that explains most; else NULL */
+    bool by_signature;            /* no play of it: the exception speaks */
+    bool corroborated;            /* the run raised the exception that this cause is known for */
+    bool ruled_out;               /* it would have handed over something else where the record is as a healthy run */
+    enum qw_site against;         /* … first at this site and step */
     int against_step;
     int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
 };
@@ -39,6 +40,8 @@ struct qc_diagnosis {
 /* Tries on a judgement that failed every cause that can be tried: that has a deviation, or, when the run raised, an
  * exception that proves it.  Release with qc_diagnosis_clear. */
 struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy);
+/* Applies the deviation of a hypothesis, with its value; false when it has none. */
+bool qc_hypothesis_apply(struct qw_rules *rules, const struct qc_hypothesis *hypothesis);
 void qc_diagnosis_clear(struct qc_diagnosis *diagnosis);
 
 #endif

@@ -90,14 +90,17 @@ static char *extra_text(const char *name, const struct qc_item *item)
                      shaped ? shape : "");
 }
 
-/* What the axes of a site mean, outermost first. */
-static const char *axis_name(enum qw_site site, int axis)
+/* What the axes of a site's tensors mean, outermost first. */
+static const char *axis_name(const struct qc_item *item, int axis)
 {
     static const char *const prompt[] = {"layer", "key or value", "batch", "heads", "sequence", "head size"};
-    static const char *const cache[] = {"batch", "heads", "sequence", "head size"};
+    static const char *const cache[][4] = {[QW_LAYOUT_BKSD] = {"batch", "heads", "sequence", "head size"},
+                                           [QW_LAYOUT_BSKD] = {"batch", "sequence", "heads", "head size"}};
     static const char *const tokens[] = {"batch", "sequence", "hidden size"};
-    enum qw_place place = qw_site_rows[site].place;
-    return place == QW_ADAPTER ? prompt[axis] : place == QW_BEFORE || place == QW_AFTER ? cache[axis] : tokens[axis];
+    enum qw_place place = qw_site_rows[item->site].place;
+    if (place == QW_ADAPTER && qc_item_view(item)->expected_shape.rank == 6)
+        return prompt[axis];
+    return place == QW_BEFORE || place == QW_AFTER ? cache[item->layout][axis] : tokens[axis];
 }
 
 /* "cache_before.key holds its axes in another order, [0, 2, 1, 3]: sequence, heads where heads, sequence are expected" */
@@ -105,14 +108,12 @@ static char *layout_text(const char *name, const struct qc_item *item)
 {
     const struct qc_view *view = qc_item_view(item);
     struct qw_text order = {0}, is = {0}, should = {0};
-    enum qw_site site = view->expected_shape.rank == 3 && item->site == QW_SITE_ADAPTER_PROMPT ? QW_SITE_INPUTS_EMBEDS
-                                                                                               : item->site;
     for (int i = 0; i < view->expected_shape.rank; i++) {
         qw_text_addf(&order, "%s%d", i ? ", " : "", view->permutation[i]);
         if (view->permutation[i] == i)
             continue;
-        qw_text_addf(&is, "%s%s", is.length ? ", " : "", axis_name(site, view->permutation[i]));
-        qw_text_addf(&should, "%s%s", should.length ? ", " : "", axis_name(site, i));
+        qw_text_addf(&is, "%s%s", is.length ? ", " : "", axis_name(item, view->permutation[i]));
+        qw_text_addf(&should, "%s%s", should.length ? ", " : "", axis_name(item, i));
     }
     char *text = qw_format("%s holds its axes in the order [%s]: %s where %s are expected", name, order.bytes, is.bytes,
                            should.bytes);
@@ -160,7 +161,7 @@ static int sequence_axis(const struct qc_item *item)
     case QW_ADAPTER: return item->observed_shape.rank == 6 ? 4 : 1;
     case QW_RECEIVED: return item->site == QW_SITE_CACHE_POSITION ? 0 : 1;
     case QW_BEFORE:
-    case QW_AFTER: return 2;
+    case QW_AFTER: return item->layout == QW_LAYOUT_BSKD ? 1 : 2;
     case QW_HEAD:
     case QW_TAIL:
     case QW_BLOCK: return item->site == QW_SITE_TABLE_COS || item->site == QW_SITE_TABLE_SIN ? 0 : 1;
@@ -171,8 +172,7 @@ static int sequence_axis(const struct qc_item *item)
 static bool spans_whole_cache(const struct qc_item *item)
 {
     enum qw_place place = qw_site_rows[item->site].place;
-    return place == QW_BEFORE || place == QW_AFTER || place == QW_ADAPTER || item->site == QW_SITE_ATTENTION_MASK ||
-           item->site == QW_SITE_TABLE_COS || item->site == QW_SITE_TABLE_SIN;
+    return place == QW_BEFORE || place == QW_AFTER || place == QW_ADAPTER || strchr(qw_site_rows[item->site].shape, 'S');
 }
 
 /* The cache row of sequence index 0: what was there before the step, and skipped logits rows. */

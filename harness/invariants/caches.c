@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/frame.h"
+#include "harness/compare/call.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
 
@@ -10,7 +12,7 @@ int64_t qc_cache_rows(const struct qc_cache *cache)
     if (!cache->present || cache->length >= 0)
         return cache->present ? cache->length : 0;
     const struct qw_tensor *key = cache->layers ? cache->layer[0].key : NULL;
-    return key && key->shape.rank == 4 ? key->shape.dim[2] : 0;
+    return key && key->shape.rank == 4 ? key->shape.dim[!strcmp(cache->layout ? cache->layout : "", "BSKD") ? 1 : 2] : 0;
 }
 
 /* Keys or values of a layer as they were recorded; NULL where nothing is held. */
@@ -46,10 +48,10 @@ static void look_at_length(struct qc_item *item, struct qc_view *view, const str
     view->kind = !cache->present ? QC_MISSING : qc_cache_rows(cache) == length ? QC_KIND_NONE : QC_CACHE_LENGTH;
 }
 
-/* One half (keys or values) of one layer; `shape` with 0 rows: nothing is held. */
+/* One half (keys or values) of one layer; `shape` without elements: nothing is held. */
 static void look_at_half(struct qc_item *item, struct qc_view *view, const struct qw_tensor *tensor, const struct qw_shape *shape)
 {
-    if (shape->dim[2] > 0) {
+    if (qw_shape_count(shape) > 0) {
         qc_look(item, view, tensor, shape);
         return;
     }
@@ -59,6 +61,23 @@ static void look_at_half(struct qc_item *item, struct qc_view *view, const struc
     view->expected_shape = *shape;
     view->kind = QC_EXTRA;
     qc_observe(item, tensor);
+}
+
+static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
+{
+    const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
+    const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
+    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
+    struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, held);
+    struct qw_shape shape = qc_frame_shape(&frame);
+    item->expected = held->length > 0;
+    look_at_half(item, &item->free, tensor, &shape);
+    qc_look_at_dtype(&item->free, tensor, judgement);
+    if (qw_protocol_turn(&judgement->subject->call, step).first > 0)
+        return;
+    double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
+    qc_look_at_axes(&item->free, tensor, rows);
+    free(rows);
 }
 
 void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_cache *cache)
@@ -71,16 +90,8 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
     look_at_type(judgement, type, &type->free, recorded, length);
     look_at_length(rows, &rows->free, recorded, length);
     for (int layer = 0; layer < cache->layers; layer++)
-        for (int value = 0; value < 2; value++) {
-            const struct qw_cache_layer *held = &cache->layer[layer];
-            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-            struct qw_shape shape = qw_shape_of(4, cache->batch, held->heads, held->length, held->head_size);
-            item->expected = held->length > 0;
-            look_at_half(item, &item->free, half(judgement, recorded, layer, value), &shape);
-            qc_look_at_dtype(&item->free, half(judgement, recorded, layer, value), judgement);
-            if (step == 0 || !judgement->subject->call.use_cache)
-                qc_look_at_axes(&item->free, half(judgement, recorded, layer, value), value ? held->value : held->key);
-        }
+        for (int value = 0; value < 2; value++)
+            judge_half_before(judgement, step, &cache->layer[layer], layer, value);
 }
 
 /* Without elements, the digests tell whether two tensors of one file are the same. */
@@ -92,23 +103,25 @@ static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor,
         view->kind = QC_VALUE;
 }
 
-static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
+static void judge_half_handed_back(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value)
 {
-    const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *left = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
     const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
     struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-    if (!after && !before)
+    if (!left && !before)
         return;
+    struct qw_tensor *after = left ? qc_call_taken_up(judgement->subject, step, left, length) : NULL;
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     qc_look_at_dtype(&item->isolated, before, judgement);
-    if (!after || !after->data) {
-        look_at_digest(&item->isolated, before, after);
-        return;
+    if (after && after->data) {
+        double *expected = qw_tensor_doubles(after);
+        qc_look_at_axes(&item->isolated, before, expected);
+        free(expected);
+    } else if (!judgement->subject->call.turn) {
+        look_at_digest(&item->isolated, before, left);
     }
-    double *expected = qw_tensor_doubles(after);
-    qc_look_at_axes(&item->isolated, before, expected);
-    free(expected);
+    qw_tensor_free(after);
 }
 
 void qc_judge_handed_back(struct qc_judgement *judgement, int step)
@@ -118,11 +131,29 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step)
         return;
     struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_BEFORE_TYPE, step, -1);
     struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_BEFORE_LENGTH, step, -1);
-    look_at_type(judgement, type, &type->isolated, before, qc_cache_rows(after));
-    look_at_length(rows, &rows->isolated, before, qc_cache_rows(after));
+    int64_t length = qc_cache_rows(after), handed = qc_cache_rows(before);
+    if (qc_way_of(judgement->subject->recording) == QC_WAY_CANDIDATES && handed < length)
+        length = handed; /* what was not accepted was taken back; how much, the free view judges */
+    look_at_type(judgement, type, &type->isolated, before, length);
+    look_at_length(rows, &rows->isolated, before, length);
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++)
-            judge_half_handed_back(judgement, step, layer, value);
+            judge_half_handed_back(judgement, step, length, layer, value);
+}
+
+static void judge_half_after(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value, bool isolated)
+{
+    const struct qw_config *config = &judgement->subject->model.config;
+    const struct qc_cache *recorded = &qc_step_of(judgement, step)->after;
+    const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
+    struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
+    struct qc_view *view = isolated ? &item->isolated : &item->free;
+    struct qw_cache_layer held = {config->kv_heads, length, config->head_size, NULL, NULL};
+    struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, &held);
+    struct qw_shape shape = qc_frame_shape(&frame);
+    item->expected = true;
+    look_at_half(item, view, tensor, &shape);
+    qc_look_at_dtype(view, tensor, judgement);
 }
 
 void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated)
@@ -136,13 +167,7 @@ void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bo
     type->expected = rows->expected = true;
     look_at_type(judgement, type, isolated ? &type->isolated : &type->free, &recorded->after, length);
     look_at_length(rows, isolated ? &rows->isolated : &rows->free, &recorded->after, length);
-    struct qw_shape shape = qw_shape_of(4, judgement->subject->call.batch, config->kv_heads, length, config->head_size);
     for (int layer = 0; layer < config->layers; layer++)
-        for (int value = 0; value < 2; value++) {
-            struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
-            item->expected = true;
-            look_at_half(item, isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value), &shape);
-            qc_look_at_dtype(isolated ? &item->isolated : &item->free, half(judgement, &recorded->after, layer, value),
-                             judgement);
-        }
+        for (int value = 0; value < 2; value++)
+            judge_half_after(judgement, step, length, layer, value, isolated);
 }

@@ -111,14 +111,6 @@ static bool is_shaped_only(const struct qc_case_view *view)
            (view->subject->adapter.kind != QW_ADAPTER_NONE && !view->subject->adapter.table);
 }
 
-static bool is_padded(const struct qw_call *call)
-{
-    for (int64_t i = 0; call->mask && i < call->batch * call->tokens; i++)
-        if (call->mask[i] == 0)
-            return true;
-    return false;
-}
-
 /* Whether a prefix with heads and tokens swapped would have the same extents, and there are no values to tell. */
 static bool is_square(const struct qc_case_view *view)
 {
@@ -150,7 +142,7 @@ void qc_put_coverage(struct qw_json *json, const struct qc_case_view *view)
         const char *name;
         bool applies;
     } spots[] = {{"values", is_shaped_only(view)},
-                 {"padding", !is_padded(&view->subject->call)},
+                 {"padding", !qw_call_pads(&view->subject->call)},
                  {"batch", view->subject->call.batch == 1},
                  {"decode", view->recording->steps < 2 || !view->subject->call.use_cache},
                  {"heads", view->subject->model.config.heads == view->subject->model.config.kv_heads},

@@ -48,6 +48,11 @@ bool qw_cache_joins(const struct qw_cache *cache, int64_t layer, int64_t heads, 
 void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t q, int64_t heads,
                      int64_t head_size);
 
+/* Takes back what lies beyond the first `length` rows; nothing when there are no more. */
+void qw_cache_crop(struct qw_cache *cache, int64_t length);
+/* Batch row b becomes what row[b] was. */
+void qw_cache_reorder(struct qw_cache *cache, const int64_t *row);
+
 /* Says where the next `count` rows come from (once per call of the model, not per layer). */
 void qw_cache_mark(struct qw_cache *cache, enum qw_origin origin, int64_t count);
 

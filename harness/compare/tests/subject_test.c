@@ -57,13 +57,6 @@ Test(subject, a_loop_is_skipped)
     refused(&run, SKIPPED, "/call@kind", "loop");
 }
 
-Test(subject, padding_is_skipped)
-{
-    struct shipped run = run_of(SHIPPED_PROMPT);
-    shipped_integers(run.recording.attention_mask)[0] = 0;
-    refused(&run, SKIPPED, "/call/attention_mask", "padding");
-}
-
 Test(subject, static_caches_are_skipped)
 {
     struct shipped run = run_of(SHIPPED_PROMPT);
