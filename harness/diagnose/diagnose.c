@@ -213,7 +213,7 @@ static enum qc_confidence confidence_of(const struct qc_diagnosis *diagnosis, co
     int next = 1 + diagnosis->equivalent;
     double runner_up = next < diagnosis->count ? diagnosis->ranked[next].explained : 0;
     if (best->by_signature)
-        return best->explained >= MEDIUM_FROM && qc_cause_known(best->cause, subject) ? QC_MEDIUM : QC_LOW;
+        return qc_cause_known(best->cause, subject) ? QC_MEDIUM : QC_LOW;
     if (best->explained >= HIGH_FROM && best->explained - runner_up >= HIGH_LEAD)
         return QC_HIGH;
     return best->explained >= MEDIUM_FROM ? QC_MEDIUM : QC_LOW;
