@@ -26,7 +26,7 @@ enum qw_prefix_wiring {
 };
 /* How often an adapter's encoder is applied to its embedding. */
 enum qw_projections { QW_PROJECTED_ONCE, QW_PROJECTED_TWICE, QW_PROJECTED_NEVER };
-#define QW_TOKENS_REVERSED 0x10000 /* of qw_rules.token_order */
+#define QW_TOKENS_REVERSED 0x10000                       /* of qw_rules.token_order */
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 /* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
 enum qw_tied_head {

@@ -109,7 +109,8 @@ static struct qw_tensor *handed_prompt(const struct qc_subject *subject)
 /* ---- settling ---- */
 
 /* The table that `handed` consists of under the rules: where each element comes from is seen by playing a table of numbers. */
-static struct qw_tensor *taken_back(const struct qc_subject *subject, const struct qw_rules *rules, const struct qw_tensor *handed)
+static struct qw_tensor *taken_back(const struct qc_subject *subject, const struct qw_rules *rules,
+                                    const struct qw_tensor *handed)
 {
     struct qw_adapter numbered = subject->adapter;
     struct qw_tensor *numbers = qw_tensor_make(QW_F64, &subject->encoded.truth->shape);

@@ -57,8 +57,8 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
                        !qc_conforms(kept.ratio);
         qc_view_note(view, changed ? &kept : &found, QC_VALUE);
         if (view->kind == QC_VALUE && !changed && frame.rows == frame.room)
-            qc_transform_find(&view->transform, tensor, truth, &shape, frame.layout == QW_LAYOUT_BKSD ? "B K S D" : "B S K D", NULL,
-                              found.floor * QC_NOISE_MULTIPLE);
+            qc_transform_find(&view->transform, tensor, truth, &shape, frame.layout == QW_LAYOUT_BKSD ? "B K S D" : "B S K D",
+                              NULL, found.floor * QC_NOISE_MULTIPLE);
     }
     free(spread);
     free(truth);

@@ -36,15 +36,15 @@ struct qc_view {
     enum qc_kind kind; /* QC_KIND_NONE: conforms */
     struct qw_shape expected_shape;
     struct qc_difference difference;
-    int permutation[QW_MAX_RANK]; /* QC_LAYOUT: axis i of the record is this axis of what is expected */
+    int permutation[QW_MAX_RANK];  /* QC_LAYOUT: axis i of the record is this axis of what is expected */
     struct qc_transform transform; /* QC_VALUE: how the record is what is expected rearranged, if it is */
 };
 
 struct qc_item {
     enum qw_site site;
-    int step, layer; /* step -1: no step was reached; layer -1: outside the blocks */
+    int step, layer;             /* step -1: no step was reached; layer -1: outside the blocks */
     enum qw_cache_layout layout; /* order of the axes, of what caches hold */
-    bool expected;   /* the healthy play has it */
+    bool expected;               /* the healthy play has it */
     bool recorded;
     struct qc_view free, isolated;
     struct qw_shape observed_shape;
@@ -54,7 +54,7 @@ struct qc_item {
 };
 
 struct qc_items {
-    int steps, layers; /* extents of the table */
+    int steps, layers;           /* extents of the table */
     enum qw_cache_layout layout; /* of the model's caches */
     struct qc_item *table;
     int count;

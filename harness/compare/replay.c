@@ -145,7 +145,8 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     qc_envelope_store(whole, truth->value, qw_shape_count(&truth->shape), qc_storage_roundoff(subject, tap->tensor));
     double *expected = as_recorded(truth->value, tap, &truth->shape), *envelope = as_recorded(whole, tap, &truth->shape);
     struct qc_difference difference;
-    if (expected && qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff)) {
+    if (expected &&
+        qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff)) {
         qc_view_note(view, &difference, QC_VALUE);
         find_transform(view, tap, expected, truth, replay);
     }

@@ -18,11 +18,11 @@ enum qc_confidence { QC_LOW, QC_MEDIUM, QC_HIGH };
 
 struct qc_hypothesis {
     const struct qc_cause_row *cause;
-    double explained;     /* 0 … 1 */
+    double explained;             /* 0 … 1 */
     const struct qw_value *value; /* of a deviation with a parameter: the one that explains most; else NULL */
-    bool by_signature;    /* no deviation: the exception speaks */
-    bool ruled_out;       /* it would have handed over something else where the record is as a healthy run */
-    enum qw_site against; /* … first at this site and step */
+    bool by_signature;            /* no deviation: the exception speaks */
+    bool ruled_out;               /* it would have handed over something else where the record is as a healthy run */
+    enum qw_site against;         /* … first at this site and step */
     int against_step;
     int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
 };

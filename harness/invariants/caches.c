@@ -84,8 +84,7 @@ static void look_for_transform(struct qc_judgement *judgement, int step, const s
 {
     const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
     const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
-    struct qc_view *view =
-        &qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer)->free;
+    struct qc_view *view = &qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer)->free;
     if (view->kind != QC_VALUE || !tensor)
         return;
     struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, &cache->layer[layer]);

@@ -71,7 +71,7 @@ bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error)
         return qw_fail(error, QW_ERROR_INPUT, TABLE, KEEP, "this tensor of the adapter is required and is not there");
     adapter->unprojected = qw_encoder_computes(&adapter->encoder) ? adapter->encoder.embedding : NULL;
     adapter->computed = !saved && adapter->unprojected;
-    adapter->table = saved                ? saved
+    adapter->table = saved               ? saved
                      : adapter->computed ? encoded(adapter, 0, adapter->encoder.embedding)
                                          : adapter->encoder.embedding;
     adapter->twice = encoded(adapter, 1, adapter->table);

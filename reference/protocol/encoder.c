@@ -57,8 +57,8 @@ struct finder {
 
 static void refuse(struct finder *finder, const char *place, const char *what)
 {
-    finder->ok = finder->ok && qw_fail(finder->error, QW_ERROR_INPUT, place, "keep the weights of one adapter, as they were saved",
-                                       "%s", what);
+    finder->ok = finder->ok &&
+                 qw_fail(finder->error, QW_ERROR_INPUT, place, "keep the weights of one adapter, as they were saved", "%s", what);
 }
 
 /* The tensor whose name ends in `tail`, with these extents (-1: any; 0: none); NULL when there is none. */

@@ -52,13 +52,12 @@ static void wire_layers(struct place *from, const struct extents *of, const stru
 static void order_tokens(struct place *from, const struct extents *of, const struct qw_rules *rules)
 {
     int64_t P = of->P;
-    from->token = rules->token_order == QW_TOKENS_REVERSED ? P - 1 - from->token
-                                                           : (from->token - rules->token_order % P + P) % P;
+    from->token = rules->token_order == QW_TOKENS_REVERSED ? P - 1 - from->token : (from->token - rules->token_order % P + P) % P;
 }
 
 /* From where in the right prompt a row of the spoilt one comes; one row each. */
-static void (*const moves[])(struct place *from, const struct extents *of, const struct qw_rules *rules) = {
-    swap_halves, wire_layers, order_tokens};
+static void (*const moves[])(struct place *from, const struct extents *of,
+                             const struct qw_rules *rules) = {swap_halves, wire_layers, order_tokens};
 
 static int64_t row_of(const struct place *at, const struct extents *of)
 {
