@@ -23,7 +23,7 @@ static double spread_of(const struct qw_encoder *encoder, const struct qw_tensor
     double spread = 0;
     for (int play = 0; play < QC_NOISE_PLAYS; play++) {
         uint64_t state = (uint64_t)play;
-        struct qw_arith dithered = play ? qw_arith_dithered(arith, &state) : *arith;
+        struct qw_arith dithered = play ? qw_arith_dithered(arith, arith->dtype, &state) : *arith;
         struct qw_tensor *played = qw_encoder_apply(encoder, encoder->embedding, &dithered);
         for (int64_t i = 0; i < qw_shape_count(&truth->shape); i++)
             spread = fmax(spread, fabs(((double *)played->data)[i] - ((double *)truth->data)[i]));

@@ -106,7 +106,7 @@ static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_ju
     hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
     rule_out(hypothesis, healthy, &deviated);
-    if (deviated.raise_predicted && !proves_raise(hypothesis, healthy))
+    if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)))
         hypothesis->explained = hypothesis->reproduced = 0;
     qc_judgement_clear(&deviated);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "harness/compare/frame.h"
+#include "harness/compare/call.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
 
@@ -62,6 +63,18 @@ static void look_at_half(struct qc_item *item, struct qc_view *view, const struc
     qc_observe(item, tensor);
 }
 
+/* Copies of which the record holds the first rows of a tensor that has room for more. */
+static void look_at_rows(struct qc_view *view, const struct qw_tensor *tensor, const double *rows, const struct qc_frame *frame)
+{
+    if (!tensor || !tensor->data || !frame->rows || view->kind != QC_KIND_NONE)
+        return;
+    struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, frame->rows);
+    qc_look_at_copy(view, kept, rows, QC_VALUE);
+    if (view->valued && view->difference.index >= 0)
+        view->difference.index = qc_frame_index(frame, view->difference.index, 0, frame->rows);
+    qw_tensor_free(kept);
+}
+
 static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
 {
     const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
@@ -72,10 +85,13 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     item->expected = held->length > 0;
     look_at_half(item, &item->free, tensor, &shape);
     qc_look_at_dtype(&item->free, tensor, judgement);
-    if (step > 0 && judgement->subject->call.use_cache)
+    if (qw_protocol_turn(&judgement->subject->call, step).first > 0)
         return;
     double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
-    qc_look_at_axes(&item->free, tensor, rows);
+    if (frame.rows == frame.room)
+        qc_look_at_axes(&item->free, tensor, rows);
+    else
+        look_at_rows(&item->free, tensor, rows, &frame);
     free(rows);
 }
 
@@ -120,23 +136,25 @@ static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor,
         view->kind = QC_VALUE;
 }
 
-static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
+static void judge_half_handed_back(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value)
 {
-    const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *left = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
     const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
     struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-    if (!after && !before)
+    if (!left && !before)
         return;
+    struct qw_tensor *after = left ? qc_call_taken_up(judgement->subject, step, left, length) : NULL;
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     qc_look_at_dtype(&item->isolated, before, judgement);
-    if (!after || !after->data) {
-        look_at_digest(&item->isolated, before, after);
-        return;
+    if (after && after->data) {
+        double *expected = qw_tensor_doubles(after);
+        qc_look_at_axes(&item->isolated, before, expected);
+        free(expected);
+    } else if (!judgement->subject->call.turn) {
+        look_at_digest(&item->isolated, before, left);
     }
-    double *expected = qw_tensor_doubles(after);
-    qc_look_at_axes(&item->isolated, before, expected);
-    free(expected);
+    qw_tensor_free(after);
 }
 
 void qc_judge_handed_back(struct qc_judgement *judgement, int step)
@@ -146,11 +164,14 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step)
         return;
     struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_BEFORE_TYPE, step, -1);
     struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_BEFORE_LENGTH, step, -1);
-    look_at_type(judgement, type, &type->isolated, before, qc_cache_rows(after));
-    look_at_length(rows, &rows->isolated, before, qc_cache_rows(after));
+    int64_t length = qc_cache_rows(after), handed = qc_cache_rows(before);
+    if (qc_way_of(judgement->subject->recording) == QC_WAY_CANDIDATES && handed < length)
+        length = handed; /* what was not accepted was taken back; how much, the free view judges */
+    look_at_type(judgement, type, &type->isolated, before, length);
+    look_at_length(rows, &rows->isolated, before, length);
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++)
-            judge_half_handed_back(judgement, step, layer, value);
+            judge_half_handed_back(judgement, step, length, layer, value);
 }
 
 static void judge_half_after(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value, bool isolated)
