@@ -52,7 +52,9 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->tied_head == b->tied_head && a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
            a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask && a->short_mask_past == b->short_mask_past &&
-           a->blind_row == b->blind_row;
+           a->blind_row == b->blind_row && a->numbers_base == b->numbers_base && a->numbers_prefix == b->numbers_prefix &&
+           a->padding_position == b->padding_position && a->decode_counts == b->decode_counts && a->reinject == b->reinject &&
+           a->refeed == b->refeed && a->trim_later == b->trim_later && a->mask_follows_cache == b->mask_follows_cache;
 }
 
 /* Pairs that were measured, with what they were seen to do. */
