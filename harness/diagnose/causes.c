@@ -126,7 +126,9 @@ static char *value_of(const char *name, const struct qc_cause_row *cause, const 
                   {"virtual", "P", NULL, who->adapter.virtual_tokens},
                   {"tokens", "T", NULL, who->call.tokens},
                   {"heads", "H", NULL, config->heads},
-                  {"kv_heads", "K", NULL, config->kv_heads}};
+                  {"kv_heads", "K", NULL, config->kv_heads},
+                  {"head_size", "D", NULL, config->head_size},
+                  {"plain_head_size", "d/H", NULL, config->heads ? config->hidden / config->heads : 0}};
     for (int i = 0; i < COUNT(values); i++)
         if (!strcmp(values[i].name, name))
             return !subject         ? qw_strdup(values[i].words)

@@ -87,19 +87,56 @@ static bool proves_raise(const struct qc_hypothesis *hypothesis, const struct qc
            qc_cause_signed(hypothesis->cause, healthy->subject);
 }
 
-static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
+bool qc_hypothesis_apply(struct qw_rules *rules, const struct qc_hypothesis *hypothesis)
+{
+    enum qw_deviation deviation;
+    if (!qc_cause_deviation(&deviation, hypothesis->cause))
+        return false;
+    qw_deviation_apply_value(rules, deviation, hypothesis->value ? hypothesis->value->number : 0);
+    return true;
+}
+
+static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
 {
     struct qw_rules rules = healthy->subject->rules;
     struct qc_judgement deviated;
-    qw_deviation_apply(&rules, deviation);
+    qc_hypothesis_apply(&rules, hypothesis);
     qc_judge(&deviated, healthy->subject, &rules, false);
     double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
     hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
     rule_out(hypothesis, healthy, &deviated);
-    if (deviated.raise_predicted && !proves_raise(hypothesis, healthy))
+    if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)))
         hypothesis->explained = hypothesis->reproduced = 0;
     qc_judgement_clear(&deviated);
+}
+
+/* Whether anything that PEFT's part hands over differs from the healthy play. */
+static bool handover_differs(const struct qc_judgement *healthy)
+{
+    for (int i = 0; i < healthy->items.count; i++)
+        if (qw_site_rows[healthy->items.ordered[i]->site].party == QW_PROTOCOL && qc_item_energy(healthy->items.ordered[i]) > 0)
+            return true;
+    return false;
+}
+
+/* Plays the deviation with each of its values and keeps the one that explains most.  Those of PEFT's part need not be tried
+ * where what it handed over is right. */
+static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
+{
+    int values = qw_deviation_values(deviation);
+    if (!values) {
+        play_hypothesis(hypothesis, healthy);
+        return;
+    }
+    if (qw_deviation_party(deviation) == QW_PROTOCOL && !handover_differs(healthy))
+        return;
+    for (int i = 0; i < values && hypothesis->explained < HIGH_FROM; i++) {
+        struct qc_hypothesis one = {.cause = hypothesis->cause, .value = qw_deviation_value(deviation, i)};
+        play_hypothesis(&one, healthy);
+        if (i == 0 || one.explained > hypothesis->explained)
+            *hypothesis = one;
+    }
 }
 
 /* A raise that the signature explains is one structural fact among those that differ. */

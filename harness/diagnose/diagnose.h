@@ -19,6 +19,7 @@ enum qc_confidence { QC_LOW, QC_MEDIUM, QC_HIGH };
 struct qc_hypothesis {
     const struct qc_cause_row *cause;
     double explained;     /* 0 … 1 */
+    const struct qw_value *value; /* of a deviation with a parameter: the one that explains most; else NULL */
     bool by_signature;    /* no deviation: the exception speaks */
     bool ruled_out;       /* it would have handed over something else where the record is as a healthy run */
     enum qw_site against; /* … first at this site and step */
@@ -36,6 +37,8 @@ struct qc_diagnosis {
 
 /* Tries every cause of the catalogue on a judgement that failed.  Release with qc_diagnosis_clear. */
 struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy);
+/* Applies the deviation of a hypothesis, with its value; false when it has none. */
+bool qc_hypothesis_apply(struct qw_rules *rules, const struct qc_hypothesis *hypothesis);
 void qc_diagnosis_clear(struct qc_diagnosis *diagnosis);
 
 #endif

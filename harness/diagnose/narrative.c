@@ -172,8 +172,7 @@ static int sequence_axis(const struct qc_item *item)
 static bool spans_whole_cache(const struct qc_item *item)
 {
     enum qw_place place = qw_site_rows[item->site].place;
-    return place == QW_BEFORE || place == QW_AFTER || place == QW_ADAPTER || item->site == QW_SITE_ATTENTION_MASK ||
-           item->site == QW_SITE_TABLE_COS || item->site == QW_SITE_TABLE_SIN;
+    return place == QW_BEFORE || place == QW_AFTER || place == QW_ADAPTER || strchr(qw_site_rows[item->site].shape, 'S');
 }
 
 /* The cache row of sequence index 0: what was there before the step, and skipped logits rows. */

@@ -81,6 +81,17 @@ static void put_runner_up(struct qw_json *cause, const struct qc_diagnosis *diag
     qw_json_put_real(runner_up, "explained", diagnosis->ranked[next].explained);
 }
 
+/* The value of a deviation that has several: by its name, or the number itself. */
+static void put_parameter(struct qw_json *cause, const struct qw_value *value)
+{
+    if (!value)
+        qw_json_put_null(cause, "parameter");
+    else if (value->words[0])
+        qw_json_put_text(cause, "parameter", value->words);
+    else
+        qw_json_put_real(cause, "parameter", value->number);
+}
+
 struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, const char *remedy, const char *party)
 {
     struct qw_json *cause = qw_json_object();
@@ -125,7 +136,7 @@ static struct qw_json *named_cause(const struct qc_case_view *view)
     qw_json_put_real(cause, "explained", best->explained);
     put_against(cause, view);
     put_runner_up(cause, view->diagnosis);
-    qw_json_put_null(cause, "parameter");
+    put_parameter(cause, best->value);
     put_words(qw_json_put(cause, "upstream", qw_json_array()), best->cause->upstream);
     qw_json_put_text(cause, "fixed_in", qc_cause_fixed_in(best->cause, view->subject));
     qc_put_owned(cause, "remedy", qc_cause_text(best->cause->remedy, best->cause, view->subject));

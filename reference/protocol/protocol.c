@@ -109,47 +109,6 @@ static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *
     return embeds;
 }
 
-/* [L,2,B,K,P,D] -> [L,2,B,P,K,D] */
-static struct qw_tensor *transposed(const struct qw_tensor *prompt)
-{
-    struct qw_shape shape = prompt->shape;
-    int64_t slices = shape.dim[0] * shape.dim[1] * shape.dim[2], K = shape.dim[3], P = shape.dim[4], D = shape.dim[5];
-    shape.dim[3] = P;
-    shape.dim[4] = K;
-    if (!prompt->data)
-        return qw_tensor_structure(QW_F64, &shape);
-    struct qw_tensor *out = qw_tensor_make(QW_F64, &shape);
-    for (int64_t s = 0; s < slices; s++)
-        for (int64_t k = 0; k < K; k++)
-            for (int64_t p = 0; p < P; p++)
-                memcpy((double *)out->data + ((s * P + p) * K + k) * D, (const double *)prompt->data + ((s * K + k) * P + p) * D,
-                       sizeof(double) * (size_t)D);
-    return out;
-}
-
-/* [L,2,…] -> [L,2,…] with the two halves of every layer exchanged */
-static struct qw_tensor *swapped(const struct qw_tensor *prompt)
-{
-    if (!prompt->data)
-        return qw_tensor_structure(QW_F64, &prompt->shape);
-    struct qw_tensor *out = qw_tensor_make(QW_F64, &prompt->shape);
-    int64_t halves = 2 * prompt->shape.dim[0], half = qw_shape_count(&prompt->shape) / halves;
-    for (int64_t i = 0; i < halves; i++)
-        memcpy((double *)out->data + (i ^ 1) * half, (const double *)prompt->data + i * half, sizeof(double) * (size_t)half);
-    return out;
-}
-
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch)
-{
-    struct qw_tensor *prompt = qw_adapter_prompt(adapter, config, rules, batch);
-    if (adapter->kind != QW_ADAPTER_KEYS_VALUES || !(rules->transpose_prefix || rules->swap_prefix))
-        return prompt;
-    struct qw_tensor *turned = rules->transpose_prefix ? transposed(prompt) : swapped(prompt);
-    qw_tensor_free(prompt);
-    return turned;
-}
-
 static void fill_with_prefix(struct qw_cache *cache, const struct qw_tensor *prompt)
 {
     const int64_t *dim = prompt->shape.dim; /* [L,2,B,heads,P,D] */
@@ -196,7 +155,7 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
 {
     if (turn->position)
         return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
-    int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch *count);
+    int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch * count);
     for (int64_t i = 0; i < handover->batch * count; i++) {
         int64_t place = handover->first_slot + i % count, token = place - virtual_rows;
         int64_t number = handover->states_positions ? number_of(call, rules, i / count, token) : token;
@@ -209,6 +168,7 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
                    const struct qw_model *model, const struct qw_rules *rules)
 {
     struct qw_tensor *prompt = qw_protocol_prompt(adapter, &model->config, rules, handover->batch);
+    qw_tensor_round(prompt, model->dtype); /* PEFT casts what it hands over to the base model's dtype */
     if (adapter->kind == QW_ADAPTER_KEYS_VALUES) {
         fill_with_prefix(cache, prompt);
     } else {
@@ -222,10 +182,22 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
     qw_tensor_free(prompt);
 }
 
-/* Brings the cache into the state from which the turn goes on: rows in its order, of more than `length` none. */
-static void take_up(struct qw_cache *cache, const struct qw_turn *turn, int64_t length)
+/* Tokens of step 0, virtual ones included, without padding; zeros when it found a prefix. */
+static int64_t *first_lengths_of(const struct qw_call *call, int64_t virtual_rows, bool prefixed)
 {
-    if (turn->first == 0)
+    int64_t *length = QW_NEW_ARRAY(int64_t, call->batch);
+    for (int64_t b = 0; b < call->batch && !prefixed; b++) {
+        length[b] = virtual_rows + call->tokens;
+        for (int64_t t = 0; call->mask && t < call->tokens; t++)
+            length[b] -= call->mask[b * call->tokens + t] == 0;
+    }
+    return length;
+}
+
+/* Brings the cache into the state from which the turn goes on: rows in its order, of more than `length` none. */
+static void take_up(struct qw_cache *cache, const struct qw_turn *turn, const struct qw_rules *rules, int64_t length)
+{
+    if (turn->first == 0 || rules->drop_cache)
         qw_cache_reset(cache);
     if (turn->row)
         qw_cache_reorder(cache, turn->row);
@@ -241,10 +213,11 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     bool holds = injects(adapter, rules, starts ? step : 0, true), prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES;
     int64_t virtual_rows = holds ? adapter->virtual_tokens : 0;
     bool grows = !call->turn || rules->refeed || rules->reinject; /* by more than the tokens of its turns */
-    take_up(cache, &turn, grows ? INT64_MAX : virtual_rows + turn.first);
+    take_up(cache, &turn, rules, grows ? INT64_MAX : virtual_rows + turn.first);
     const struct qw_turn fed = turn_under(&turn, adapter, rules, qw_cache_length(cache));
-    int64_t masked = !rules->extend_mask ? 0 : fed.first < turn.first && rules->mask_follows_cache ? qw_cache_length(cache)
-                                                                                                  : adapter->virtual_tokens;
+    int64_t masked = !rules->extend_mask                                   ? 0
+                     : fed.first < turn.first && rules->mask_follows_cache ? qw_cache_length(cache)
+                                                                           : adapter->virtual_tokens;
     handover.input_ids = ids_of(call, &turn, &fed);
     handover.queries = fed.count;
     if (injected && prefix)
@@ -254,11 +227,20 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     bool counted = step == 0 && virtual_rows && prefix && call->generate && rules->prefix_counted;
     handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
     handover.mask = mask_of(&handover.mask_length, call, &turn, masked, rules->hide_virtual ? 0 : 1);
+    handover.first_length = first_lengths_of(call, virtual_rows, virtual_rows && prefix);
     handover.origin = origins_of(call, &fed, handover.queries - fed.count);
     handover.states_positions = turn.position || states_positions(adapter, call, rules);
     handover.positions = handover.states_positions && fed.first > turn.first ? turn.count : handover.queries;
     handover.position = positions_of(&handover, call, &turn, rules, virtual_rows);
     return handover;
+}
+
+int64_t qw_handover_visible(const struct qw_handover *handover, int64_t b)
+{
+    int64_t seen = 0;
+    for (int64_t i = 0; handover->mask && i < handover->mask_length; i++)
+        seen += handover->mask[b * handover->mask_length + i] != 0;
+    return handover->mask ? seen : handover->queries;
 }
 
 void qw_handover_clear(struct qw_handover *handover)
@@ -268,5 +250,6 @@ void qw_handover_clear(struct qw_handover *handover)
     free(handover->position);
     free(handover->mask);
     free(handover->origin);
+    free(handover->first_length);
     *handover = (struct qw_handover){0};
 }

@@ -9,7 +9,7 @@
 
 #include "reference/cache/cache.h"
 #include "reference/model/model.h"
-#include "reference/protocol/adapter.h"
+#include "reference/protocol/prompt.h"
 #include "reference/rules.h"
 
 /* What one call of the base model is to feed, where that does not follow from the step's number. */
@@ -26,11 +26,11 @@ struct qw_turn {
 struct qw_call {
     bool generate; /* generate(); false: one forward() */
     bool use_cache;
-    int64_t batch, tokens;     /* B, T */
-    int64_t generated;         /* N; 0 for forward() */
-    const int64_t *input_ids;  /* [B,T] */
-    const int64_t *output_ids; /* [B,T+N]; NULL for forward() */
-    const int64_t *mask;       /* [B,T]; NULL when the caller gave none */
+    int64_t batch, tokens;      /* B, T */
+    int64_t generated;          /* N; 0 for forward() */
+    const int64_t *input_ids;   /* [B,T] */
+    const int64_t *output_ids;  /* [B,T+N]; NULL for forward() */
+    const int64_t *mask;        /* [B,T]; NULL when the caller gave none */
     const struct qw_turn *turn; /* [turns]; NULL: the prompt, then one token at a time, or everything so far without a cache */
     int64_t turns;
 };
@@ -50,13 +50,9 @@ struct qw_handover {
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
     int64_t mask_length;
+    int64_t *first_length;  /* [B]: tokens of the call that filled the empty cache; NULL, or 0: a prefix filled it, or none did */
     enum qw_origin *origin; /* [q]: what each row of this call is */
 };
-
-/* The prompt that is handed over under the rules: what the adapter makes of its table (qw_adapter_prompt), [B,P,d] or
- * [L,2,B,K,P,D].  Free with qw_tensor_free. */
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch);
 
 /* Steps that the call takes: N for generate() (at least 1), 1 for forward(), or as many as it has turns. */
 int64_t qw_protocol_steps(const struct qw_call *call);
@@ -69,5 +65,8 @@ struct qw_turn qw_protocol_turn(const struct qw_call *call, int64_t step);
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step);
 void qw_handover_clear(struct qw_handover *handover);
+
+/* Tokens of batch row b that the mask of a first call shows; all of them without a mask. */
+int64_t qw_handover_visible(const struct qw_handover *handover, int64_t b);
 
 #endif

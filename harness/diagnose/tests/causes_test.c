@@ -63,7 +63,7 @@ Test(causes, ids_do_not_change)
 static void expect_known_names(const char *text, const char *id)
 {
     static const char *const known[] = {"transformers", "peft",  "adapter",  "cache",   "virtual",
-                                        "tokens",       "heads", "kv_heads", "fixed_in"};
+                                        "tokens",       "heads", "kv_heads", "fixed_in", "head_size", "plain_head_size"};
     for (const char *brace = strchr(text, '{'); brace; brace = strchr(brace + 1, '{')) {
         size_t length = strcspn(brace + 1, "{}");
         bool found = false;
