@@ -55,7 +55,9 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->blind_row == b->blind_row && a->numbers_base == b->numbers_base && a->numbers_prefix == b->numbers_prefix &&
            a->padding_position == b->padding_position && a->decode_counts == b->decode_counts && a->reinject == b->reinject &&
            a->refeed == b->refeed && a->trim_later == b->trim_later && a->mask_follows_cache == b->mask_follows_cache &&
-           a->plain_head_size == b->plain_head_size && a->rotate_prefix == b->rotate_prefix &&            a->token_order == b->token_order && a->wiring == b->wiring && a->projections == b->projections &&            a->prompt_dtype == b->prompt_dtype && a->fused == b->fused && a->rope_in_model_dtype == b->rope_in_model_dtype;
+           a->plain_head_size == b->plain_head_size && a->rotate_prefix == b->rotate_prefix &&
+           a->token_order == b->token_order && a->wiring == b->wiring && a->projections == b->projections &&
+           a->prompt_dtype == b->prompt_dtype && a->fused == b->fused && a->rope_in_model_dtype == b->rope_in_model_dtype;
 }
 
 /* Pairs that were measured, with what they were seen to do. */
