@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/invariants/ledger.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
 
@@ -91,6 +92,10 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
     add_item_findings(findings, view);
     for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
         add_note(findings, "hypothesis", hypothesis_text(&view->diagnosis->ranked[i], i + 1));
+    char *ledger = qc_ledger_text(view->subject);
+    if (ledger)
+        add_note(findings, "ledger", qw_format("The tokens that were fed: %s", ledger));
+    free(ledger);
     if (view->recording->raised)
         add_note(findings, "raised",
                  qw_format("The run raised %s: %s", view->recording->exception_type, view->recording->exception_message));

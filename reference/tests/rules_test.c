@@ -52,7 +52,10 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->tied_head == b->tied_head && a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
            a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask && a->short_mask_past == b->short_mask_past &&
-           a->blind_row == b->blind_row && a->plain_head_size == b->plain_head_size && a->rotate_prefix == b->rotate_prefix &&
+           a->blind_row == b->blind_row && a->numbers_base == b->numbers_base && a->numbers_prefix == b->numbers_prefix &&
+           a->padding_position == b->padding_position && a->decode_counts == b->decode_counts && a->reinject == b->reinject &&
+           a->refeed == b->refeed && a->trim_later == b->trim_later && a->mask_follows_cache == b->mask_follows_cache &&
+           a->plain_head_size == b->plain_head_size && a->rotate_prefix == b->rotate_prefix &&
            a->token_order == b->token_order && a->wiring == b->wiring && a->projections == b->projections &&
            a->prompt_dtype == b->prompt_dtype && a->fused == b->fused && a->rope_in_model_dtype == b->rope_in_model_dtype;
 }

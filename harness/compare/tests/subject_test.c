@@ -50,13 +50,6 @@ Test(subject, lora_is_skipped)
     refused(&run, SKIPPED, "/adapter@config", "LORA");
 }
 
-Test(subject, a_loop_is_skipped)
-{
-    struct shipped run = run_of(SHIPPED_PROMPT);
-    shipped_text(&run.recording.call_kind, "loop");
-    refused(&run, SKIPPED, "/call@kind", "loop");
-}
-
 Test(subject, static_caches_are_skipped)
 {
     struct shipped run = run_of(SHIPPED_PROMPT);
@@ -80,10 +73,7 @@ static void skipped_with(const char *kwargs, const char *words)
     refused(&run, SKIPPED, "/call@kwargs", words);
 }
 
-Test(subject, beams_are_skipped) { skipped_with("{\"num_beams\": 2}", "beam search"); }
-Test(subject, assisted_decoding_is_skipped) { skipped_with("{\"assistant_model\": \"small\"}", "assistant_model"); }
-Test(subject, lookup_decoding_is_skipped) { skipped_with("{\"prompt_lookup_num_tokens\": 3}", "prompt_lookup_num_tokens"); }
-Test(subject, several_sequences_are_skipped) { skipped_with("{\"num_return_sequences\": 3}", "num_return_sequences"); }
+Test(subject, contrastive_search_is_skipped) { skipped_with("{\"penalty_alpha\": 0.6}", "penalty_alpha"); }
 Test(subject, a_static_cache_by_name_is_skipped)
 {
     skipped_with("{\"cache_implementation\": \"static\"}", "cache_implementation");
