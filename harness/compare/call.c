@@ -449,6 +449,28 @@ static void make_candidates(struct making *making)
 
 /* ---- the whole ---- */
 
+/* A token id that the call or else the model's configuration names; -1: neither. */
+static int64_t named_token(const struct qc_recording *recording, const char *name)
+{
+    return asked(recording, name, qw_json_get_int(recording->model_config, name, -1));
+}
+
+/* generate() makes the mask that it was not given, where padding can be told from text: [B,T] (GenerationMixin,
+ * _prepare_attention_mask_for_generation); NULL where it takes all tokens for text. */
+static int64_t *mask_from_padding(const struct qc_recording *recording, const struct qw_call *call)
+{
+    int64_t padding = named_token(recording, "pad_token_id"), count = call->batch * call->tokens;
+    bool padded = false;
+    for (int64_t i = 0; i < count; i++)
+        padded = padded || call->input_ids[i] == padding;
+    if (!call->generate || call->mask || !padded || padding == named_token(recording, "eos_token_id"))
+        return NULL;
+    int64_t *mask = QW_NEW_ARRAY(int64_t, count);
+    for (int64_t i = 0; i < count; i++)
+        mask[i] = call->input_ids[i] != padding;
+    return mask;
+}
+
 /* A forward() whose caller numbers the tokens itself. */
 static void make_forward(struct making *making)
 {
@@ -471,7 +493,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     call->batch = recording->input_ids->shape.dim[0] * rows;
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = repeated(recording->input_ids, rows);
-    call->mask = repeated(recording->attention_mask, rows);
+    call->mask = recording->attention_mask ? repeated(recording->attention_mask, rows) : mask_from_padding(recording, call);
     switch (qc_way_of(recording)) {
     case QC_WAY_LOOP: return make_loop(&making, error);
     case QC_WAY_BEAMS: make_beams(&making); break;

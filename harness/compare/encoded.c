@@ -164,17 +164,44 @@ static bool draws(const struct qc_subject *subject)
            qw_json_get_real(recording->adapter_config, "encoder_dropout", 0) > 0;
 }
 
-void qc_encoded_settle(struct qc_subject *subject)
+/* Products in a row through which an encoder's number goes, and over how many terms each sums, as the configuration says. */
+static int64_t terms_of(const struct qc_subject *subject)
 {
-    struct qw_adapter *adapter = &subject->adapter;
-    if (!adapter->computed)
-        return;
+    int64_t stages = subject->adapter.kind == QW_ADAPTER_EMBEDS ? 3 : 2;
+    return stages * qw_json_get_int(subject->recording->adapter_config, "encoder_hidden_size", subject->model.config.hidden);
+}
+
+/* A saved table whose encoder ran once more in the recorded run (inference_mode is not set): both differ by the rounding of
+ * either, for other batches sum in another order.  Their errors add up, which is four times the terms of one. */
+static bool settle_saved(struct qc_subject *subject)
+{
+    const struct qw_json *config = subject->recording->adapter_config;
+    bool encodes = !strcmp(subject->adapter.peft_type, "P_TUNING") || qw_json_get_bool(config, "prefix_projection", false);
+    if (!subject->adapter.table || !encodes || qw_json_get_bool(config, "inference_mode", true))
+        return false;
+    subject->encoded = (struct qc_encoded){.sum = 4 * terms_of(subject),
+                                           .dtype = subject->adapter.table->dtype,
+                                           .truth = subject->adapter.table};
+    return true;
+}
+
+static void settle_computed(struct qc_subject *subject)
+{
+    const struct qw_adapter *adapter = &subject->adapter;
     const struct qw_encoder *encoder = &adapter->encoder;
     enum qw_dtype dtype = (encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight)->dtype;
     struct qw_arith arith = arith_of(dtype);
     subject->encoded = (struct qc_encoded){.sum = qw_encoder_sum(encoder), .dtype = dtype, .truth = adapter->table};
     subject->encoded.spread = spread_of(encoder, adapter->table, &arith);
     subject->encoded.random = draws(subject);
+}
+
+void qc_encoded_settle(struct qc_subject *subject)
+{
+    if (subject->adapter.computed)
+        settle_computed(subject);
+    else if (!settle_saved(subject))
+        return;
     struct qw_tensor *handed = handed_prompt(subject);
     if (handed)
         settle(subject, handed);
@@ -184,7 +211,7 @@ void qc_encoded_settle(struct qc_subject *subject)
 struct qw_adapter qc_encoded_truth(const struct qc_subject *subject)
 {
     struct qw_adapter adapter = subject->adapter;
-    adapter.table = adapter.computed ? subject->encoded.truth : adapter.table;
+    adapter.table = subject->encoded.truth ? subject->encoded.truth : adapter.table;
     return adapter;
 }
 

@@ -10,7 +10,7 @@
 
 struct qc_subject;
 
-/* What rounding does to a computed table; zeros for a saved one. */
+/* What rounding does to a computed table; zeros for a saved one that the run took as it is. */
 struct qc_encoded {
     double spread; /* max |s_i - t| over the table, in the arithmetic of the encoder's weights */
     int64_t sum;   /* products that one element sums */
@@ -20,7 +20,7 @@ struct qc_encoded {
     bool random;                   /* the encoder drew at random (dropout in training): nothing can be expected of it */
 };
 
-/* Measures the encoder of the subject's adapter, if it computes, and lets the adapter's table be what the run handed on: where
+/* Measures the encoder of the subject's adapter, if it computed in the run, and lets the adapter's table be what the run handed on: where
  * the recorded prompt conforms under the healthy rules or under a deviation that moves its parts.  Release with
  * qc_encoded_clear. */
 void qc_encoded_settle(struct qc_subject *subject);

@@ -28,12 +28,12 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
     if (recorded) {
         qw_tensor_round(prompt, recorded->dtype); /* judged as it is held, whatever the table is kept in */
         qc_look(item, &item->free, recorded, &prompt->shape);
-        if (adapter.computed)
+        if (subject->encoded.truth)
             qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);
         else
             qc_look_at_axes(&item->free, recorded, prompt->data);
         qc_look_for_transform(&item->free, recorded, prompt->data, prompt->shape.rank == 6 ? "L 2 B K P D" : "B P d",
-                              adapter.computed ? item->free.difference.floor * QC_NOISE_MULTIPLE : 0);
+                              subject->encoded.truth ? item->free.difference.floor * QC_NOISE_MULTIPLE : 0);
     }
     if (subject->encoded.random)
         item->reason = "the adapter's encoder drew at random (dropout)";
