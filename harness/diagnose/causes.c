@@ -112,10 +112,23 @@ bool qc_cause_has_versions(const struct qc_cause_row *cause)
     return false;
 }
 
+/* Whether the cause can befall this kind of adapter, as far as its versions tell. */
+static bool concerns(const struct qc_cause_row *cause, const struct qc_subject *subject)
+{
+    bool restricted = false;
+    for (int i = 0; i < COUNT(known); i++) {
+        bool own = !strcmp(known[i].id, cause->id);
+        if (own && (!known[i].peft_type[0] || !strcmp(known[i].peft_type, subject->adapter.peft_type)))
+            return true;
+        restricted = restricted || own;
+    }
+    return !restricted;
+}
+
 bool qc_cause_signed(const struct qc_cause_row *cause, const struct qc_subject *subject)
 {
     const struct qc_recording *recording = subject->recording;
-    for (int i = 0; recording->raised && i < COUNT(signatures); i++) {
+    for (int i = 0; recording->raised && concerns(cause, subject) && i < COUNT(signatures); i++) {
         if (strcmp(signatures[i].id, cause->id) || strcmp(signatures[i].exception, recording->exception_type))
             continue;
         char *message = qc_cause_text(signatures[i].message, cause, subject);
