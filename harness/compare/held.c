@@ -56,6 +56,9 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
         bool changed = old_difference_of(&kept, &frame, tensor, value ? t->value : t->key, old, roundoff) &&
                        !qc_conforms(kept.ratio);
         qc_view_note(view, changed ? &kept : &found, QC_VALUE);
+        if (view->kind == QC_VALUE && !changed && frame.rows == frame.room)
+            qc_transform_find(&view->transform, tensor, truth, &shape, frame.layout == QW_LAYOUT_BKSD ? "B K S D" : "B S K D",
+                              NULL, found.floor * QC_NOISE_MULTIPLE);
     }
     free(spread);
     free(truth);

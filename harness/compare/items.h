@@ -4,6 +4,7 @@
 
 #include "harness/compare/noise.h"
 #include "harness/compare/subject.h"
+#include "harness/compare/transform.h"
 #include "reference/base/tensor.h"
 #include "reference/sites.h"
 
@@ -35,7 +36,8 @@ struct qc_view {
     enum qc_kind kind; /* QC_KIND_NONE: conforms */
     struct qw_shape expected_shape;
     struct qc_difference difference;
-    int permutation[QW_MAX_RANK]; /* QC_LAYOUT: axis i of the record is this axis of what is expected */
+    int permutation[QW_MAX_RANK];  /* QC_LAYOUT: axis i of the record is this axis of what is expected */
+    struct qc_transform transform; /* QC_VALUE: how the record is what is expected rearranged, if it is */
 };
 
 struct qc_item {

@@ -123,6 +123,16 @@ static double *as_recorded(const double *value, const struct qc_tap *tap, const 
     return qw_memdup(value, (size_t)qw_shape_count(&tap->tensor->shape), sizeof *value);
 }
 
+/* Values that differ may be the expected ones rearranged: within the floor's bound, and far enough from each other for it. */
+static void find_transform(struct qc_view *view, const struct qc_tap *tap, const double *expected, const struct seen *truth,
+                           const struct qc_replay *replay)
+{
+    struct qw_letters letters = qw_letters_of(&replay->judgement->subject->model.config);
+    if (view->kind == QC_VALUE && replay->isolated)
+        qc_transform_find(&view->transform, tap->tensor, expected, &tap->tensor->shape, qw_site_rows[truth->site].shape, &letters,
+                          view->difference.floor * QC_NOISE_MULTIPLE);
+}
+
 static void compare_seen(const struct qc_replay *replay, const struct seen *truth, const struct collector *played, int index)
 {
     struct qc_item *item = qc_items_at(&replay->judgement->items, truth->site, replay->step, truth->layer);
@@ -135,8 +145,11 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     qc_envelope_store(whole, truth->value, qw_shape_count(&truth->shape), qc_storage_roundoff(subject, tap->tensor));
     double *expected = as_recorded(truth->value, tap, &truth->shape), *envelope = as_recorded(whole, tap, &truth->shape);
     struct qc_difference difference;
-    if (expected && qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff))
+    if (expected &&
+        qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff)) {
         qc_view_note(view, &difference, QC_VALUE);
+        find_transform(view, tap, expected, truth, replay);
+    }
     free(expected);
     free(envelope);
     free(whole);

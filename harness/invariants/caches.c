@@ -95,6 +95,22 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     free(rows);
 }
 
+/* What is copied may be the expected copy rearranged, or that of another half or layer. */
+static void look_for_transform(struct qc_judgement *judgement, int step, const struct qw_cache *cache, int layer, bool value)
+{
+    const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
+    const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
+    struct qc_view *view = &qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer)->free;
+    if (view->kind != QC_VALUE || !tensor)
+        return;
+    struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, &cache->layer[layer]);
+    double *rows = qc_frame_rows(&frame, value ? cache->layer[layer].value : cache->layer[layer].key);
+    qc_look_for_transform(view, tensor, rows, frame.layout == QW_LAYOUT_BKSD ? "B K S D" : "B S K D", 0);
+    if (!view->transform.id)
+        qc_transform_find_other(&view->transform, tensor, cache, layer, value, 0);
+    free(rows);
+}
+
 void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_cache *cache)
 {
     const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
@@ -105,8 +121,10 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
     look_at_type(judgement, type, &type->free, recorded, length);
     look_at_length(rows, &rows->free, recorded, length);
     for (int layer = 0; layer < cache->layers; layer++)
-        for (int value = 0; value < 2; value++)
+        for (int value = 0; value < 2; value++) {
             judge_half_before(judgement, step, &cache->layer[layer], layer, value);
+            look_for_transform(judgement, step, cache, layer, value);
+        }
 }
 
 /* Without elements, the digests tell whether two tensors of one file are the same. */

@@ -32,6 +32,8 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
             qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);
         else
             qc_look_at_axes(&item->free, recorded, prompt->data);
+        qc_look_for_transform(&item->free, recorded, prompt->data, prompt->shape.rank == 6 ? "L 2 B K P D" : "B P d",
+                              adapter.computed ? item->free.difference.floor * QC_NOISE_MULTIPLE : 0);
     }
     if (subject->encoded.random)
         item->reason = "the adapter's encoder drew at random (dropout)";

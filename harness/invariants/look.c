@@ -70,3 +70,10 @@ void qc_look_at_encoded(struct qc_view *view, const struct qw_tensor *tensor, co
     if (view->kind == QC_KIND_NONE && expected && qc_encoded_compare(&found, encoded, tensor, expected))
         qc_view_note(view, &found, QC_VALUE);
 }
+
+void qc_look_for_transform(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, const char *axes,
+                           double bound)
+{
+    if (view->kind == QC_VALUE && tensor)
+        qc_transform_find(&view->transform, tensor, expected, &view->expected_shape, axes, NULL, bound);
+}

@@ -43,6 +43,9 @@ static void add_item_findings(struct qw_json *findings, const struct qc_case_vie
                                                  qc_difference_text(item, view->recording));
         if (qc_item_view(item)->kind == QC_LAYOUT)
             qc_put_permutation(finding, qc_item_view(item));
+        if (qc_item_view(item)->transform.id)
+            qc_add_finding(findings, "transform", "note", item->step, item->layer, qw_site_rows[item->site].name,
+                           qc_transform_text(&qc_item_view(item)->transform));
     }
     if (failing > MOST_FINDINGS)
         add_note(findings, "more", qw_format("%d more sites differ; the list of sites has them all.", failing - MOST_FINDINGS));

@@ -126,9 +126,9 @@ static void weigh(const struct qw_arith *outer, double *scores, double *total, c
     const struct qw_arith arith = qw_arith_as(outer, attention->fused ? outer->sums : outer->inner);
     for (int64_t i = 0; i < q; i++) {
         double *row = scores + i * S;
-        bool sees = memchr(visible + i * S, 1, (size_t)S) != NULL;
-        total[i] = sees ? exponentials(&arith, row, visible + i * S, S)
-                        : blind_exponentials(&arith, row, attention->blind_row, S);
+        const unsigned char *seen = visible + i * S;
+        total[i] = memchr(seen, 1, (size_t)S) ? exponentials(&arith, row, seen, S)
+                                              : blind_exponentials(&arith, row, attention->blind_row, S);
         for (int64_t j = 0; j < S; j++)
             row[j] = qw_arith_settle(outer, attention->fused ? row[j] : qw_arith_round(&arith, row[j] / total[i]));
     }

@@ -29,7 +29,7 @@ struct qw_adapter {
     struct qw_tensor *made[2]; /* what was computed of these; owned */
 };
 
-/* Reads type and P of adapter_config.json (P-Tuning v2 calls it pre_seq_len); QW_ERROR_UNSUPPORTED for another type (LoRA, …). */
+/* Reads type and P of adapter_config.json (P-Tuning v2: pre_seq_len); QW_ERROR_UNSUPPORTED for another type (LoRA, …). */
 bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json, const char *place,
                             struct qw_error *error);
 

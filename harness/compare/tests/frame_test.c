@@ -125,6 +125,9 @@ Test(frame, a_prefix_handed_over_in_the_adapters_own_order)
 Test(frame, a_prefix_that_cannot_be_joined)
 {
     struct shipped run = turned("qwen2-prefix-transposed-tf4.57.3-peft0.18.1.h5");
+    char *axis = strstr(run.recording.exception_message, "except in dimension 2");
+    cr_assert_not_null(axis, "%s", run.recording.exception_message);
+    axis[strlen("except in dimension ")] = '1'; /* where such a model has its sequence */
     judge(&run, false);
     shipped_expect_first(&run, 0, -1, QW_SITE_BEFORE_LENGTH, QC_CACHE_LENGTH);
     expect_transposed(&run, QW_SITE_BEFORE_KEY);
@@ -132,6 +135,10 @@ Test(frame, a_prefix_that_cannot_be_joined)
     judge(&run, true);
     cr_expect_null(qc_judgement_first(&run.judgement));
     cr_expect(run.judgement.raise_predicted);
+    axis[strlen("except in dimension ")] = '2';
+    shipped_forget(&run);
+    judge(&run, true);
+    cr_expect(!run.judgement.raise_predicted && run.judgement.raise_denied, "another axis was joined along");
     shipped_clear(&run);
 }
 

@@ -266,3 +266,31 @@ Test(noise, a_difference_says_its_floor)
     near(found.ratio, 1 / found.floor);
     cr_expect_eq(qc_difference_of(recorded, truth, NULL, 2, 0, U).floor, 0);
 }
+
+/* ---- float16 ends at 65504 ---- */
+
+Test(noise, an_infinity_conforms_where_the_arithmetic_overflows)
+{
+    const double truth[] = {1, 70000, 2}, recorded[] = {1, (double)INFINITY, 2}, played[] = {1, (double)INFINITY, 2};
+    struct qc_difference found = qc_difference_of(recorded, truth, played, 3, 1, 0x1p-11);
+    cr_expect_not(found.nonfinite);
+    cr_expect_eq(found.ratio, 0);
+}
+
+Test(noise, an_infinity_elsewhere_fails)
+{
+    const double truth[] = {1, 70000, 2}, infinite = (double)INFINITY;
+    const double recorded[][3] = {{infinite, infinite, 2}, {1, -infinite, 2}, {1, (double)NAN, 2}},
+                 played[] = {1, infinite, 2}, finite[] = {1, 65504, 2};
+    for (int i = 0; i < 3; i++)
+        cr_expect(qc_difference_of(recorded[i], truth, played, 3, 1, 0x1p-11).nonfinite, "%d", i);
+    const double saturated[] = {1, infinite, 2};
+    cr_expect(qc_difference_of(saturated, truth, finite, 3, 1, 0x1p-11).nonfinite, "no play overflows");
+    cr_expect(qc_difference_of(saturated, truth, NULL, 3, 0, 0x1p-11).nonfinite, "a copy");
+}
+
+Test(noise, a_wrong_number_beside_an_overflow_is_found)
+{
+    const double truth[] = {1, 70000, 2}, recorded[] = {1.5, (double)INFINITY, 2}, played[] = {1, (double)INFINITY, 2};
+    cr_expect_not(qc_conforms(qc_difference_of(recorded, truth, played, 3, 1, 0x1p-11).ratio));
+}

@@ -9,7 +9,7 @@ enum { L = 3, B = 2, K = 6, S = 5, D = 8 };
 
 static const struct qw_letters letters = {.value = {['K'] = K, ['D'] = D, ['H'] = K}};
 
-/* `shape` with distinct elements, and the same with place i of `axis` taken from place from[i]; -1: something else stands there. */
+/* `shape` with distinct elements, and the same with place i of `axis` taken from place from[i]; -1: something else. */
 static struct qw_tensor *moved(double **expected, const struct qw_shape *shape, int axis, const int *from)
 {
     int64_t count = qw_shape_count(shape), inner = 1, n = shape->dim[axis];
@@ -61,16 +61,20 @@ Test(transform, each_row_is_found_by_its_own_rearrangement)
            "recorded[b,k,s,d] = expected[b,k % 2 * 3 + k / 2,s,d]");
     expect(&cache, in_cache, 1, (const int[]){0, 2, 4, 1, 3, 5}, "heads-interleaved", 3,
            "recorded[b,k,s,d] = expected[b,k % 3 * 2 + k / 3,s,d]");
-    expect(&cache, in_cache, 1, (const int[]){5, 4, 3, 2, 1, 0}, "heads-reversed", 1, "recorded[b,k,s,d] = expected[b,5 - k,s,d]");
+    expect(&cache, in_cache, 1, (const int[]){5, 4, 3, 2, 1, 0}, "heads-reversed", 1,
+           "recorded[b,k,s,d] = expected[b,5 - k,s,d]");
     expect(&cache, in_cache, 3, (const int[]){0, 4, 1, 5, 2, 6, 3, 7}, "rotary-interleaved", 2,
            "recorded[b,k,s,d] = expected[b,k,s,d % 2 * 4 + d / 2]");
     expect(&cache, in_cache, 3, (const int[]){0, 2, 4, 6, 1, 3, 5, 7}, "rotary-interleaved", 4,
            "recorded[b,k,s,d] = expected[b,k,s,d % 4 * 2 + d / 4]");
     expect(&cache, in_cache, 3, (const int[]){4, 5, 6, 7, 0, 1, 2, 3}, "head-rotated", 4,
            "recorded[b,k,s,d] = expected[b,k,s,d - 4]");
-    expect(&prefix, in_prefix, 1, (const int[]){1, 0}, "key-value-swapped", 1, "recorded[l,v,b,k,p,d] = expected[l,1 - v,b,k,p,d]");
-    expect(&prefix, in_prefix, 0, (const int[]){2, 1, 0}, "layers-reversed", 1, "recorded[l,v,b,k,p,d] = expected[2 - l,v,b,k,p,d]");
-    expect(&prefix, in_prefix, 0, (const int[]){1, 2, 0}, "layers-rotated", -1, "recorded[l,v,b,k,p,d] = expected[l + 1,v,b,k,p,d]");
+    expect(&prefix, in_prefix, 1, (const int[]){1, 0}, "key-value-swapped", 1,
+           "recorded[l,v,b,k,p,d] = expected[l,1 - v,b,k,p,d]");
+    expect(&prefix, in_prefix, 0, (const int[]){2, 1, 0}, "layers-reversed", 1,
+           "recorded[l,v,b,k,p,d] = expected[2 - l,v,b,k,p,d]");
+    expect(&prefix, in_prefix, 0, (const int[]){1, 2, 0}, "layers-rotated", -1,
+           "recorded[l,v,b,k,p,d] = expected[l + 1,v,b,k,p,d]");
 }
 
 Test(transform, shift_loses_rows_at_one_end)

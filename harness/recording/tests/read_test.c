@@ -9,6 +9,7 @@
 #include "harness/recording/hdf5.h"
 #include "harness/recording/tests/made.h"
 #include "reference/base/memory.h"
+#include "reference/sites.h"
 
 TestSuite(read, .init = made_begin, .fini = made_end);
 
@@ -168,7 +169,8 @@ Test(read, every_shipped_recording)
         if (length < 3 || strcmp(entry->d_name + length - 3, ".h5"))
             continue;
         struct qc_recording recording = shipped(entry->d_name);
-        cr_expect_str_eq(recording.model_class, "Qwen2ForCausalLM");
+        enum qw_family family;
+        cr_expect(qw_family_of_class(&family, recording.model_class), "%s: %s", entry->d_name, recording.model_class);
         qc_recording_clear(&recording);
         read++;
     }

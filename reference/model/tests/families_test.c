@@ -199,3 +199,60 @@ Test(families, the_first_qwen_counts_rows_not_positions)
     play_clear(&untold);
     qw_model_clear(&model);
 }
+
+/* ---- what goes wrong behind a filled cache ---- */
+
+/* Plays `last` behind five tokens under rules that one deviation has changed; the play goes on only where nothing stops it. */
+static struct play behind_five(const struct qw_model *model, enum qw_deviation deviation, const int64_t *last, int64_t q, bool masked)
+{
+    struct play play = play_make(model, &qw_f64, 1);
+    qw_deviation_apply(&play.rules, deviation);
+    play_ids(&play, ids, 1, 5);
+    cr_expect_eq(play.stopped, -1, "a first call is as ever");
+    struct qw_handover handover = hand_over_ids(last, 1, q, 5);
+    if (masked) {
+        handover.mask_length = 5 + q;
+        handover.mask = QW_NEW_ARRAY(double, handover.mask_length);
+        for (int64_t i = 0; i < handover.mask_length; i++)
+            handover.mask[i] = 1;
+    }
+    play_call(&play, &handover, play.stopped < 0 ? q : 0);
+    qw_handover_clear(&handover);
+    return play;
+}
+
+Test(families, without_its_causal_mask_a_token_sees_the_tokens_after_it)
+{
+    const int64_t one[] = {9, 11, 4}, other[] = {9, 11, 13};
+    struct qw_model model = model_of(&first_config, 12);
+    struct play a = behind_five(&model, QW_DEVIATION_PREFIX_NONCAUSAL, one, 3, false);
+    struct play b = behind_five(&model, QW_DEVIATION_PREFIX_NONCAUSAL, other, 3, false);
+    cr_expect_gt(distance(logits_of(&a), logits_of(&b), 2 * V), 1e-3, "the first two rows know the third token");
+    play_clear(&a);
+    play_clear(&b);
+    a = behind_five(&model, QW_DEVIATION_ADAPTER_BYPASSED, one, 3, false);
+    b = behind_five(&model, QW_DEVIATION_ADAPTER_BYPASSED, other, 3, false);
+    cr_expect_eq(distance(logits_of(&a), logits_of(&b), 2 * V), 0, "in a healthy model they do not");
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&model);
+}
+
+Test(families, the_model_stops_where_the_real_one_raises)
+{
+    const struct {
+        enum qw_deviation deviation;
+        bool masked;
+        int stopped;
+    } rows[] = {{QW_DEVIATION_PREFIX_CONCAT_WRONG_AXIS, false, 0},
+                {QW_DEVIATION_CAUSAL_MASK_MISSING, true, 0},
+                {QW_DEVIATION_CAUSAL_MASK_MISSING, false, -1},
+                {QW_DEVIATION_PREFIX_NONCAUSAL, true, -1}};
+    struct qw_model model = model_of(&first_config, 13);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct play play = behind_five(&model, rows[i].deviation, ids + 5, 2, rows[i].masked);
+        cr_expect_eq(play.stopped, rows[i].stopped, "%s", qw_deviation_id(rows[i].deviation));
+        play_clear(&play);
+    }
+    qw_model_clear(&model);
+}

@@ -112,3 +112,135 @@ Test(deviations, transposed_prefix_without_a_table_keeps_its_extents)
     qw_tensor_free(prompt);
     qw_model_clear(&model);
 }
+
+/* ---- where the rows of a spoilt prompt come from ---- */
+
+enum { LAYERS = 3, HEADS = 2, SIZE = 4, ROWS = 5 };
+
+static const struct qw_config numbered_config = {
+    .layers = LAYERS, .hidden = 12, .heads = 6, .kv_heads = HEADS, .head_size = SIZE, .rope_theta = 100};
+
+/* A prefix whose element at row p and column c is 1000 p + c. */
+static struct qw_adapter numbered_prefix(int64_t columns)
+{
+    struct qw_adapter adapter = {.kind = QW_ADAPTER_KEYS_VALUES, .virtual_tokens = ROWS};
+    struct qw_error error = {0};
+    struct qw_shape shape = qw_shape_of(2, (int64_t)ROWS, columns);
+    struct qw_tensor *table = qw_tensor_make(QW_F64, &shape);
+    for (int64_t i = 0; i < ROWS * columns; i++)
+        ((double *)table->data)[i] = (double)(1000 * (i / columns) + i % columns);
+    qw_tensors_add(&adapter.tensors, "prompt_embeddings", table);
+    cr_assert(qw_adapter_bind(&adapter, &error));
+    return adapter;
+}
+
+static struct qw_tensor *spoilt_prefix(enum qw_deviation deviation, double value)
+{
+    struct qw_adapter adapter = numbered_prefix(2 * LAYERS * HEADS * SIZE);
+    struct qw_rules rules = newest_rules();
+    qw_deviation_apply_value(&rules, deviation, value);
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_config, &rules, 2);
+    qw_adapter_clear(&adapter);
+    return prompt;
+}
+
+/* parts[2 l + v]: the part of the flat table, in the order layer, then key and value, that stands there. */
+static void expect_parts(enum qw_prefix_wiring wiring, const int *parts)
+{
+    struct qw_tensor *prompt = spoilt_prefix(QW_DEVIATION_PREFIX_KV_MISWIRED, wiring);
+    for (int64_t part = 0; part < 2 * LAYERS; part++)
+        for (int64_t token = 0; token < ROWS; token++)
+            cr_expect_eq(element(prompt, part / 2, part % 2, 1, 1, token, 3),
+                         (double)(1000 * token + (parts[part] * HEADS + 1) * SIZE + 3), "wiring %d, part %d", wiring, (int)part);
+    qw_tensor_free(prompt);
+}
+
+Test(deviations, prefix_may_be_wired_to_other_layers)
+{
+    expect_parts(QW_WIRED_HALVES, (const int[]){0, 3, 1, 4, 2, 5});
+    expect_parts(QW_WIRED_INTERLEAVED, (const int[]){0, 2, 4, 1, 3, 5});
+    expect_parts(QW_WIRED_REVERSED, (const int[]){4, 5, 2, 3, 0, 1});
+    expect_parts(QW_WIRED_NEXT, (const int[]){2, 3, 4, 5, 0, 1});
+    expect_parts(QW_WIRED_PREVIOUS, (const int[]){4, 5, 0, 1, 2, 3});
+    expect_parts(QW_WIRED_VALUE_NEXT, (const int[]){0, 3, 2, 5, 4, 1});
+}
+
+static void expect_tokens(double value, const int *tokens)
+{
+    struct qw_tensor *prompt = spoilt_prefix(QW_DEVIATION_PREFIX_TOKEN_ORDER, value);
+    for (int64_t token = 0; token < ROWS; token++)
+        cr_expect_eq(element(prompt, 1, 1, 0, 0, token, 0), (double)(1000 * tokens[token] + 3 * HEADS * SIZE), "order %g", value);
+    qw_tensor_free(prompt);
+}
+
+Test(deviations, virtual_tokens_may_stand_in_another_order)
+{
+    expect_tokens(QW_TOKENS_REVERSED, (const int[]){4, 3, 2, 1, 0});
+    expect_tokens(1, (const int[]){4, 0, 1, 2, 3});
+    expect_tokens(-2, (const int[]){2, 3, 4, 0, 1});
+    expect_tokens(2 * ROWS, (const int[]){0, 1, 2, 3, 4});
+}
+
+Test(deviations, embeddings_may_stand_in_another_order_too_but_have_no_layers)
+{
+    struct qw_model model = small_model(40);
+    struct qw_adapter prompt = drawn_prompt();
+    struct qw_rules healthy = newest_rules(), reversed = healthy, wired = healthy, swapped = healthy;
+    qw_deviation_apply(&reversed, QW_DEVIATION_PREFIX_TOKEN_ORDER);
+    qw_deviation_apply(&wired, QW_DEVIATION_PREFIX_KV_MISWIRED);
+    qw_deviation_apply(&swapped, QW_DEVIATION_PREFIX_KEY_VALUE_SWAPPED);
+    struct qw_tensor *right = qw_protocol_prompt(&prompt, &model.config, &healthy, 2);
+    struct qw_tensor *turned = qw_protocol_prompt(&prompt, &model.config, &reversed, 2);
+    struct qw_tensor *same = qw_protocol_prompt(&prompt, &model.config, &wired, 2);
+    struct qw_tensor *alike = qw_protocol_prompt(&prompt, &model.config, &swapped, 2);
+    for (int64_t i = 0; i < 2 * P * WIDTH; i++) {
+        int64_t b = i / (P * WIDTH), p = i / WIDTH % P;
+        cr_expect_eq(qw_tensor_at(turned, i), qw_tensor_at(right, (b * P + P - 1 - p) * WIDTH + i % WIDTH));
+        cr_expect(qw_tensor_at(same, i) == qw_tensor_at(right, i) && qw_tensor_at(alike, i) == qw_tensor_at(right, i));
+    }
+    qw_tensor_free(right);
+    qw_tensor_free(turned);
+    qw_tensor_free(same);
+    qw_tensor_free(alike);
+    qw_adapter_clear(&prompt);
+    qw_model_clear(&model);
+}
+
+Test(deviations, prefix_keys_may_be_rotated_and_values_never_are)
+{
+    struct qw_tensor *right = spoilt_prefix(QW_DEVIATIONS, 0), *turned = spoilt_prefix(QW_DEVIATION_PREFIX_ROTATED, 0);
+    for (int64_t token = 0; token < ROWS; token++) {
+        double low = element(right, 2, 0, 1, 1, token, 1), high = element(right, 2, 0, 1, 1, token, 3);
+        double angle = (double)token * pow(100, -0.5), wanted = low * cos(angle) - high * sin(angle);
+        cr_expect(fabs(element(turned, 2, 0, 1, 1, token, 1) - wanted) <= 1e-9 * fabs(wanted), "token %d", (int)token);
+        cr_expect_eq(element(turned, 2, 1, 1, 1, token, 1), element(right, 2, 1, 1, 1, token, 1));
+    }
+    qw_tensor_free(right);
+    qw_tensor_free(turned);
+}
+
+Test(deviations, prompt_may_be_rounded_to_another_type)
+{
+    struct qw_tensor *right = spoilt_prefix(QW_DEVIATIONS, 0), *coarse = spoilt_prefix(QW_DEVIATION_PREFIX_DTYPE, QW_BF16);
+    bool moved = false;
+    for (int64_t i = 0; i < qw_shape_count(&right->shape); i++) {
+        cr_expect_eq(qw_tensor_at(coarse, i), qw_round_to(QW_BF16, qw_tensor_at(right, i)));
+        moved = moved || qw_tensor_at(coarse, i) != qw_tensor_at(right, i);
+    }
+    cr_expect(moved);
+    qw_tensor_free(right);
+    qw_tensor_free(coarse);
+}
+
+Test(deviations, heads_may_be_cut_by_the_width_of_the_model)
+{
+    struct qw_adapter adapter = numbered_prefix(2 * LAYERS * HEADS * 2);
+    struct qw_rules healthy = newest_rules(), deviating = healthy;
+    qw_deviation_apply(&deviating, QW_DEVIATION_PREFIX_HEAD_SIZE);
+    cr_assert(qw_adapter_fits(&adapter, &numbered_config, &deviating) && !qw_adapter_fits(&adapter, &numbered_config, &healthy));
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_config, &deviating, 1);
+    cr_assert(prompt->shape.dim[3] == HEADS && prompt->shape.dim[5] == 2, "hidden / heads = 2, the model's heads have 4");
+    cr_expect_eq(element(prompt, 1, 1, 0, 1, 2, 1), (double)(2000 + (3 * HEADS + 1) * 2 + 1));
+    qw_tensor_free(prompt);
+    qw_adapter_clear(&adapter);
+}

@@ -68,7 +68,8 @@ Test(encoder, adapter_takes_its_table_from_the_encoder)
         struct qw_error error = {0};
         bool embeds = i < 2;
         cr_assert(qw_adapter_read_folder(&adapter, encoders[i].folder, "", &error), "%s: %s", error.place, error.message);
-        cr_expect(adapter.table->shape.dim[0] == 5 && adapter.table->shape.dim[1] == (embeds ? 12 : 48), "%s", encoders[i].folder);
+        cr_expect(adapter.table->shape.dim[0] == 5 && adapter.table->shape.dim[1] == (embeds ? 12 : 48), "%s",
+                  encoders[i].folder);
         cr_expect_eq(adapter.computed, encoders[i].linears > 0);
         cr_expect((adapter.unprojected != NULL) == adapter.computed);
         cr_expect((adapter.twice != NULL) == embeds, "only what is as wide as the embedding can be encoded again");
@@ -133,9 +134,15 @@ Test(encoder, two_encoders_in_one_set_are_refused)
 Test(encoder, names_of_other_tensors_are_left_alone)
 {
     static const char *const own[] = {"embedding.weight", "a.b.embedding.weight", "mlp_head.0.bias",
-                                      "prompt_encoder.default.lstm_head.weight_ih_l0_reverse", "transformer.prefix_encoder.trans.2.weight"};
-    static const char *const others[] = {"transformer.embedding.word_embeddings.weight", "word_embedding.weight", "mlp_heads.0.bias",
-                                         "model.layers.0.mlp.up_proj.weight", "transform", "expected", ""};
+                                      "prompt_encoder.default.lstm_head.weight_ih_l0_reverse",
+                                      "transformer.prefix_encoder.trans.2.weight"};
+    static const char *const others[] = {"transformer.embedding.word_embeddings.weight",
+                                         "word_embedding.weight",
+                                         "mlp_heads.0.bias",
+                                         "model.layers.0.mlp.up_proj.weight",
+                                         "transform",
+                                         "expected",
+                                         ""};
     for (size_t i = 0; i < COUNT(own); i++)
         cr_expect(qw_encoder_has(own[i]), "%s", own[i]);
     for (size_t i = 0; i < COUNT(others); i++)
