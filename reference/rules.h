@@ -57,6 +57,7 @@ struct qw_rules {
     bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
     bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
     bool trim_later;         /* steps that go on feed their last token alone */
+    bool restart_positions; /* steps that go on count their positions from 0 */
     bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
     bool extend_mask;        /* the mask covers the virtual tokens */
     bool hide_virtual;       /* … with zeros */

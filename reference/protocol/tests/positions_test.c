@@ -102,3 +102,14 @@ Test(positions, a_call_pads_when_its_mask_hides_a_token)
     struct qw_call bare = call_of(true), call = padded_call(true);
     cr_expect(qw_call_pads(&call) && !qw_call_pads(&bare));
 }
+
+Test(positions, decode_that_starts_again_counts_from_nothing)
+{
+    struct qw_call call = call_of(true);
+    struct qw_rules rules = rules_of("4.57.3", "0.18.1");
+    struct qw_adapter prompt = drawn_prompt();
+    qw_deviation_apply(&rules, QW_DEVIATION_POSITION_RESET);
+    expect(&call, &prompt, &rules, 0, false, (const int64_t[]){0, 1, 2, 3, 4, 0, 1, 2, 3, 4});
+    expect(&call, &prompt, &rules, 1, false, (const int64_t[]){0, 0});
+    qw_adapter_clear(&prompt);
+}
