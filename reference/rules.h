@@ -57,7 +57,7 @@ struct qw_rules {
     bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
     bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
     bool trim_later;         /* steps that go on feed their last token alone */
-    bool restart_positions; /* steps that go on count their positions from 0 */
+    bool restart_positions;  /* steps that go on count their positions from 0 */
     bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
     bool extend_mask;        /* the mask covers the virtual tokens */
     bool hide_virtual;       /* … with zeros */
@@ -70,6 +70,7 @@ struct qw_rules {
     bool decode_counts;      /* a decode step counts the mask again; else it goes on from the number of the last token */
     bool swap_prefix;        /* … with keys in the place of values and the reverse */
     bool plain_head_size;    /* … with heads of hidden / heads numbers, whatever the model's own head size */
+    bool normalize_prefix;   /* … with its keys normalised head by head, as the model does with its own (Qwen3) */
     bool rotate_prefix;      /* … with its keys rotated as if they stood at positions 0 .. P-1 */
     int token_order;         /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
     enum qw_prefix_wiring wiring;

@@ -118,7 +118,7 @@ static struct qw_tensor *taken_back(const struct qc_subject *subject, const stru
     for (int64_t i = 0; i < qw_shape_count(&numbers->shape); i++)
         ((double *)numbers->data)[i] = (double)i;
     numbered.table = numbers;
-    struct qw_tensor *source = qw_protocol_prompt(&numbered, &subject->model.config, rules, subject->call.batch);
+    struct qw_tensor *source = qw_protocol_prompt(&numbered, &subject->model, rules, subject->call.batch);
     for (int64_t i = 0; i < qw_shape_count(&source->shape); i++)
         ((double *)table->data)[(int64_t)((double *)source->data)[i]] = qw_tensor_at(handed, i);
     qw_tensor_free(source);
@@ -128,7 +128,7 @@ static struct qw_tensor *taken_back(const struct qc_subject *subject, const stru
 
 static bool settle_under(struct qc_subject *subject, const struct qw_rules *rules, const struct qw_tensor *handed)
 {
-    struct qw_tensor *prompt = qw_protocol_prompt(&subject->adapter, &subject->model.config, rules, subject->call.batch);
+    struct qw_tensor *prompt = qw_protocol_prompt(&subject->adapter, &subject->model, rules, subject->call.batch);
     struct qc_difference found;
     bool fits = prompt->data && qw_shape_equal(&prompt->shape, &handed->shape) &&
                 (subject->encoded.random ||

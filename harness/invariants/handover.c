@@ -23,7 +23,7 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
 {
     const struct qc_subject *subject = judgement->subject;
     struct qw_adapter adapter = qc_encoded_truth(subject);
-    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &subject->model.config, rules, subject->call.batch);
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &subject->model, rules, subject->call.batch);
     item->free.expected_shape = prompt->shape;
     if (recorded) {
         qw_tensor_round(prompt, recorded->dtype); /* judged as it is held, whatever the table is kept in */

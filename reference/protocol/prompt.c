@@ -112,6 +112,18 @@ static void rotate_keys(struct qw_tensor *prompt, const struct qw_config *config
     free(sin_table);
 }
 
+/* Normalises the keys of a prefix [L,2,B,heads,P,D] head by head, as the model does with its own before it rotates them. */
+static void normalize_keys(struct qw_tensor *prompt, const struct qw_model *model)
+{
+    struct extents of = extents_of(&prompt->shape);
+    int64_t part = of.B * of.heads * of.P;
+    for (int64_t layer = 0; layer < of.L && of.D == model->config.head_size; layer++) {
+        double *key = (double *)prompt->data + 2 * layer * part * of.D;
+        if (model->layer[layer].k_norm)
+            qw_rms_norm(&qw_f64, key, key, model->layer[layer].k_norm, model->config.norm_eps, part, of.D);
+    }
+}
+
 static void round_numbers(struct qw_tensor *prompt, enum qw_dtype dtype)
 {
     double *number = prompt->data;
@@ -123,15 +135,18 @@ static void round_numbers(struct qw_tensor *prompt, enum qw_dtype dtype)
 
 bool qw_protocol_prompt_is_moved(const struct qw_rules *rules)
 {
-    return !rules->rotate_prefix && rules->prompt_dtype == QW_F64 && rules->projections == QW_PROJECTED_ONCE;
+    return !rules->rotate_prefix && !rules->normalize_prefix && rules->prompt_dtype == QW_F64 &&
+           rules->projections == QW_PROJECTED_ONCE;
 }
 
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch)
+struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_model *model, const struct qw_rules *rules,
+                                     int64_t batch)
 {
-    struct qw_tensor *prompt = qw_adapter_prompt(adapter, config, rules, batch);
+    struct qw_tensor *prompt = qw_adapter_prompt(adapter, &model->config, rules, batch);
     if (rules->rotate_prefix && prompt->data && prompt->shape.rank == 6)
-        rotate_keys(prompt, config);
+        rotate_keys(prompt, &model->config);
+    if (rules->normalize_prefix && prompt->data && prompt->shape.rank == 6 && model->has_weights)
+        normalize_keys(prompt, model);
     if (prompt->data && rules->prompt_dtype != QW_F64)
         round_numbers(prompt, rules->prompt_dtype);
     if (!moves_parts(rules))

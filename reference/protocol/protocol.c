@@ -169,7 +169,7 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
 static void inject(struct qw_handover *handover, struct qw_cache *cache, const struct qw_adapter *adapter,
                    const struct qw_model *model, const struct qw_rules *rules)
 {
-    struct qw_tensor *prompt = qw_protocol_prompt(adapter, &model->config, rules, handover->batch);
+    struct qw_tensor *prompt = qw_protocol_prompt(adapter, model, rules, handover->batch);
     qw_tensor_round(prompt, model->dtype); /* PEFT casts what it hands over to the base model's dtype */
     if (adapter->kind == QW_ADAPTER_KEYS_VALUES) {
         fill_with_prefix(cache, prompt);

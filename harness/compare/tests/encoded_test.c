@@ -28,7 +28,7 @@ static void make(struct made *made, const char *folder, enum qw_adapter_kind kin
     made->table = qw_encoder_apply(&made->subject.adapter.encoder, made->subject.adapter.encoder.embedding, &qw_f32);
     struct qw_adapter run = made->subject.adapter;
     run.table = made->table;
-    made->recording.adapter_prompt = qw_protocol_prompt(&run, &made->subject.model.config, rules, 2);
+    made->recording.adapter_prompt = qw_protocol_prompt(&run, &made->subject.model, rules, 2);
 }
 
 static void clear(struct made *made)
@@ -66,7 +66,7 @@ Test(encoded, healthy_prompt_conforms_and_is_handed_on_to_the_bit)
         qc_encoded_settle(&made.subject);
         cr_expect(is_settled(&made), "%s", encoders[i].folder);
         struct qw_adapter truth = qc_encoded_truth(&made.subject);
-        struct qw_tensor *prompt = qw_protocol_prompt(&truth, &made.subject.model.config, &healthy, 2);
+        struct qw_tensor *prompt = qw_protocol_prompt(&truth, &made.subject.model, &healthy, 2);
         cr_assert(qc_encoded_compare(&found, &made.subject.encoded, made.recording.adapter_prompt, prompt->data));
         cr_expect(found.ratio > 0 && qc_conforms(found.ratio), "%s: %g", encoders[i].folder, found.ratio);
         qw_tensor_free(prompt);

@@ -81,9 +81,9 @@ Test(deviations, prefix_may_be_transposed_or_swapped)
     struct qw_adapter prefix = drawn_adapter(QW_ADAPTER_KEYS_VALUES, 2 * 2 * 2 * 4);
     struct qw_rules healthy = newest_rules(), turned = healthy, swapped = healthy;
     turned.transpose_prefix = swapped.swap_prefix = true;
-    struct qw_tensor *right = qw_protocol_prompt(&prefix, &model.config, &healthy, 2);
-    struct qw_tensor *across = qw_protocol_prompt(&prefix, &model.config, &turned, 2);
-    struct qw_tensor *exchanged = qw_protocol_prompt(&prefix, &model.config, &swapped, 2);
+    struct qw_tensor *right = qw_protocol_prompt(&prefix, &model, &healthy, 2);
+    struct qw_tensor *across = qw_protocol_prompt(&prefix, &model, &turned, 2);
+    struct qw_tensor *exchanged = qw_protocol_prompt(&prefix, &model, &swapped, 2);
     cr_assert(across->shape.dim[3] == P && across->shape.dim[4] == 2 && qw_shape_equal(&exchanged->shape, &right->shape));
     for (int64_t layer = 0; layer < 2; layer++)
         for (int64_t half = 0; half < 2; half++)
@@ -107,7 +107,7 @@ Test(deviations, transposed_prefix_without_a_table_keeps_its_extents)
     struct qw_adapter bare = {.kind = QW_ADAPTER_KEYS_VALUES, .virtual_tokens = 7};
     struct qw_rules rules = newest_rules();
     rules.transpose_prefix = true;
-    struct qw_tensor *prompt = qw_protocol_prompt(&bare, &model.config, &rules, 1);
+    struct qw_tensor *prompt = qw_protocol_prompt(&bare, &model, &rules, 1);
     cr_assert(!prompt->data && prompt->shape.dim[3] == 7 && prompt->shape.dim[4] == model.config.kv_heads);
     qw_tensor_free(prompt);
     qw_model_clear(&model);
@@ -117,8 +117,8 @@ Test(deviations, transposed_prefix_without_a_table_keeps_its_extents)
 
 enum { LAYERS = 3, HEADS = 2, SIZE = 4, ROWS = 5 };
 
-static const struct qw_config numbered_config = {
-    .layers = LAYERS, .hidden = 12, .heads = 6, .kv_heads = HEADS, .head_size = SIZE, .rope_theta = 100};
+static const struct qw_model numbered_model = {.config = {
+    .layers = LAYERS, .hidden = 12, .heads = 6, .kv_heads = HEADS, .head_size = SIZE, .rope_theta = 100}};
 
 /* A prefix whose element at row p and column c is 1000 p + c. */
 static struct qw_adapter numbered_prefix(int64_t columns)
@@ -139,7 +139,7 @@ static struct qw_tensor *spoilt_prefix(enum qw_deviation deviation, double value
     struct qw_adapter adapter = numbered_prefix(2 * LAYERS * HEADS * SIZE);
     struct qw_rules rules = newest_rules();
     qw_deviation_apply_value(&rules, deviation, value);
-    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_config, &rules, 2);
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_model, &rules, 2);
     qw_adapter_clear(&adapter);
     return prompt;
 }
@@ -189,10 +189,10 @@ Test(deviations, embeddings_may_stand_in_another_order_too_but_have_no_layers)
     qw_deviation_apply(&reversed, QW_DEVIATION_PREFIX_TOKEN_ORDER);
     qw_deviation_apply(&wired, QW_DEVIATION_PREFIX_KV_MISWIRED);
     qw_deviation_apply(&swapped, QW_DEVIATION_PREFIX_KEY_VALUE_SWAPPED);
-    struct qw_tensor *right = qw_protocol_prompt(&prompt, &model.config, &healthy, 2);
-    struct qw_tensor *turned = qw_protocol_prompt(&prompt, &model.config, &reversed, 2);
-    struct qw_tensor *same = qw_protocol_prompt(&prompt, &model.config, &wired, 2);
-    struct qw_tensor *alike = qw_protocol_prompt(&prompt, &model.config, &swapped, 2);
+    struct qw_tensor *right = qw_protocol_prompt(&prompt, &model, &healthy, 2);
+    struct qw_tensor *turned = qw_protocol_prompt(&prompt, &model, &reversed, 2);
+    struct qw_tensor *same = qw_protocol_prompt(&prompt, &model, &wired, 2);
+    struct qw_tensor *alike = qw_protocol_prompt(&prompt, &model, &swapped, 2);
     for (int64_t i = 0; i < 2 * P * WIDTH; i++) {
         int64_t b = i / (P * WIDTH), p = i / WIDTH % P;
         cr_expect_eq(qw_tensor_at(turned, i), qw_tensor_at(right, (b * P + P - 1 - p) * WIDTH + i % WIDTH));
@@ -237,8 +237,8 @@ Test(deviations, heads_may_be_cut_by_the_width_of_the_model)
     struct qw_adapter adapter = numbered_prefix(2 * LAYERS * HEADS * 2);
     struct qw_rules healthy = newest_rules(), deviating = healthy;
     qw_deviation_apply(&deviating, QW_DEVIATION_PREFIX_HEAD_SIZE);
-    cr_assert(qw_adapter_fits(&adapter, &numbered_config, &deviating) && !qw_adapter_fits(&adapter, &numbered_config, &healthy));
-    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_config, &deviating, 1);
+    cr_assert(qw_adapter_fits(&adapter, &numbered_model.config, &deviating) && !qw_adapter_fits(&adapter, &numbered_model.config, &healthy));
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_model, &deviating, 1);
     cr_assert(prompt->shape.dim[3] == HEADS && prompt->shape.dim[5] == 2, "hidden / heads = 2, the model's heads have 4");
     cr_expect_eq(element(prompt, 1, 1, 0, 1, 2, 1), (double)(2000 + (3 * HEADS + 1) * 2 + 1));
     qw_tensor_free(prompt);
