@@ -74,9 +74,8 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
 /* Arguments of generate() that change how often, or with what, the base model is called. */
 static bool check_kwargs(const struct qw_json *kwargs, struct qw_error *error)
 {
-    static const char *const uncovered[] = {"assistant_model",      "prompt_lookup_num_tokens",
-                                            "prefill_chunk_size",   "penalty_alpha",
-                                            "num_return_sequences", "past_key_values",
+    static const char *const uncovered[] = {"assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size",
+                                            "penalty_alpha",   "num_return_sequences",     "past_key_values",
                                             "inputs_embeds"};
     for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
         if (!qw_json_is_null(qw_json_get(kwargs, uncovered[i])) && qw_json_get_int(kwargs, uncovered[i], 0) != 1)
@@ -167,8 +166,8 @@ static void make_call(struct qc_subject *subject)
     const struct qc_recording *recording = subject->recording;
     struct qw_call *call = &subject->call;
     call->generate = !strcmp(recording->call_kind, "generate");
-    /* a model that recomputes its layers in the backward pass returns no cache, whatever was asked for */
-    call->use_cache = recording->use_cache && !(recording->training && recording->gradient_checkpointing);
+    call->recomputes = recording->training && recording->gradient_checkpointing;
+    call->use_cache = recording->use_cache && !call->recomputes;
     call->batch = recording->input_ids->shape.dim[0];
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = integers_of(recording->input_ids);

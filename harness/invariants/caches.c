@@ -69,9 +69,33 @@ static void look_at_rows(struct qc_view *view, const struct qw_tensor *tensor, c
         return;
     struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, frame->rows);
     qc_look_at_copy(view, kept, rows, QC_VALUE);
-    if (view->valued && view->difference.index >= 0)
+    if (view->kind != QC_KIND_NONE)
         view->difference.index = qc_frame_index(frame, view->difference.index, 0, frame->rows);
     qw_tensor_free(kept);
+}
+
+/* Without elements, the digests tell whether two tensors of one file are the same. */
+static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor, const struct qw_tensor *same)
+{
+    if (view->kind != QC_KIND_NONE || !tensor || !same || !tensor->stats || !same->stats || !tensor->stats->sha256[0])
+        return;
+    if (strcmp(tensor->stats->sha256, same->stats->sha256))
+        view->kind = QC_VALUE;
+}
+
+/* Copies of what the step before left. */
+static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, int step, int layer, bool value)
+{
+    const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
+    if (!after || !before || !after->data) {
+        look_at_digest(view, before, after);
+        return;
+    }
+    double *expected = qw_tensor_doubles(after);
+    if (qw_shape_equal(&after->shape, &view->expected_shape))
+        qc_look_at_axes(view, before, expected);
+    free(expected);
 }
 
 static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
@@ -84,8 +108,11 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     item->expected = held->length > 0;
     look_at_half(item, &item->free, tensor, &shape);
     qc_look_at_dtype(&item->free, tensor, judgement);
-    if (step > 0 && judgement->subject->call.use_cache)
+    if (step > 0 && judgement->subject->call.use_cache) {
+        if (!held->key && !judgement->rules.take_rewritten && !judgement->rules.drop_cache)
+            look_at_last(judgement, &item->free, step, layer, value);
         return;
+    }
     double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
     if (frame.rows == frame.room)
         qc_look_at_axes(&item->free, tensor, rows);
@@ -108,15 +135,6 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
             judge_half_before(judgement, step, &cache->layer[layer], layer, value);
 }
 
-/* Without elements, the digests tell whether two tensors of one file are the same. */
-static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor, const struct qw_tensor *same)
-{
-    if (view->kind != QC_KIND_NONE || !tensor || !same || !tensor->stats || !same->stats || !tensor->stats->sha256[0])
-        return;
-    if (strcmp(tensor->stats->sha256, same->stats->sha256))
-        view->kind = QC_VALUE;
-}
-
 static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
 {
     const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
@@ -127,13 +145,7 @@ static void judge_half_handed_back(struct qc_judgement *judgement, int step, int
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     qc_look_at_dtype(&item->isolated, before, judgement);
-    if (!after || !after->data) {
-        look_at_digest(&item->isolated, before, after);
-        return;
-    }
-    double *expected = qw_tensor_doubles(after);
-    qc_look_at_axes(&item->isolated, before, expected);
-    free(expected);
+    look_at_last(judgement, &item->isolated, step, layer, value);
 }
 
 void qc_judge_handed_back(struct qc_judgement *judgement, int step)
@@ -150,6 +162,27 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step)
             judge_half_handed_back(judgement, step, layer, value);
 }
 
+/* Rows that were handed in come out as they were. */
+static void look_at_history(struct qc_judgement *judgement, struct qc_view *view, int step, int layer, bool value)
+{
+    const struct qc_step *recorded = qc_step_of(judgement, step);
+    const struct qw_tensor *old = half(judgement, &recorded->before, layer, value);
+    const struct qw_tensor *now = half(judgement, &recorded->after, layer, value);
+    struct qw_cache_layer was = qc_frame_layer(judgement->subject, &recorded->before, layer);
+    struct qw_cache_layer is = qc_frame_layer(judgement->subject, &recorded->after, layer);
+    if (view->kind != QC_KIND_NONE || !old || !now || !old->data || !now->data || was.length > is.length || !was.length ||
+        was.heads != is.heads || was.head_size != is.head_size || old->shape.rank != 4)
+        return;
+    struct qc_frame from = qc_frame_of(judgement->subject, &recorded->before, layer, &was);
+    struct qc_frame in = qc_frame_of(judgement->subject, &recorded->after, layer, &is);
+    double *values = qc_frame_values(&from, old), *rows = qc_frame_rows(&from, values);
+    in.rows = from.rows;
+    look_at_rows(view, now, rows, &in);
+    view->valued = view->kind != QC_KIND_NONE; /* the rows behind them are still to be judged */
+    free(values);
+    free(rows);
+}
+
 static void judge_half_after(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value, bool isolated)
 {
     const struct qw_config *config = &judgement->subject->model.config;
@@ -163,6 +196,8 @@ static void judge_half_after(struct qc_judgement *judgement, int step, int64_t l
     item->expected = true;
     look_at_half(item, view, tensor, &shape);
     qc_look_at_dtype(view, tensor, judgement);
+    if (isolated)
+        look_at_history(judgement, view, step, layer, value);
 }
 
 void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated)

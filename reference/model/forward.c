@@ -81,7 +81,7 @@ static bool look_up_rotary(struct qw_pass *pass, int layer)
 enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct qw_handover *handover, int64_t past)
 {
     bool all_ones = true;
-    if (rules->blocks_without_cache && rules->wide_mask_raises && past > 0 && handover->queries > 1)
+    if (handover->withheld && rules->wide_mask_raises && past > 0 && handover->queries > 1)
         return QW_SHORT_RAISES_IN_ATTENTION;
     if (!handover->mask || handover->mask_length >= past + handover->queries)
         return QW_SHORT_IGNORED;
@@ -93,9 +93,10 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
 struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
                              const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap)
 {
-    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), 0, QW_SHORT_IGNORED, NULL, NULL, NULL};
+    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), 0, QW_SHORT_IGNORED,
+                           NULL,  NULL,  NULL};
     pass.mask = qw_mask_treatment(rules, handover, pass.past);
-    if (rules->blocks_without_cache)
+    if (handover->withheld)
         qw_cache_reset(cache);
     pass.kept = qw_cache_length(cache);
     int64_t n = tokens_of(&pass), d = model->config.hidden, D = model->config.head_size;
@@ -110,8 +111,8 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
     }
     if (!rules->rotary_in_attention && qw_pass_enters_blocks(&pass))
         make_rotary(&pass);
-    for (int64_t i = 0; i < handover->queries; i++)
-        qw_cache_mark(cache, handover->origin[i], 1);
+    for (int64_t i = 0; i < qw_rows_appended(rules, handover->queries); i++)
+        qw_cache_mark(cache, handover->origin[i % handover->queries], 1);
     return pass;
 }
 

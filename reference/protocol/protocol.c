@@ -150,7 +150,7 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
-    struct qw_handover handover = {.batch = call->batch};
+    struct qw_handover handover = {.batch = call->batch, .withheld = call->recomputes && rules->withhold_cache};
     if (step == 0 || !call->use_cache || rules->drop_cache)
         qw_cache_reset(cache);
     handover.input_ids = ids_of(&handover.queries, call, step);

@@ -16,6 +16,7 @@
 struct qw_call {
     bool generate; /* generate(); false: one forward() */
     bool use_cache;
+    bool recomputes;           /* training with gradient checkpointing: blocks run again in the backward pass; no cache is kept */
     int64_t batch, tokens;     /* B, T */
     int64_t generated;         /* N; 0 for forward() */
     const int64_t *input_ids;  /* [B,T] */
@@ -29,6 +30,7 @@ struct qw_handover {
     int64_t *input_ids;     /* [B,q]; NULL when embeddings are handed over */
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
+    bool withheld;          /* the model gets the cache, and its blocks do not */
     int64_t *position;      /* [B,q], as the model will use them */
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */

@@ -52,7 +52,9 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->tied_head == b->tied_head && a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
            a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask && a->short_mask_past == b->short_mask_past &&
-           a->blind_row == b->blind_row;
+           a->blind_row == b->blind_row && a->drop_cache == b->drop_cache && a->withhold_cache == b->withhold_cache &&
+           a->wide_mask_raises == b->wide_mask_raises && a->append_twice == b->append_twice &&
+           a->take_rewritten == b->take_rewritten;
 }
 
 /* Pairs that were measured, with what they were seen to do. */

@@ -64,11 +64,11 @@ Test(subject, padding_is_skipped)
     refused(&run, SKIPPED, "/call/attention_mask", "padding");
 }
 
-Test(subject, static_caches_are_skipped)
+Test(subject, quantised_caches_are_skipped)
 {
     struct shipped run = run_of(SHIPPED_PROMPT);
-    shipped_text(&run.recording.step[1].before.type, "StaticCache");
-    refused(&run, SKIPPED, "/steps", "StaticCache");
+    shipped_text(&run.recording.step[1].before.type, "QuantizedCache");
+    refused(&run, SKIPPED, "/steps", "QuantizedCache");
 }
 
 Test(subject, a_call_without_ids_is_skipped)
@@ -91,10 +91,6 @@ Test(subject, beams_are_skipped) { skipped_with("{\"num_beams\": 2}", "beam sear
 Test(subject, assisted_decoding_is_skipped) { skipped_with("{\"assistant_model\": \"small\"}", "assistant_model"); }
 Test(subject, lookup_decoding_is_skipped) { skipped_with("{\"prompt_lookup_num_tokens\": 3}", "prompt_lookup_num_tokens"); }
 Test(subject, several_sequences_are_skipped) { skipped_with("{\"num_return_sequences\": 3}", "num_return_sequences"); }
-Test(subject, a_static_cache_by_name_is_skipped)
-{
-    skipped_with("{\"cache_implementation\": \"static\"}", "cache_implementation");
-}
 
 /* Arguments that ask for what happens anyway, or for nothing. */
 Test(subject, harmless_arguments_are_covered)
