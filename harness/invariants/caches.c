@@ -98,6 +98,25 @@ static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, i
     free(expected);
 }
 
+/* What a prefix must be, [B,heads,P,D], where the adapter's table is not at hand: what get_prompt() is recorded to have
+ * handed over, else in every batch row what the first has.  NULL when neither can be said.  Free with free(). */
+static double *prefix_without_table(const struct qc_judgement *judgement, const struct qc_frame *frame,
+                                    const struct qw_tensor *recorded, int layer, bool value)
+{
+    const struct qw_tensor *prompt = judgement->subject->recording->adapter_prompt;
+    int64_t part = frame->heads * frame->length * frame->head_size, B = frame->batch;
+    struct qw_shape shape = qc_frame_shape(frame), handed = qw_shape_of(6, judgement->subject->model.config.layers, (int64_t)2, B,
+                                                                        frame->heads, frame->length, frame->head_size);
+    if (!recorded || !recorded->data || !part || frame->rows != frame->room || !qw_shape_equal(&recorded->shape, &shape))
+        return NULL;
+    double *values = qc_frame_values(frame, recorded);
+    if (prompt && prompt->data && frame->layout == QW_LAYOUT_BKSD && qw_shape_equal(&prompt->shape, &handed))
+        qw_tensor_read(values, prompt, (2 * layer + value) * B * part, B * part);
+    for (int64_t b = 1; b < B; b++)
+        memcpy(values + b * part, values, sizeof *values * (size_t)part);
+    return values;
+}
+
 static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
 {
     const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
@@ -113,7 +132,9 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
             look_at_last(judgement, &item->free, step, layer, value);
         return;
     }
-    double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
+    double *known = held->key ? NULL : prefix_without_table(judgement, &frame, tensor, layer, value);
+    double *rows = qc_frame_rows(&frame, known ? known : value ? held->value : held->key);
+    free(known);
     if (frame.rows == frame.room)
         qc_look_at_axes(&item->free, tensor, rows);
     else
@@ -175,8 +196,11 @@ static void look_at_history(struct qc_judgement *judgement, struct qc_view *view
         return;
     struct qc_frame from = qc_frame_of(judgement->subject, &recorded->before, layer, &was);
     struct qc_frame in = qc_frame_of(judgement->subject, &recorded->after, layer, &is);
-    double *values = qc_frame_values(&from, old), *rows = qc_frame_rows(&from, values);
-    in.rows = from.rows;
+    double *values = qc_frame_values(&from, old);
+    from.rows -= in.first - from.first; /* a layer that slides let go of its first */
+    from.first = in.first;
+    double *rows = from.rows > 0 ? qc_frame_rows(&from, values) : NULL;
+    in.rows = from.rows > 0 ? from.rows : 0;
     look_at_rows(view, now, rows, &in);
     view->valued = view->kind != QC_KIND_NONE; /* the rows behind them are still to be judged */
     free(values);

@@ -265,6 +265,25 @@ Test(caches, rows_that_change_within_a_step_without_weights)
     shipped_clear(&run);
 }
 
+/* Without the adapter's table, a prefix is what get_prompt() gave. */
+Test(caches, a_prefix_is_what_the_adapter_gave)
+{
+    for (int changed = 0; changed < 2; changed++) {
+        struct shipped run;
+        shipped_read(&run, SHIPPED_PREFIX);
+        cr_assert(shipped_subject(&run));
+        run.subject.adapter.table = NULL;
+        run.subject.model.has_weights = false;
+        shipped_floats(run.recording.step[0].before.layer[1].value)[9] += (float)changed;
+        qc_judge(&run.judgement, &run.subject, &run.subject.rules, false);
+        if (changed)
+            shipped_expect_first(&run, 0, 1, QW_SITE_BEFORE_VALUE, QC_VALUE);
+        else
+            cr_expect_null(qc_judgement_first(&run.judgement));
+        shipped_clear(&run);
+    }
+}
+
 /* ---- sliding caches ---- */
 
 /* A sliding layer keeps one row less than its window; get_seq_length() counts all that went in. */
@@ -290,4 +309,47 @@ Test(caches, a_sliding_layer_holds_its_last_rows)
     cr_expect(rows[0] == 24 && rows[4 * 8] == 56 + 24);
     free(rows);
     shipped_clear(&run);
+}
+
+/* The last `rows` of a layer's half. */
+static void slide(struct qw_tensor **tensor, int64_t rows)
+{
+    struct qw_tensor *old = *tensor;
+    struct qw_shape shape = old->shape;
+    int64_t was = shape.dim[2], D = shape.dim[3];
+    if (was <= rows)
+        return;
+    shape.dim[2] = rows;
+    *tensor = qw_tensor_make(old->dtype, &shape);
+    for (int64_t i = 0; i < qw_shape_count(&shape); i++)
+        ((float *)(*tensor)->data)[i] = ((float *)old->data)[(i / (rows * D) * was + was - rows) * D + i % (rows * D)];
+    qw_tensor_free(old);
+}
+
+Test(caches, the_history_of_a_sliding_layer_is_that_of_the_rows_it_still_has)
+{
+    for (int changed = 0; changed < 2; changed++) {
+        struct shipped run;
+        shipped_read(&run, SHIPPED_BASE);
+        cr_assert(shipped_subject(&run));
+        const char *text = "{\"sliding_window\": 5, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}";
+        qw_json_free(run.recording.model_config);
+        run.recording.model_config = qw_json_parse(text, strlen(text), "", &run.error);
+        for (int s = 0; s < run.recording.steps; s++) {
+            struct qc_cache *caches[] = {&run.recording.step[s].before, &run.recording.step[s].after};
+            for (int i = caches[0]->layers == 0; i < 2; i++) {
+                slide(&caches[i]->layer[1].key, 4);
+                slide(&caches[i]->layer[1].value, 4);
+            }
+        }
+        if (changed)
+            shipped_floats(run.recording.step[2].after.layer[1].key)[8] += 1;
+        run.subject.model.has_weights = false;
+        qc_judge(&run.judgement, &run.subject, &run.subject.rules, true);
+        if (changed)
+            shipped_expect_first(&run, 2, 1, QW_SITE_AFTER_KEY, QC_VALUE);
+        else
+            cr_expect_null(qc_judgement_first(&run.judgement));
+        shipped_clear(&run);
+    }
 }
