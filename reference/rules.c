@@ -43,7 +43,7 @@ static bool at_least(struct qw_version version, const char *bound)
 struct qw_rules qw_rules_healthy(struct qw_setting setting)
 {
     struct qw_rules healthy = {0}, *rules = &healthy;
-    bool eager = setting.eager, cuda = setting.cuda;
+    bool eager = setting.eager, cuda = setting.cuda, first = setting.family == QW_FAMILY_QWEN;
 #define ERA(transformers_from, peft_from, assignment)                                                                            \
     if (at_least(setting.transformers, transformers_from) && at_least(setting.peft, peft_from))                                  \
         assignment;
@@ -68,7 +68,33 @@ static const struct {
 const char *qw_deviation_id(enum qw_deviation deviation) { return deviations[deviation].id; }
 enum qw_party qw_deviation_party(enum qw_deviation deviation) { return deviations[deviation].party; }
 
-void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation)
+static const struct {
+    enum qw_deviation deviation;
+    struct qw_value value;
+} values[] = {
+#define DEVIATION(symbol, id, party, assignment)
+#define VALUE(symbol, number, words) {QW_DEVIATION_##symbol, {number, words}},
+#include "reference/deviations.def"
+#undef DEVIATION
+};
+
+const struct qw_value *qw_deviation_value(enum qw_deviation deviation, int index)
+{
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (values[i].deviation == deviation && index-- == 0)
+            return &values[i].value;
+    return NULL;
+}
+
+int qw_deviation_values(enum qw_deviation deviation)
+{
+    int count = 0;
+    while (qw_deviation_value(deviation, count))
+        count++;
+    return count;
+}
+
+void qw_deviation_apply_value(struct qw_rules *rules, enum qw_deviation deviation, double value)
 {
     switch (deviation) {
 #define DEVIATION(symbol, id, party, assignment)                                                                                 \
@@ -79,4 +105,10 @@ void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation)
 #undef DEVIATION
     case QW_DEVIATIONS: break;
     }
+}
+
+void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation)
+{
+    const struct qw_value *first = qw_deviation_value(deviation, 0);
+    qw_deviation_apply_value(rules, deviation, first ? first->number : 0);
 }

@@ -9,10 +9,24 @@
 
 #include <stdbool.h>
 
+#include "reference/base/tensor.h"
 #include "reference/cache/cache.h"
 #include "reference/sites.h"
 
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
+/* Whose keys and values a layer of the prefix gets. */
+enum qw_prefix_wiring {
+    QW_WIRED,             /* its own */
+    QW_WIRED_HALVES,      /* the flat prefix taken for all keys, then all values */
+    QW_WIRED_INTERLEAVED, /* … stored so, and taken for key and value of each layer in turn */
+    QW_WIRED_REVERSED,    /* layers in the opposite order */
+    QW_WIRED_NEXT,        /* those of the layer behind it, the last those of the first */
+    QW_WIRED_PREVIOUS,    /* those of the layer before it, the first those of the last */
+    QW_WIRED_VALUE_NEXT,  /* its own key, the value of the layer behind it */
+};
+/* How often an adapter's encoder is applied to its embedding. */
+enum qw_projections { QW_PROJECTED_ONCE, QW_PROJECTED_TWICE, QW_PROJECTED_NEVER };
+#define QW_TOKENS_REVERSED 0x10000                       /* of qw_rules.token_order */
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 /* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
 enum qw_tied_head {
@@ -38,15 +52,29 @@ enum qw_blind_row {
 
 struct qw_rules {
     /* protocol */
-    bool inject_first;     /* virtual tokens reach the first step */
-    bool inject_again;     /* … and every later step that starts without a cache (use_cache=False) */
-    bool extend_mask;      /* the mask covers the virtual tokens */
-    bool hide_virtual;     /* … with zeros */
-    int virtual_offset;    /* real tokens start at this many times P */
-    bool transpose_prefix; /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
-    bool prefix_counted;   /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
-    bool swap_prefix;      /* … with keys in the place of values and the reverse */
-    bool drop_cache;       /* every later step is handed an empty cache */
+    bool inject_first;       /* virtual tokens reach the first step */
+    bool inject_again;       /* … and every later step that starts without a cache (use_cache=False) */
+    bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
+    bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
+    bool trim_later;         /* steps that go on feed their last token alone */
+    bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
+    bool extend_mask;        /* the mask covers the virtual tokens */
+    bool hide_virtual;       /* … with zeros */
+    int virtual_offset;      /* real tokens start at this many times P */
+    bool transpose_prefix;   /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
+    bool prefix_counted;     /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
+    bool numbers_base;       /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
+    bool numbers_prefix;     /* … and behind a prefix */
+    int padding_position;    /* what padding gets in that numbering */
+    bool decode_counts;      /* a decode step counts the mask again; else it goes on from the number of the last token */
+    bool swap_prefix;        /* … with keys in the place of values and the reverse */
+    bool plain_head_size;    /* … with heads of hidden / heads numbers, whatever the model's own head size */
+    bool rotate_prefix;      /* … with its keys rotated as if they stood at positions 0 .. P-1 */
+    int token_order;         /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
+    enum qw_prefix_wiring wiring;
+    enum qw_projections projections;
+    enum qw_dtype prompt_dtype; /* virtual tokens are rounded to it on their way; QW_F64: not at all */
+    bool drop_cache;            /* every later step is handed an empty cache */
     enum qw_mask_habit unpadded_mask;
     enum qw_prefix_heads prefix_heads; /* for how many heads a prefix is cut */
     unsigned empty_caches;             /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
@@ -57,11 +85,16 @@ struct qw_rules {
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
-    bool withhold_cache;   /* blocks that are recomputed are not given the cache that positions and mask reckon with */
-    bool wide_mask_raises; /* … and a mask over more keys than they have then raises in the first; else it is cut */
+    bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
+    bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
+    bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
+    bool withhold_cache;    /* blocks that are recomputed are not given the cache that positions and mask reckon with */
+    bool wide_mask_raises;  /* … and a mask over more keys than they have then raises in the first; else it is cut */
     /* cache */
-    bool append_twice;   /* what a layer appends is appended a second time once attention has seen it */
-    bool take_rewritten; /* rows that the record changes afterwards are taken over as the record then has them */
+    bool append_twice;        /* what a layer appends is appended a second time once attention has seen it */
+    bool take_rewritten;      /* rows that the record changes afterwards are taken over as the record then has them */
+    bool fused;               /* attention is one kernel, which rounds the weights and the result alone */
+    bool rope_in_model_dtype; /* the rotary frequencies were rounded to the model's dtype */
 };
 
 struct qw_version {
@@ -77,6 +110,7 @@ struct qw_setting {
     struct qw_version transformers, peft;
     bool eager; /* attention written out in the model's code, not torch's scaled_dot_product_attention */
     bool cuda;
+    enum qw_family family;
 };
 
 /* The healthy rules of a setting. */
@@ -94,8 +128,18 @@ enum qw_deviation {
     QW_DEVIATIONS
 };
 
+/* A value that a deviation with a parameter tries. */
+struct qw_value {
+    double number;
+    const char *words; /* what it is called; "": the number says it */
+};
+
 const char *qw_deviation_id(enum qw_deviation deviation); /* "prompt-not-injected" */
 enum qw_party qw_deviation_party(enum qw_deviation deviation);
-void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation);
+/* How many values it tries, 0 for one without a parameter; and the one at `index`, NULL behind the last. */
+int qw_deviation_values(enum qw_deviation deviation);
+const struct qw_value *qw_deviation_value(enum qw_deviation deviation, int index);
+void qw_deviation_apply_value(struct qw_rules *rules, enum qw_deviation deviation, double value);
+void qw_deviation_apply(struct qw_rules *rules, enum qw_deviation deviation); /* with its first value */
 
 #endif

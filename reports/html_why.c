@@ -99,7 +99,7 @@ static void cause_card(struct rp_page *page, const struct qw_json *one, const st
     qw_text_add(page->out, "<dl>\n");
     text_list(page, "Evidence", qw_json_get(cause, "evidence"));
     if (!qw_json_is_null(parameter))
-        rp_add_term(page, "Value that fits", rp_value(parameter).text);
+        rp_add_term(page, "Value that fits", qw_json_text(parameter, rp_value(parameter).text));
     confidence(page, cause);
     rivals(page, cause);
     together(page, one);

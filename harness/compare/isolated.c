@@ -57,8 +57,23 @@ static bool given_handover(struct qw_handover *handover, const struct qc_subject
     else
         handover->input_ids = qw_memdup(ids->data, (size_t)qw_shape_count(&ids->shape), sizeof(int64_t));
     handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
+    handover->positions = handover->queries;
     handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
     return true;
+}
+
+/* The lengths of the call that filled the empty cache, as step 0 was handed over; NULL when it found a filled one. */
+static int64_t *first_lengths(const struct qc_subject *subject)
+{
+    const struct qc_step *first = &subject->recording->step[0];
+    struct qw_handover handover;
+    if (qc_cache_rows(&first->before) > 0 || !given_handover(&handover, subject, first))
+        return NULL;
+    int64_t *length = QW_NEW_ARRAY(int64_t, handover.batch);
+    for (int64_t b = 0; b < handover.batch; b++)
+        length[b] = qw_handover_visible(&handover, b);
+    qw_handover_clear(&handover);
+    return length;
 }
 
 void qc_judge_isolated(struct qc_judgement *judgement, int step)
@@ -70,13 +85,15 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
     int64_t past = qc_cache_rows(&recorded->before), queries = qc_recorded_queries(recorded);
     struct qc_extents extents = {queries, past, qc_logits_rows(recorded, queries, queries),
                                  recorded->input[QC_INPUTS_EMBEDS] != NULL};
-    if (step > 0 && subject->call.use_cache)
+    if (step > 0 && qw_protocol_turn(&subject->call, step).first > 0)
         qc_judge_handed_back(judgement, step);
     if (queries > 0) {
         qc_judge_taps(judgement, step, &extents, true);
         qc_judge_after(judgement, step, subject->call.use_cache ? past + queries : -1, true);
     }
-    if (given_handover(&handover, subject, recorded) && play.alive && qc_held_fill(&play, subject, &recorded->before)) {
+    bool given = given_handover(&handover, subject, recorded);
+    handover.first_length = first_lengths(subject);
+    if (given && play.alive && qc_held_fill(&play, subject, &recorded->before)) {
         struct qc_replay replay = {judgement, step, true, &handover, &play, extents.rows};
         struct qc_stop stop;
         if (qc_replay_run(&replay, &stop) && subject->call.use_cache)

@@ -52,8 +52,25 @@ static void advance_structure(struct qw_cache *cache, const struct qw_config *co
     }
 }
 
-static int first_misfit(const struct qw_cache *cache, const struct qw_config *config)
+/* The axis of the record's caches along which rows are joined under the rules. */
+static int joined_axis(const struct qc_judgement *judgement)
 {
+    int sequence = judgement->subject->model.config.layout == QW_LAYOUT_BSKD ? 1 : 2;
+    return judgement->rules.joins_along_heads ? 3 - sequence : sequence;
+}
+
+/* Whether the stop in this step is the join itself.  Along the heads it can be made where there are as many rows as
+ * queries; then the scores are what raises. */
+static bool join_is_refused(const struct qc_judgement *judgement, const struct qw_cache *cache, int64_t queries)
+{
+    return !judgement->rules.joins_along_heads || cache->layer[0].length != queries;
+}
+
+/* The first layer whose keys cannot be joined, or be of use once they are; -1: none. */
+static int first_misfit(const struct qw_cache *cache, const struct qw_config *config, const struct qw_rules *rules)
+{
+    if (rules->joins_along_heads && qw_cache_length(cache) > 0)
+        return 0;
     for (int layer = 0; layer < cache->layers; layer++)
         if (!qw_cache_joins(cache, layer, config->kv_heads, config->head_size))
             return layer;
@@ -65,7 +82,9 @@ static void play_step(struct qc_judgement *judgement, int step, struct qc_play *
                       int64_t rows)
 {
     const struct qw_config *config = &judgement->subject->model.config;
-    int misfit = first_misfit(&play->truth, config);
+    int misfit = first_misfit(&play->truth, config, &judgement->rules);
+    if (misfit >= 0 && join_is_refused(judgement, &play->truth, handover->queries))
+        judgement->refused_axis = joined_axis(judgement);
     if (misfit >= 0)
         judgement->stop = (struct qc_stop){true, step, misfit};
     play->alive = play->alive && cache_is_known(&play->truth) && (handover->input_ids || handover->inputs_embeds);
@@ -111,7 +130,7 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     qc_judge_after(judgement, step, subject->call.use_cache ? after : -1, false);
     judgement->expected_lengths[step] = subject->call.use_cache ? after : 0;
     judgement->ends[step] = past + handover.queries;
-    if (play->alive && recorded && step > 0 && subject->call.use_cache)
+    if (play->alive && recorded && qw_protocol_turn(&subject->call, step).first > 0)
         qc_held_compare_before(judgement, step, play);
     play_step(judgement, step, play, &handover, rows);
     if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
@@ -121,14 +140,28 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
 
 /* ---- the whole ---- */
 
+/* Whether the exception can be that of the stop: a join names the axis along which it cannot be made, and only a join does. */
+static bool words_fit(const struct qc_judgement *judgement)
+{
+    static const char join[] = "must match except in dimension ";
+    const struct qc_recording *recording = judgement->subject->recording;
+    const char *named = strstr(recording->exception_message, join);
+    if (named)
+        return strtol(named + strlen(join), NULL, 10) == judgement->refused_axis;
+    return judgement->refused_axis < 0 || (!strcmp(recording->exception_type, "RuntimeError") &&
+                                           !strstr(recording->exception_message, "must match the size of tensor"));
+}
+
 /* Whether the run raised in the module at which the play cannot go on. */
-static bool predicts_raise(const struct qc_judgement *judgement)
+static bool raises_at_stop(const struct qc_judgement *judgement)
 {
     const struct qc_recording *recording = judgement->subject->recording;
     const struct qc_stop *stop = &judgement->stop;
+    const struct qw_family_row *family = &qw_family_rows[judgement->subject->model.config.family];
     char path[64];
-    snprintf(path, sizeof path, "model.layers.%d.self_attn", stop->layer);
-    bool there = stop->layer < 0 ? !strcmp(recording->raised_at, "model") : !strncmp(recording->raised_at, path, strlen(path));
+    snprintf(path, sizeof path, "%s%d.%s", family->blocks, stop->layer, family->attention);
+    bool there = stop->layer < 0 ? !strcmp(recording->raised_at, family->root)
+                                 : !strncmp(recording->raised_at, path, strlen(path));
     return recording->raised && stop->stopped && stop->step == recording->steps - 1 && recording->step[stop->step].raised &&
            there && qc_taps_end_at(judgement, stop);
 }
@@ -159,7 +192,8 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
     int played = subject->recording->raised && recorded < expected ? recorded : expected;
     int steps = recorded > played ? recorded : played;
-    *judgement = (struct qc_judgement){.subject = subject, .rules = *rules, .steps = steps, .consequence.first_flip = -1};
+    *judgement = (struct qc_judgement){
+        .subject = subject, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
@@ -174,7 +208,9 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     }
     judgement->values = play.alive || judgement->consequence.compared > 0;
     note_steps_beyond(judgement, played);
-    judgement->raise_predicted = predicts_raise(judgement);
+    bool there = raises_at_stop(judgement);
+    judgement->raise_predicted = there && words_fit(judgement);
+    judgement->raise_denied = there && !words_fit(judgement);
     if (subject->recording->raised && !judgement->raise_predicted)
         note_raise(judgement);
     qc_items_order(&judgement->items);

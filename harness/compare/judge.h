@@ -22,7 +22,7 @@ struct qc_consequence {
 /* Where a play cannot go on, because the real model would raise there. */
 struct qc_stop {
     bool stopped;
-    int step, layer; /* in self_attn of this layer; -1: before the blocks */
+    int step, layer; /* in the attention of this layer; -1: before the blocks */
 };
 
 struct qc_judgement {
@@ -30,8 +30,10 @@ struct qc_judgement {
     struct qw_rules rules;
     struct qc_items items;
     struct qc_stop stop;  /* of the free play */
+    int refused_axis;     /* of the record's caches: the stop is a join along it that cannot be made; -1: it is another */
     bool values;          /* values could be played freely from the call on */
-    bool raise_predicted; /* the run raised where the play stops */
+    bool raise_predicted; /* the run raised where the play stops … */
+    bool raise_denied;    /* … but with an exception that cannot be that of the stop: then it is not predicted */
     struct qc_consequence consequence;
     int64_t *expected_lengths; /* [steps] cache length after each step in the play */
     int64_t *ends;             /* [steps] length of the sequence after each step in the play, whether it is kept or not */

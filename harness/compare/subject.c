@@ -3,9 +3,12 @@
 
 #include <fnmatch.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/call.h"
+#include "reference/base/cast.h"
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -56,17 +59,38 @@ bool qc_selection_has(const struct qc_selection *selection, int step, int layer,
 
 /* ---- coverage ---- */
 
+static bool skip_class(const struct qc_recording *recording, struct qw_error *error)
+{
+    struct qw_text covered = {0};
+    for (enum qw_family f = 0; f < QW_FAMILIES; f++)
+        qw_text_addf(&covered, "%s%s", f ? ", " : "", qw_family_rows[f].model_class);
+    qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@class", "", "the model class %.80s is outside what this version covers (%s)",
+            recording->model_class, covered.bytes);
+    qw_text_free(&covered);
+    return false;
+}
+
+/* The class and the configuration of a recording speak of one model. */
+static bool check_family(const struct qc_subject *subject, struct qw_error *error)
+{
+    const char *model_class = subject->recording->model_class;
+    const struct qw_config *config = &subject->model.config;
+    return !strcmp(qw_family_rows[config->family].model_class, model_class) ||
+           qw_fail(error, QW_ERROR_INPUT, "/model@config", "record class and configuration of the same model",
+                   "the model_type \"%s\" is not that of a %.80s", config->model_type, model_class);
+}
+
 static bool check_class(struct qc_subject *subject, struct qw_error *error)
 {
     const struct qc_recording *recording = subject->recording;
-    if (strcmp(recording->model_class, "Qwen2ForCausalLM"))
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@class", "",
-                       "the model class %.80s is outside what this version covers (Qwen2ForCausalLM)", recording->model_class);
+    enum qw_family family;
+    if (!qw_family_of_class(&family, recording->model_class))
+        return skip_class(recording, error);
     if (!qw_dtype_from_name(&subject->dtype, recording->model_dtype))
         return qw_fail(error, QW_ERROR_INPUT, "/model@dtype", "see the recording format, version 1",
                        "\"%.40s\" names no element type of the format", recording->model_dtype);
-    if (subject->dtype != QW_F32 && subject->dtype != QW_F64)
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32 or float64",
+    if (qw_dtype_roundoff(subject->dtype) == 0)
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in a floating type",
                        "the arithmetic of %s is outside what this version covers", recording->model_dtype);
     return true;
 }
@@ -74,27 +98,22 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
 /* Arguments of generate() that change how often, or with what, the base model is called. */
 static bool check_kwargs(const struct qw_json *kwargs, struct qw_error *error)
 {
-    static const char *const uncovered[] = {"assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size",
-                                            "penalty_alpha",   "num_return_sequences",     "past_key_values",
-                                            "inputs_embeds"};
+    static const char *const uncovered[] = {"penalty_alpha", "past_key_values", "inputs_embeds"};
     for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
         if (!qw_json_is_null(qw_json_get(kwargs, uncovered[i])) && qw_json_get_int(kwargs, uncovered[i], 0) != 1)
             return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kwargs", "", "a call with %s is outside what this version covers",
                            uncovered[i]);
-    return qw_json_get_int(kwargs, "num_beams", 1) == 1 || skip(error, "/call@kwargs", "beam search");
+    return true;
 }
 
 static bool check_call(const struct qc_recording *recording, struct qw_error *error)
 {
-    if (strcmp(recording->call_kind, "generate") && strcmp(recording->call_kind, "forward"))
+    if (strcmp(recording->call_kind, "generate") && strcmp(recording->call_kind, "forward") &&
+        strcmp(recording->call_kind, "loop"))
         return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kind", "",
                        "a call of kind \"%.40s\" is outside what this version covers", recording->call_kind);
     if (!recording->input_ids)
         return skip(error, "/call/input_ids", "a call that is not given token ids");
-    const struct qw_tensor *mask = recording->attention_mask;
-    for (int64_t i = 0; mask && i < qw_shape_count(&mask->shape); i++)
-        if (qw_tensor_at(mask, i) == 0)
-            return skip(error, "/call/attention_mask", "padding");
     return check_kwargs(recording->call_kwargs, error);
 }
 
@@ -132,52 +151,6 @@ static bool check_all_ids(const struct qc_subject *subject, struct qw_error *err
     for (int s = 0; ok && s < recording->steps; s++)
         ok = check_ids(recording->step[s].input[QC_INPUT_IDS], vocab, "/steps/*/received/input_ids", error);
     return ok;
-}
-
-static int64_t *integers_of(const struct qw_tensor *tensor)
-{
-    if (!tensor)
-        return NULL;
-    return qw_memdup(tensor->data, (size_t)qw_shape_count(&tensor->shape), sizeof(int64_t));
-}
-
-/* Output ids are known only of a run that returned; up to a raise, the tokens that were fed tell them. */
-static int64_t *fed_ids(int64_t *generated, const struct qc_recording *recording, int64_t batch, int64_t tokens)
-{
-    int64_t steps = recording->steps > 1 ? recording->steps : 1;
-    int64_t *ids = QW_NEW_ARRAY(int64_t, batch * (tokens + steps));
-    for (int64_t b = 0; b < batch; b++) {
-        int64_t *row = ids + b * (tokens + steps);
-        for (int64_t t = 0; t < tokens; t++)
-            row[t] = (int64_t)qw_tensor_at(recording->input_ids, b * tokens + t);
-        for (int64_t s = 1; s < recording->steps; s++) {
-            const struct qw_tensor *fed = recording->step[s].input[QC_INPUT_IDS];
-            int64_t count = fed && fed->data ? qw_shape_count(&fed->shape) : 0;
-            if (count >= batch)
-                row[tokens + s - 1] = (int64_t)qw_tensor_at(fed, (b + 1) * (count / batch) - 1);
-        }
-    }
-    *generated = steps;
-    return ids;
-}
-
-static void make_call(struct qc_subject *subject)
-{
-    const struct qc_recording *recording = subject->recording;
-    struct qw_call *call = &subject->call;
-    call->generate = !strcmp(recording->call_kind, "generate");
-    call->recomputes = recording->training && recording->gradient_checkpointing;
-    call->use_cache = recording->use_cache && !call->recomputes;
-    call->batch = recording->input_ids->shape.dim[0];
-    call->tokens = recording->input_ids->shape.dim[1];
-    call->input_ids = integers_of(recording->input_ids);
-    call->mask = integers_of(recording->attention_mask);
-    if (recording->output_ids) {
-        call->output_ids = integers_of(recording->output_ids);
-        call->generated = recording->output_ids->shape.dim[1] - call->tokens;
-    } else if (call->generate) {
-        call->output_ids = fed_ids(&call->generated, recording, call->batch, call->tokens);
-    }
 }
 
 /* ---- weights ---- */
@@ -220,12 +193,14 @@ static char *folder_of(const struct qc_recording *recording, const struct qc_wei
     return folder;
 }
 
-static void move_tensors(struct qw_tensors *to, const struct qw_tensors *from)
+/* Copies; what is finer than `run`, when that is given, is rounded to it, as the library does on loading. */
+static void move_tensors(struct qw_tensors *to, const struct qw_tensors *from, const enum qw_dtype *run)
 {
     for (int i = 0; i < from->count; i++) {
         const struct qw_tensor *tensor = from->item[i].tensor;
-        struct qw_tensor *copy = qw_tensor_structure(tensor->dtype, &tensor->shape);
-        copy->data = qw_memdup(tensor->data, (size_t)qw_shape_count(&tensor->shape), qw_dtype_bytes(tensor->dtype));
+        bool finer = run && qw_dtype_roundoff(tensor->dtype) < qw_dtype_roundoff(*run);
+        struct qw_tensor *copy = qw_tensor_make(finer ? *run : tensor->dtype, &tensor->shape);
+        qw_cast(copy->data, copy->dtype, tensor->data, tensor->dtype, qw_shape_count(&tensor->shape));
         qw_tensors_add(to, from->item[i].name, copy);
     }
 }
@@ -241,10 +216,11 @@ static bool make_model(struct qc_subject *subject, const struct qc_places *place
     if (folder) {
         ok = qw_model_read_folder(&subject->model, folder, &terms, error);
     } else if (recording->model_weights.embedded.count) {
-        move_tensors(&subject->model.tensors, &recording->model_weights.embedded);
+        move_tensors(&subject->model.tensors, &recording->model_weights.embedded, &subject->dtype);
         ok = qw_model_bind(&subject->model, error);
         qw_error_in_file(error, recording->path);
     }
+    subject->model.dtype = subject->dtype;
     free(folder);
     return ok;
 }
@@ -262,7 +238,7 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
         ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error) &&
              (!places->adapter || qw_adapter_check(&subject->adapter, &subject->model.config, folder, error));
     } else if (ok && recording->adapter_weights.embedded.count) {
-        move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded);
+        move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded, NULL);
         ok = qw_adapter_bind(&subject->adapter, error);
     }
     free(folder);
@@ -292,6 +268,7 @@ static void make_rules(struct qc_subject *subject)
         setting->transformers = newest.transformers;
     if (!qw_version_read(&setting->peft, qw_json_get_text(environment, "peft", "")))
         setting->peft = newest.peft;
+    setting->family = subject->model.config.family;
     setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
     setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
     subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
@@ -306,12 +283,14 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_call(recording, error) && check_caches(recording, error) && check_all_ids(subject, error) &&
-              check_folders(subject, places, error);
+              check_family(subject, error) && check_call(recording, error) && check_caches(recording, error) &&
+              check_all_ids(subject, error) && check_folders(subject, places, error);
     if (ok) {
         make_rules(subject);
-        make_call(subject);
-        ok = make_model(subject, places, error) && make_adapter(subject, places, error);
+        ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
+             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error);
+        if (ok)
+            qc_encoded_settle(subject);
     }
     qw_error_in_file(error, recording->path);
     return ok;
@@ -321,9 +300,8 @@ void qc_subject_clear(struct qc_subject *subject)
 {
     qw_model_clear(&subject->model);
     qw_adapter_clear(&subject->adapter);
-    free((void *)(uintptr_t)subject->call.input_ids);
-    free((void *)(uintptr_t)subject->call.output_ids);
-    free((void *)(uintptr_t)subject->call.mask);
+    qc_encoded_clear(&subject->encoded);
+    qc_call_clear(&subject->call);
     *subject = (struct qc_subject){0};
 }
 
@@ -332,7 +310,14 @@ const struct qw_arith *qc_subject_arith(const struct qc_subject *subject)
     const char *precision = subject->selection.precision;
     if (precision)
         return strcmp(precision, "f64") ? &qw_f32 : &qw_f64;
-    return subject->dtype == QW_F64 ? &qw_f64_mixed : &qw_f32;
+    return qw_arith_of(subject->dtype);
 }
 
 double qc_subject_roundoff(const struct qc_subject *subject) { return qw_dtype_roundoff(qc_subject_arith(subject)->dtype); }
+
+int64_t qc_subject_roundings(const struct qc_subject *subject, int64_t sum)
+{
+    const struct qw_arith *arith = qc_subject_arith(subject);
+    double finer = qw_dtype_roundoff(arith->sums) / qw_dtype_roundoff(arith->dtype);
+    return (int64_t)ceil((double)sum * finer * finer);
+}

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "harness/compare/frame.h"
+#include "harness/compare/call.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
 
@@ -83,19 +84,31 @@ static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor,
         view->kind = QC_VALUE;
 }
 
+/* How many rows of what the last step left this one takes up: of candidates, what was not accepted was taken back; how
+ * much, the free view judges. */
+static int64_t rows_taken_up(const struct qc_judgement *judgement, int step)
+{
+    int64_t left = qc_cache_rows(&qc_step_of(judgement, step - 1)->after);
+    int64_t handed = qc_cache_rows(&qc_step_of(judgement, step)->before);
+    return qc_way_of(judgement->subject->recording) == QC_WAY_CANDIDATES && handed < left ? handed : left;
+}
+
 /* Copies of what the step before left. */
 static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, int step, int layer, bool value)
 {
-    const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *left = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
     const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
-    if (!after || !before || !after->data) {
-        look_at_digest(view, before, after);
+    if (!left || !before)
         return;
-    }
-    double *expected = qw_tensor_doubles(after);
-    if (qw_shape_equal(&after->shape, &view->expected_shape))
+    struct qw_tensor *after = qc_call_taken_up(judgement->subject, step, left, rows_taken_up(judgement, step));
+    if (after && after->data && qw_shape_equal(&after->shape, &view->expected_shape)) {
+        double *expected = qw_tensor_doubles(after);
         qc_look_at_axes(view, before, expected);
-    free(expected);
+        free(expected);
+    } else if (!judgement->subject->call.turn) {
+        look_at_digest(view, before, left);
+    }
+    qw_tensor_free(after);
 }
 
 /* What a prefix must be, [B,heads,P,D], where the adapter's table is not at hand: what get_prompt() is recorded to have
@@ -127,7 +140,7 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     item->expected = held->length > 0;
     look_at_half(item, &item->free, tensor, &shape);
     qc_look_at_dtype(&item->free, tensor, judgement);
-    if (step > 0 && judgement->subject->call.use_cache) {
+    if (qw_protocol_turn(&judgement->subject->call, step).first > 0) {
         if (!held->key && !judgement->rules.take_rewritten && !judgement->rules.drop_cache)
             look_at_last(judgement, &item->free, step, layer, value);
         return;
@@ -156,17 +169,19 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
             judge_half_before(judgement, step, &cache->layer[layer], layer, value);
 }
 
-static void judge_half_handed_back(struct qc_judgement *judgement, int step, int layer, bool value)
+static void judge_half_handed_back(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value)
 {
-    const struct qw_tensor *after = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *left = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
     const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
     struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-    if (!after && !before)
+    if (!left && !before)
         return;
+    struct qw_tensor *after = left ? qc_call_taken_up(judgement->subject, step, left, length) : NULL;
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     qc_look_at_dtype(&item->isolated, before, judgement);
     look_at_last(judgement, &item->isolated, step, layer, value);
+    qw_tensor_free(after);
 }
 
 void qc_judge_handed_back(struct qc_judgement *judgement, int step)
@@ -176,11 +191,12 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step)
         return;
     struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_BEFORE_TYPE, step, -1);
     struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_BEFORE_LENGTH, step, -1);
-    look_at_type(judgement, type, &type->isolated, before, qc_cache_rows(after));
-    look_at_length(rows, &rows->isolated, before, qc_cache_rows(after));
+    int64_t length = rows_taken_up(judgement, step);
+    look_at_type(judgement, type, &type->isolated, before, length);
+    look_at_length(rows, &rows->isolated, before, length);
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++)
-            judge_half_handed_back(judgement, step, layer, value);
+            judge_half_handed_back(judgement, step, length, layer, value);
 }
 
 /* Rows that were handed in come out as they were. */

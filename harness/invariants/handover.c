@@ -22,12 +22,19 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
                            const struct qw_rules *rules)
 {
     const struct qc_subject *subject = judgement->subject;
-    struct qw_tensor *prompt = qw_protocol_prompt(&subject->adapter, &subject->model.config, rules, subject->call.batch);
+    struct qw_adapter adapter = qc_encoded_truth(subject);
+    struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &subject->model.config, rules, subject->call.batch);
     item->free.expected_shape = prompt->shape;
     if (recorded) {
+        qw_tensor_round(prompt, recorded->dtype); /* judged as it is held, whatever the table is kept in */
         qc_look(item, &item->free, recorded, &prompt->shape);
-        qc_look_at_axes(&item->free, recorded, prompt->data);
+        if (adapter.computed)
+            qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);
+        else
+            qc_look_at_axes(&item->free, recorded, prompt->data);
     }
+    if (subject->encoded.random)
+        item->reason = "the adapter's encoder drew at random (dropout)";
     qw_tensor_free(prompt);
 }
 
@@ -83,9 +90,9 @@ static void judge_tokens(struct qc_judgement *judgement, int step, const struct 
         return;
     }
     double *ids = QW_NEW_ARRAY(double, handover->batch * handover->queries);
-    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
+    for (int64_t i = 0; handover->input_ids && i < handover->batch * handover->queries; i++)
         ids[i] = (double)handover->input_ids[i];
-    qc_look_at_copy(&item->free, tensor, ids, QC_VALUE);
+    qc_look_at_copy(&item->free, tensor, handover->input_ids ? ids : NULL, QC_VALUE);
     free(ids);
 }
 
@@ -131,20 +138,35 @@ static void judge_mask(struct qc_judgement *judgement, int step, const struct qw
 /* [B,q] of the place in the sequence, or of the position that the model will use */
 static double *numbers_of(const struct qw_handover *handover, bool slots)
 {
-    double *numbers = QW_NEW_ARRAY(double, handover->batch * handover->queries);
-    for (int64_t i = 0; i < handover->batch * handover->queries; i++)
-        numbers[i] = slots ? (double)(handover->first_slot + i % handover->queries) : (double)handover->position[i];
+    double *numbers = QW_NEW_ARRAY(double, handover->batch * handover->positions);
+    for (int64_t i = 0; i < handover->batch * handover->positions; i++)
+        numbers[i] = slots ? (double)(handover->first_slot + i % handover->positions) : (double)handover->position[i];
     return numbers;
+}
+
+/* Whether a model that is told no positions takes those of the play: from cache_position, else past length + index. */
+static bool finds_positions(const struct qc_step *recorded, const struct qw_handover *handover)
+{
+    const struct qw_tensor *slots = recorded->input[QC_CACHE_POSITION];
+    bool told = slots && slots->data && slots->shape.rank == 1 && slots->shape.dim[0] == handover->queries;
+    int64_t past = qc_cache_rows(&recorded->before);
+    for (int64_t i = 0; i < handover->batch * handover->positions; i++) {
+        int64_t at = i % handover->positions;
+        if (handover->position[i] != (told ? (int64_t)qw_tensor_at(slots, at) : past + at))
+            return false;
+    }
+    return true;
 }
 
 static void judge_position_ids(struct qc_judgement *judgement, int step, const struct qw_handover *handover)
 {
-    const struct qw_tensor *tensor = qc_step_of(judgement, step)->input[QC_POSITION_IDS];
-    if (!tensor)
+    const struct qc_step *recorded = qc_step_of(judgement, step);
+    const struct qw_tensor *tensor = recorded->input[QC_POSITION_IDS];
+    if (!tensor && (!handover->states_positions || finds_positions(recorded, handover)))
         return;
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_POSITION_IDS, step, -1);
-    int64_t B = tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
-    struct qw_shape expected = qw_shape_of(2, B, handover->queries);
+    int64_t B = tensor && tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;
+    struct qw_shape expected = qw_shape_of(2, B, handover->positions);
     double *positions = numbers_of(handover, false);
     item->expected = true;
     qc_look(item, &item->free, tensor, &expected);
@@ -160,7 +182,7 @@ static void judge_cache_position(struct qc_judgement *judgement, int step, const
     if (!tensor)
         return;
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_CACHE_POSITION, step, -1);
-    struct qw_shape expected = qw_shape_of(1, handover->queries);
+    struct qw_shape expected = qw_shape_of(1, handover->positions);
     item->expected = true;
     for (int slots = recorded->input[QC_POSITION_IDS] != NULL; slots < 2; slots++) {
         double *numbers = numbers_of(handover, slots);

@@ -62,3 +62,11 @@ void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const
         qc_layout_find(view->permutation, tensor, expected, &view->expected_shape))
         view->kind = QC_LAYOUT;
 }
+
+void qc_look_at_encoded(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                        const struct qc_encoded *encoded)
+{
+    struct qc_difference found;
+    if (view->kind == QC_KIND_NONE && expected && qc_encoded_compare(&found, encoded, tensor, expected))
+        qc_view_note(view, &found, QC_VALUE);
+}

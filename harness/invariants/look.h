@@ -20,5 +20,8 @@ void qc_look_at_dtype(struct qc_view *view, const struct qw_tensor *tensor, cons
 void qc_look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, enum qc_kind kind);
 /* The same for data whose axes may have been handed over in another order. */
 void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected);
+/* The same for a prompt that an encoder computed: within its noise. */
+void qc_look_at_encoded(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                        const struct qc_encoded *encoded);
 
 #endif

@@ -3,16 +3,21 @@
 #include "harness/invariants/structure.h"
 #include "reference/letters.h"
 
+static enum qw_family family_of(const struct qc_judgement *judgement) { return judgement->subject->model.config.family; }
+
 static bool has_site(const struct qc_judgement *judgement, enum qw_site site, const struct qc_extents *extents)
 {
+    const struct qw_site_row *row = &qw_site_rows[site];
     bool in_attention = judgement->rules.rotary_in_attention;
-    if (judgement->subject->recording->level == QC_LEVEL_BLOCKS && !qw_site_rows[site].in_blocks)
+    if (!qw_site_in_family(site, family_of(judgement)) ||
+        (judgement->subject->recording->level == QC_LEVEL_BLOCKS && !row->in_blocks))
         return false;
-    if (site == QW_SITE_EMBED)
-        return !extents->embeds;
-    if (site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN)
-        return !in_attention;
-    return (site != QW_SITE_TABLE_COS && site != QW_SITE_TABLE_SIN) || in_attention;
+    switch (row->when) {
+    case QW_WHEN_IDS: return !extents->embeds;
+    case QW_WHEN_ONCE: return !in_attention;
+    case QW_WHEN_EACH: return in_attention;
+    default: return true;
+    }
 }
 
 /* Where a site stands in the reference's execution order. */
@@ -22,42 +27,42 @@ static int rank_of(enum qw_site site, int layer, int layers)
     return (place == QW_HEAD ? 0 : place == QW_BLOCK ? layer + 1 : layers + 1) * QW_SITES + (int)site;
 }
 
-static const struct qc_tap *tap_of(const struct qc_step *step, enum qw_site site, int layer)
+static const struct qc_tap *tap_of(const struct qc_judgement *judgement, int step, enum qw_site site, int layer)
 {
     char path[160];
-    qw_site_path(path, sizeof path, site, layer);
-    return qc_step_tap(step, path);
+    qw_site_path(path, sizeof path, family_of(judgement), site, layer);
+    return qc_step_tap(qc_step_of(judgement, step), path);
 }
 
-static bool is_module(enum qw_site site)
+/* Whether the judged model can have a tap of this site. */
+static bool is_module(const struct qc_judgement *judgement, enum qw_site site)
 {
     enum qw_place place = qw_site_rows[site].place;
-    return place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL;
+    return (place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL) && qw_site_in_family(site, family_of(judgement));
 }
 
 /* A step that raised has taps up to the raise: the last of those that are there. */
-static int last_rank(const struct qc_step *step, int layers)
+static int last_rank(const struct qc_judgement *judgement, int step)
 {
-    int last = -1;
-    for (enum qw_site site = 0; step->raised && site < QW_SITES; site++) {
-        if (!is_module(site))
+    int last = -1, layers = judgement->items.layers;
+    bool raised = qc_step_of(judgement, step)->raised;
+    for (enum qw_site site = 0; raised && site < QW_SITES; site++) {
+        if (!is_module(judgement, site))
             continue;
         enum qw_place place = qw_site_rows[site].place;
         for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)
-            if (tap_of(step, site, layer) && rank_of(site, layer, layers) > last)
+            if (tap_of(judgement, step, site, layer) && rank_of(site, layer, layers) > last)
                 last = rank_of(site, layer, layers);
     }
-    return step->raised ? last : rank_of(QW_SITE_LM_HEAD, 0, layers);
+    return raised ? last : rank_of(QW_SITE_LM_HEAD, 0, layers);
 }
 
 /* The last module that a play calls before it stops: the mask is made behind the embedding, keys are joined and scores
  * masked behind the projections and the rotary tables. */
 static int rank_of_stop(const struct qc_judgement *judgement, const struct qc_stop *stop, int layers)
 {
-    enum qw_site site = stop->layer < 0                        ? QW_SITE_EMBED
-                        : judgement->rules.rotary_in_attention ? QW_SITE_TABLE_SIN
-                                                               : QW_SITE_V_PROJ;
-    return rank_of(site, stop->layer, layers);
+    const struct qw_family_row *family = &qw_family_rows[family_of(judgement)];
+    return rank_of(stop->layer < 0 ? family->embed : family->projected, stop->layer, layers);
 }
 
 bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *stop)
@@ -66,12 +71,12 @@ bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *
     struct qc_extents extents = {.embeds = step->input[QC_INPUTS_EMBEDS] != NULL};
     int layers = judgement->items.layers, until = rank_of_stop(judgement, stop, layers), expected = -1;
     for (enum qw_site site = 0; site < QW_SITES; site++)
-        for (int layer = 0; is_module(site) && layer < (qw_site_rows[site].place == QW_BLOCK ? layers : 1); layer++) {
+        for (int layer = 0; is_module(judgement, site) && layer < (qw_site_rows[site].place == QW_BLOCK ? layers : 1); layer++) {
             int rank = rank_of(site, layer, layers);
             if (has_site(judgement, site, &extents) && rank <= until && rank > expected)
                 expected = rank;
         }
-    return last_rank(step, layers) == expected;
+    return last_rank(judgement, stop->step) == expected;
 }
 
 static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site site, const struct qw_tensor *tap,
@@ -79,8 +84,7 @@ static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site 
 {
     struct qw_shape once = *expected;
     once.dim[0] = 1;
-    bool rotary = site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN;
-    if (rotary && qc_shape_kind(tap, &once) == QC_KIND_NONE)
+    if (qw_site_rows[site].when == QW_WHEN_ONCE && qc_shape_kind(tap, &once) == QC_KIND_NONE)
         return QC_KIND_NONE;
     enum qc_kind kind = qc_shape_kind(tap, expected);
     return kind == QC_KIND_NONE && tap->dtype != judgement->subject->dtype ? QC_DTYPE : kind;
@@ -89,13 +93,13 @@ static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site 
 static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
                       bool isolated)
 {
-    const struct qc_tap *there = tap_of(qc_step_of(judgement, step), site, layer);
+    const struct qc_tap *there = tap_of(judgement, step, site, layer);
     struct qw_tensor whole = there ? *there->tensor : (struct qw_tensor){0};
     if (there)
         whole.shape = *qc_tap_shape(there);
     const struct qw_tensor *tap = there ? qc_kept(judgement, &whole) : NULL;
     bool wanted = has_site(judgement, site, extents);
-    if (!wanted && (!tap || site != QW_SITE_EMBED))
+    if (!wanted && (!tap || qw_site_rows[site].when != QW_WHEN_IDS))
         return;
     struct qc_item *item = qc_items_at(&judgement->items, site, step, layer);
     struct qc_view *view = isolated ? &item->isolated : &item->free;
@@ -115,9 +119,9 @@ static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site sit
 
 void qc_judge_taps(struct qc_judgement *judgement, int step, const struct qc_extents *extents, bool isolated)
 {
-    int layers = judgement->items.layers, last = last_rank(qc_step_of(judgement, step), layers);
+    int layers = judgement->items.layers, last = last_rank(judgement, step);
     for (enum qw_site site = 0; site < QW_SITES; site++) {
-        if (!is_module(site))
+        if (!is_module(judgement, site))
             continue;
         enum qw_place place = qw_site_rows[site].place;
         for (int layer = 0; layer < (place == QW_BLOCK ? layers : 1); layer++)

@@ -159,11 +159,13 @@ static bool check_call(const struct qc_recording *recording, const struct qc_hdf
         return refuse(file, "/call/output_ids", "a generate() that returned has output ids");
     if (!out || !in)
         return true;
-    if (out->shape.dim[0] != in->shape.dim[0] || out->shape.dim[1] < in->shape.dim[1])
+    int64_t times = qw_json_get_int(recording->call_kwargs, "num_return_sequences", 1);
+    if (times < 1 || out->shape.dim[0] / times != in->shape.dim[0] || out->shape.dim[0] % times ||
+        out->shape.dim[1] < in->shape.dim[1])
         return refuse(file, "/call/output_ids", "contradicts /call/input_ids: another batch, or shorter than the prompt");
-    for (int64_t b = 0; b < in->shape.dim[0]; b++)
+    for (int64_t b = 0; b < out->shape.dim[0]; b++)
         for (int64_t t = 0; t < in->shape.dim[1]; t++)
-            if (qw_tensor_at(out, b * out->shape.dim[1] + t) != qw_tensor_at(in, b * in->shape.dim[1] + t))
+            if (qw_tensor_at(out, b * out->shape.dim[1] + t) != qw_tensor_at(in, b / times * in->shape.dim[1] + t))
                 return refuse(file, "/call/output_ids", "does not begin with /call/input_ids");
     return true;
 }

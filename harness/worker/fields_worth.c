@@ -111,6 +111,13 @@ static bool is_shaped_only(const struct qc_case_view *view)
            (view->subject->adapter.kind != QW_ADAPTER_NONE && !view->subject->adapter.table);
 }
 
+/* Whether a prefix with heads and tokens swapped would have the same extents, and there are no values to tell. */
+static bool is_square(const struct qc_case_view *view)
+{
+    return view->subject->adapter.kind == QW_ADAPTER_KEYS_VALUES && is_shaped_only(view) &&
+           view->subject->adapter.virtual_tokens == view->subject->model.config.kv_heads;
+}
+
 void qc_put_coverage(struct qw_json *json, const struct qc_case_view *view)
 {
     const struct qc_judgement *judgement = view->judgement;
@@ -135,10 +142,11 @@ void qc_put_coverage(struct qw_json *json, const struct qc_case_view *view)
         const char *name;
         bool applies;
     } spots[] = {{"values", is_shaped_only(view)},
-                 {"padding", true},
+                 {"padding", !qw_call_pads(&view->subject->call)},
                  {"batch", view->subject->call.batch == 1},
                  {"decode", view->recording->steps < 2 || !view->subject->call.use_cache},
                  {"heads", view->subject->model.config.heads == view->subject->model.config.kv_heads},
+                 {"layout", is_square(view)},
                  {"adapter", !view->recording->has_adapter}};
     for (size_t i = 0; i < sizeof spots / sizeof *spots; i++)
         if (spots[i].applies)

@@ -21,11 +21,9 @@ static bool judge_floors(struct qc_judgement *floors, const struct qc_subject *s
     qc_judge(floors, subject, &subject->rules, true);
     if (!qc_judgement_first(floors))
         return true;
-    enum qw_deviation deviation;
     struct qw_rules rules = subject->rules;
     struct qc_diagnosis diagnosis = qc_diagnose(floors);
-    if (diagnosis.named && qc_cause_deviation(&deviation, diagnosis.ranked[0].cause)) {
-        qw_deviation_apply(&rules, deviation);
+    if (diagnosis.named && qc_hypothesis_apply(&rules, &diagnosis.ranked[0])) {
         qc_judgement_clear(floors);
         qc_judge(floors, subject, &rules, false);
     }

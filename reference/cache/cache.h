@@ -51,6 +51,14 @@ bool qw_cache_joins(const struct qw_cache *cache, int64_t layer, int64_t heads, 
 void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, const double *value, int64_t q, int64_t heads,
                      int64_t head_size);
 
+/* Takes back what lies beyond the first `length` rows; nothing when there are no more. */
+void qw_cache_crop(struct qw_cache *cache, int64_t length);
+/* Batch row b becomes what row[b] was. */
+void qw_cache_reorder(struct qw_cache *cache, const int64_t *row);
+
+/* Appends the last q rows of a layer once more. */
+void qw_cache_repeat(struct qw_cache *cache, int64_t layer, int64_t q);
+
 /* Says where the next `count` rows come from (once per call of the model, not per layer). */
 void qw_cache_mark(struct qw_cache *cache, enum qw_origin origin, int64_t count);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "reference/base/json_fields.h"
+#include "reference/base/text.h"
 
 #define HINT "give the model's config.json as the library writes it"
 
@@ -44,17 +45,28 @@ static bool read_rotary(struct qw_config *config, const struct qw_fields *from)
            (!newer || qw_field_real(&config->rope_theta, &inside, "rope_theta", QW_OPTIONAL, 1e-300, 1e300));
 }
 
-static bool check_covered(const struct qw_fields *from)
+static bool check_family(enum qw_family *family, const struct qw_fields *from)
 {
-    const char *type = "", *activation = "silu";
-    bool window = false;
+    const char *type = "";
     if (!qw_json_is_object(from->object))
         return qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT, "a configuration must be a JSON object");
     if (!qw_field_text(&type, from, "model_type", QW_OPTIONAL))
         return false;
-    if (strcmp(type, "qwen2"))
-        return qw_fail(from->error, QW_ERROR_UNSUPPORTED, from->place, "",
-                       "model_type \"%.40s\" is outside what this version covers (Qwen1.5, Qwen2: \"qwen2\")", type);
+    if (qw_family_of_type(family, type))
+        return true;
+    struct qw_text covered = {0};
+    for (enum qw_family f = 0; f < QW_FAMILIES; f++)
+        qw_text_addf(&covered, "%s\"%s\" (%s)", f ? ", " : "", qw_family_rows[f].model_type, qw_family_rows[f].covers);
+    qw_fail(from->error, QW_ERROR_UNSUPPORTED, from->place, "", "model_type \"%.40s\" is outside what this version covers: %s",
+            type, covered.bytes);
+    qw_text_free(&covered);
+    return false;
+}
+
+static bool check_covered(const struct qw_fields *from)
+{
+    const char *activation = "silu";
+    bool window = false;
     if (!qw_json_is_null(qw_json_get(from->object, "quantization_config")))
         return unsupported(from, "a quantised base model");
     if (!qw_field_bool(&window, from, "use_sliding_window", QW_NULLABLE) ||
@@ -84,7 +96,8 @@ static bool check_products(const struct qw_config *config, const struct qw_field
                    "heads, head size, hidden size and layers multiply to more than any model has");
 }
 
-static bool read_extents(struct qw_config *config, const struct qw_fields *from)
+/* `head_size`: where head_dim says nothing; 0: d / H */
+static bool read_extents(struct qw_config *config, const struct qw_fields *from, int64_t head_size)
 {
     if (!read_extent(&config->layers, from, "num_hidden_layers", QW_REQUIRED) ||
         !read_extent(&config->hidden, from, "hidden_size", QW_REQUIRED) ||
@@ -93,7 +106,7 @@ static bool read_extents(struct qw_config *config, const struct qw_fields *from)
         !read_extent(&config->vocab, from, "vocab_size", QW_REQUIRED))
         return false;
     config->kv_heads = config->heads;
-    config->head_size = config->hidden / config->heads;
+    config->head_size = head_size ? head_size : config->hidden / config->heads;
     if (!read_extent(&config->kv_heads, from, "num_key_value_heads", QW_NULLABLE) ||
         !read_extent(&config->head_size, from, "head_dim", QW_NULLABLE))
         return false;
@@ -103,14 +116,73 @@ static bool read_extents(struct qw_config *config, const struct qw_fields *from)
     return check_heads(config, from) && check_products(config, from);
 }
 
+/* ---- the families ---- */
+
+static bool read_norm(struct qw_config *config, const struct qw_fields *from, const char *key)
+{
+    return qw_field_real(&config->norm_eps, from, key, QW_OPTIONAL, 0, 1);
+}
+
+static bool read_qwen2(struct qw_config *config, const struct qw_fields *from)
+{
+    return read_extents(config, from, 0) && read_rotary(config, from) && read_norm(config, from, "rms_norm_eps");
+}
+
+/* attention_bias is for all four projections.  Heads have 128 dimensions unless head_dim says otherwise, whatever d / H. */
+static bool read_qwen3(struct qw_config *config, const struct qw_fields *from)
+{
+    bool biased = false;
+    if (!qw_field_bool(&biased, from, "attention_bias", QW_NULLABLE))
+        return false;
+    config->bare_projections = !biased;
+    config->output_bias = biased;
+    config->head_norms = true;
+    return read_extents(config, from, 128) && read_rotary(config, from) && read_norm(config, from, "rms_norm_eps");
+}
+
+/* What the first Qwen can be configured to and its published models are not. */
+static bool check_first(const struct qw_config *config, const struct qw_fields *from)
+{
+    double turned = 1;
+    bool quantised = false;
+    int64_t channels = 128;
+    if (!qw_field_real(&turned, from, "rotary_pct", QW_OPTIONAL, 0, 2) ||
+        !read_extent(&channels, from, "kv_channels", QW_OPTIONAL) ||
+        !qw_field_bool(&quantised, from, "use_cache_quantization", QW_NULLABLE))
+        return false;
+    if (quantised)
+        return unsupported(from, "a quantised cache (use_cache_quantization)");
+    if (turned != 1)
+        return unsupported(from, "a rotation of a part of each head (rotary_pct)");
+    return channels == config->head_size || unsupported(from, "a kv_channels other than hidden_size / num_attention_heads");
+}
+
+static bool read_first(struct qw_config *config, const struct qw_fields *from)
+{
+    bool bare = true;
+    config->dynamic_ntk = config->log_n = true;
+    config->rope_theta = 10000;
+    if (!read_extents(config, from, 0) || !check_first(config, from) || !read_norm(config, from, "layer_norm_epsilon") ||
+        !read_extent(&config->trained_length, from, "seq_length", QW_REQUIRED) ||
+        !qw_field_real(&config->rope_theta, from, "rotary_emb_base", QW_OPTIONAL, 1e-300, 1e300) ||
+        !qw_field_bool(&config->dynamic_ntk, from, "use_dynamic_ntk", QW_OPTIONAL) ||
+        !qw_field_bool(&config->log_n, from, "use_logn_attn", QW_OPTIONAL) || !qw_field_bool(&bare, from, "no_bias", QW_OPTIONAL))
+        return false;
+    config->output_bias = config->ffn_bias = !bare;
+    config->ffn /= 2;
+    return config->ffn > 0 || qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT,
+                                      "an intermediate_size of 1 leaves nothing for the two halves of the feed-forward");
+}
+
 bool qw_config_read(struct qw_config *config, const struct qw_json *json, const char *place, struct qw_error *error)
 {
+    static bool (*const read_family[QW_FAMILIES])(struct qw_config *, const struct qw_fields *) = {
+        [QW_FAMILY_QWEN2] = read_qwen2, [QW_FAMILY_QWEN3] = read_qwen3, [QW_FAMILY_QWEN] = read_first};
     struct qw_fields from = {json, place, HINT, error};
     *config = (struct qw_config){.norm_eps = 1e-6};
-    if (!check_covered(&from))
+    if (!check_family(&config->family, &from) || !check_covered(&from))
         return false;
-    snprintf(config->model_type, sizeof config->model_type, "qwen2");
-    return read_extents(config, &from) && read_rotary(config, &from) &&
-           qw_field_real(&config->norm_eps, &from, "rms_norm_eps", QW_OPTIONAL, 0, 1) &&
-           qw_field_bool(&config->tied, &from, "tie_word_embeddings", QW_NULLABLE);
+    snprintf(config->model_type, sizeof config->model_type, "%s", qw_family_rows[config->family].model_type);
+    config->layout = qw_family_rows[config->family].layout;
+    return read_family[config->family](config, &from) && qw_field_bool(&config->tied, &from, "tie_word_embeddings", QW_NULLABLE);
 }

@@ -1,6 +1,6 @@
-/* Qwen1.5 and Qwen2, from the handover to the logits, one block at a time.
+/* A model of any family, from the handover to the logits, one block at a time.
  *
- *   qw_pass_begin    embedding, rotary tables
+ *   qw_pass_begin    embedding, rotary tables of the call
  *   qw_pass_block    x + attention(norm(x)), then x + mlp(norm(x)); keys and values join the cache
  *   qw_pass_end      final norm, logits
  *
@@ -47,7 +47,7 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
 /* False when the real model raises before its blocks: it cannot use a mask of this length. */
 bool qw_pass_enters_blocks(const struct qw_pass *pass);
 
-/* False when the real model raises in self_attn of this layer: keys that cannot be joined to the cache (other heads or
+/* False when the real model raises in the attention of this layer: keys that cannot be joined to the cache (other heads or
  * head size, another length than layer 0's, or values not known), a position beyond the rotary table, a mask that does
  * not fit the scores. */
 bool qw_pass_block(struct qw_pass *pass, int layer);

@@ -13,6 +13,13 @@
 #include "reference/letters.h"
 #include "reference/model/checkpoint.h"
 
+/* Which of a row's two names a model's checkpoint goes by; NULL: it has none. */
+static const char *name_of(const struct qw_config *config, bool there, const char *later, const char *first)
+{
+    const char *const names[QW_NAMINGS] = {[QW_NAMES_LATER] = later, [QW_NAMES_FIRST] = first};
+    return there ? names[qw_family_rows[config->family].names] : NULL;
+}
+
 static bool bind_one(const struct qw_tensor **out, const struct qw_model *model, const char *name, const char *rows,
                      const char *columns, struct qw_error *error)
 {
@@ -36,26 +43,33 @@ static bool bind_one(const struct qw_tensor **out, const struct qw_model *model,
 
 static bool bind_layer(struct qw_model *model, int64_t index, struct qw_error *error)
 {
+    const struct qw_config *config = &model->config;
     struct qw_layer_weights *layer = &model->layer[index];
+    const char *blocks = qw_family_rows[config->family].blocks, *suffix;
     char name[128];
     bool ok = true;
-#define LAYER_WEIGHT(field, suffix, rows, columns)                                                                               \
-    snprintf(name, sizeof name, "model.layers.%lld." suffix, (long long)index);                                                  \
-    ok = ok && bind_one(&layer->field, model, name, rows, columns, error);
+#define LAYER_WEIGHT(field, there, later, first, rows, columns)                                                                  \
+    if (ok && (suffix = name_of(config, there, later, first))) {                                                                 \
+        snprintf(name, sizeof name, "%s%lld.%s", blocks, (long long)index, suffix);                                              \
+        ok = bind_one(&layer->field, model, name, rows, columns, error);                                                         \
+    }
 #include "reference/model/weights.def"
     return ok;
 }
 
 bool qw_model_bind(struct qw_model *model, struct qw_error *error)
 {
-    model->layer = QW_NEW_ARRAY(struct qw_layer_weights, model->config.layers);
-    bool ok = true, tied_head = model->config.tied && !qw_tensors_find(&model->tensors, "lm_head.weight");
-#define WEIGHT(field, name, rows, columns)                                                                                       \
-    ok = ok && ((tied_head && !strcmp(name, "lm_head.weight")) || bind_one(&model->field, model, name, rows, columns, error));
+    const struct qw_config *config = &model->config;
+    const char *name;
+    model->layer = QW_NEW_ARRAY(struct qw_layer_weights, config->layers);
+    bool ok = true, tied_head = config->tied && !qw_tensors_find(&model->tensors, "lm_head.weight");
+#define WEIGHT(field, there, later, first, rows, columns)                                                                        \
+    if (ok && (name = name_of(config, there, later, first)) && !(tied_head && !strcmp(name, "lm_head.weight")))                  \
+        ok = bind_one(&model->field, model, name, rows, columns, error);
 #include "reference/model/weights.def"
     if (tied_head)
         model->head = model->embed;
-    for (int64_t i = 0; ok && i < model->config.layers; i++)
+    for (int64_t i = 0; ok && i < config->layers; i++)
         ok = bind_layer(model, i, error);
     model->has_weights = ok;
     return ok;
@@ -63,6 +77,9 @@ bool qw_model_bind(struct qw_model *model, struct qw_error *error)
 
 static bool same_extents(const struct qw_config *a, const struct qw_config *b, struct qw_error *error)
 {
+    if (a->family != b->family)
+        return qw_fail(error, QW_ERROR_INPUT, "config.json", "name the folder of the model that was recorded",
+                       "model_type is \"%s\" here and \"%s\" in the recording", a->model_type, b->model_type);
     const struct {
         const char *name;
         int64_t folder, recorded;
@@ -92,26 +109,31 @@ static bool read_folder_config(struct qw_config *config, const char *path, struc
     return ok;
 }
 
+static bool is_same(const char *name, const char *known) { return known && !strcmp(name, known); }
+
+static bool is_needed_in_layer(const struct qw_config *config, const char *suffix)
+{
+#define LAYER_WEIGHT(field, there, later, first, rows, columns)                                                                  \
+    if (is_same(suffix, name_of(config, there, later, first)))                                                                   \
+        return true;
+#include "reference/model/weights.def"
+    return false;
+}
+
 /* Whether the configuration asks for a tensor of this name. */
 static bool is_needed(const void *context, const char *name)
 {
     const struct qw_config *config = context;
-    static const char layers[] = "model.layers.";
-#define WEIGHT(field, known, rows, columns)                                                                                      \
-    if (!strcmp(name, known))                                                                                                    \
+    const char *blocks = qw_family_rows[config->family].blocks;
+#define WEIGHT(field, there, later, first, rows, columns)                                                                        \
+    if (is_same(name, name_of(config, there, later, first)))                                                                     \
         return true;
 #include "reference/model/weights.def"
-    if (strncmp(name, layers, sizeof layers - 1) || !isdigit((unsigned char)name[sizeof layers - 1]))
+    if (strncmp(name, blocks, strlen(blocks)) || !isdigit((unsigned char)name[strlen(blocks)]))
         return false;
     char *end;
-    long long layer = strtoll(name + sizeof layers - 1, &end, 10);
-    if (*end++ != '.' || layer >= config->layers)
-        return false;
-#define LAYER_WEIGHT(field, known, rows, columns)                                                                                \
-    if (!strcmp(end, known))                                                                                                     \
-        return true;
-#include "reference/model/weights.def"
-    return false;
+    long long layer = strtoll(name + strlen(blocks), &end, 10);
+    return *end == '.' && layer < config->layers && is_needed_in_layer(config, end + 1);
 }
 
 /* A head of its own although the configuration ties it: what the run had depends on its library. */

@@ -6,8 +6,9 @@
 #include "reference/model/tensors.h"
 #include "reference/rules.h"
 
+/* Fields are NULL where the model has no such weight. */
 struct qw_layer_weights {
-#define LAYER_WEIGHT(field, name, rows, columns) const struct qw_tensor *field;
+#define LAYER_WEIGHT(field, there, later, first, rows, columns) const struct qw_tensor *field;
 #include "reference/model/weights.def"
 };
 
@@ -15,7 +16,8 @@ struct qw_model {
     struct qw_config config;
     struct qw_tensors tensors; /* owned */
     bool has_weights;          /* false: only shapes can be told */
-#define WEIGHT(field, name, rows, columns) const struct qw_tensor *field;
+    enum qw_dtype dtype;       /* in which the run held it, and what joins it; QW_F64: nothing is rounded */
+#define WEIGHT(field, there, later, first, rows, columns) const struct qw_tensor *field;
 #include "reference/model/weights.def"
     struct qw_layer_weights *layer; /* L of them; they point into `tensors` */
 };

@@ -1,4 +1,4 @@
-/* Invariant: a prompt is a copy of table elements, never computed with. */
+/* Invariant: a table is found or made when the adapter is bound; a prompt is a copy of its elements. */
 #include "reference/protocol/adapter.h"
 
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "reference/model/checkpoint.h"
 
 #define TABLE "prompt_embeddings"
+#define KEEP  "keep the adapter as PEFT's save_pretrained wrote it"
 
 static const struct {
     const char *peft_type;
@@ -20,6 +21,12 @@ static const struct {
 #include "reference/protocol/adapters.def"
 #undef ADAPTER
 };
+
+static bool is_table(const char *name)
+{
+    size_t length = strlen(name), tail = strlen(TABLE);
+    return length >= tail && !strcmp(name + length - tail, TABLE) && (length == tail || name[length - tail - 1] == '.');
+}
 
 bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json, const char *place,
                             struct qw_error *error)
@@ -32,32 +39,58 @@ bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, c
                        peft_type);
     snprintf(adapter->peft_type, sizeof adapter->peft_type, "%s", peft_type);
     struct qw_fields from = {json, place, "give adapter_config.json as PEFT saved it", error};
-    return qw_field_whole(&adapter->virtual_tokens, &from, "num_virtual_tokens", QW_REQUIRED, 1, 1 << 20);
+    bool own = !qw_json_get(json, "num_virtual_tokens") && qw_json_get(json, "pre_seq_len");
+    return qw_field_whole(&adapter->virtual_tokens, &from, own ? "pre_seq_len" : "num_virtual_tokens", QW_REQUIRED, 1, 1 << 20);
+}
+
+/* The saved table, wherever a person or another engine put it: "prompt_embeddings" behind any prefix. */
+static const struct qw_tensor *saved_table(const struct qw_tensors *tensors)
+{
+    const struct qw_tensor *table = qw_tensors_find(tensors, TABLE);
+    for (int i = 0; i < tensors->count && !table; i++)
+        table = is_table(tensors->item[i].name) ? tensors->item[i].tensor : NULL;
+    return table;
+}
+
+/* What the encoder makes of `rows`, kept by the adapter; NULL when there is nothing to apply. */
+static const struct qw_tensor *encoded(struct qw_adapter *adapter, int which, const struct qw_tensor *rows)
+{
+    if (!rows || !qw_encoder_computes(&adapter->encoder))
+        return NULL;
+    return adapter->made[which] = qw_encoder_apply(&adapter->encoder, rows, &qw_f64);
 }
 
 bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error)
 {
-    adapter->table = qw_tensors_find(&adapter->tensors, TABLE);
-    if (adapter->table && adapter->table->shape.rank == 2 && adapter->table->dtype != QW_I64)
-        return true;
-    return qw_fail(error, QW_ERROR_INPUT, TABLE, "keep the adapter as PEFT's save_pretrained wrote it",
-                   adapter->table ? "must be a table of two axes with floating elements"
-                                  : "this tensor of the adapter is required and is not there");
+    const struct qw_tensor *saved = saved_table(&adapter->tensors);
+    if (saved && (saved->shape.rank != 2 || saved->dtype == QW_I64))
+        return qw_fail(error, QW_ERROR_INPUT, TABLE, KEEP, "must be a table of two axes with floating elements");
+    if (!qw_encoder_find(&adapter->encoder, &adapter->tensors, error))
+        return false;
+    if (!saved && !adapter->encoder.embedding)
+        return qw_fail(error, QW_ERROR_INPUT, TABLE, KEEP, "this tensor of the adapter is required and is not there");
+    adapter->unprojected = qw_encoder_computes(&adapter->encoder) ? adapter->encoder.embedding : NULL;
+    adapter->computed = !saved && adapter->unprojected;
+    adapter->table = saved               ? saved
+                     : adapter->computed ? encoded(adapter, 0, adapter->encoder.embedding)
+                                         : adapter->encoder.embedding;
+    adapter->twice = encoded(adapter, 1, adapter->table);
+    return true;
 }
 
-static bool is_table(const void *context, const char *name)
+static bool is_needed(const void *context, const char *name)
 {
     (void)context;
-    return !strcmp(name, TABLE);
+    return is_table(name) || qw_encoder_has(name);
 }
 
 bool qw_adapter_read_folder(struct qw_adapter *adapter, const char *folder, const char *digest, struct qw_error *error)
 {
     struct qw_checkpoint checkpoint;
     bool open = qw_checkpoint_open(&checkpoint, folder, "adapter_model", error);
-    bool ok = open && qw_checkpoint_describe(&adapter->tensors, &checkpoint, is_table, NULL, NULL, error) &&
-              qw_adapter_bind(adapter, error) && qw_checkpoint_check(&checkpoint, digest, error) &&
-              qw_checkpoint_read(&adapter->tensors, &checkpoint, error);
+    bool ok = open && qw_checkpoint_describe(&adapter->tensors, &checkpoint, is_needed, NULL, NULL, error) &&
+              qw_checkpoint_check(&checkpoint, digest, error) && qw_checkpoint_read(&adapter->tensors, &checkpoint, error) &&
+              qw_adapter_bind(adapter, error);
     if (!ok && open)
         qw_error_in_file(error, qw_checkpoint_file(&checkpoint, TABLE));
     qw_checkpoint_close(&checkpoint);
@@ -67,6 +100,8 @@ bool qw_adapter_read_folder(struct qw_adapter *adapter, const char *folder, cons
 void qw_adapter_clear(struct qw_adapter *adapter)
 {
     qw_tensors_clear(&adapter->tensors);
+    for (int i = 0; i < 2; i++)
+        qw_tensor_free(adapter->made[i]);
     *adapter = (struct qw_adapter){0};
 }
 
@@ -75,11 +110,24 @@ static int64_t prefix_heads(const struct qw_config *config, const struct qw_rule
     return rules->prefix_heads == QW_PREFIX_QUERY_HEADS ? config->heads : config->kv_heads;
 }
 
+static int64_t prefix_head_size(const struct qw_config *config, const struct qw_rules *rules)
+{
+    return rules->plain_head_size ? config->hidden / config->heads : config->head_size;
+}
+
+/* The table that the rules take; NULL where it cannot be made. */
+static const struct qw_tensor *table_of(const struct qw_adapter *adapter, const struct qw_rules *rules)
+{
+    bool once = rules->projections == QW_PROJECTED_ONCE || !qw_encoder_computes(&adapter->encoder);
+    return once ? adapter->table : rules->projections == QW_PROJECTED_TWICE ? adapter->twice : adapter->unprojected;
+}
+
 bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *config, const struct qw_rules *rules)
 {
-    int64_t columns = adapter->kind == QW_ADAPTER_EMBEDS ? config->hidden
-                                                         : 2 * config->layers * prefix_heads(config, rules) * config->head_size;
-    return adapter->table && adapter->table->shape.dim[0] == adapter->virtual_tokens && adapter->table->shape.dim[1] == columns;
+    const struct qw_tensor *table = table_of(adapter, rules);
+    int64_t head = prefix_heads(config, rules) * prefix_head_size(config, rules);
+    int64_t columns = adapter->kind == QW_ADAPTER_EMBEDS ? config->hidden : 2 * config->layers * head;
+    return table && table->shape.dim[0] == adapter->virtual_tokens && table->shape.dim[1] == columns;
 }
 
 /* ---- whose adapter is it ---- */
@@ -125,9 +173,12 @@ static char *columns_needed(const struct qw_adapter *adapter, const struct qw_co
 bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *config, const char *folder,
                       struct qw_error *error)
 {
-    for (int heads = QW_PREFIX_KEY_VALUE_HEADS; heads <= QW_PREFIX_QUERY_HEADS; heads++)
-        if (qw_adapter_fits(adapter, config, &(struct qw_rules){.prefix_heads = (enum qw_prefix_heads)heads}))
+    for (int way = 0; way < 4; way++) {
+        struct qw_rules rules = {.prefix_heads = way & 1 ? QW_PREFIX_QUERY_HEADS : QW_PREFIX_KEY_VALUE_HEADS,
+                                 .plain_head_size = way & 2};
+        if (qw_adapter_fits(adapter, config, &rules))
             return true;
+    }
     char *needed = columns_needed(adapter, config), *says = description_of(folder), shape[64];
     char *hint = qw_format("name the adapter of this model%s", says);
     qw_shape_text(shape, sizeof shape, &adapter->table->shape);
@@ -171,13 +222,13 @@ struct qw_tensor *qw_adapter_prompt(const struct qw_adapter *adapter, const stru
     bool embeds = adapter->kind == QW_ADAPTER_EMBEDS;
     struct qw_shape shape = embeds ? qw_shape_of(3, batch, adapter->virtual_tokens, config->hidden)
                                    : qw_shape_of(6, config->layers, (int64_t)2, batch, prefix_heads(config, rules),
-                                                 adapter->virtual_tokens, config->head_size);
+                                                 adapter->virtual_tokens, prefix_head_size(config, rules));
     if (!qw_adapter_fits(adapter, config, rules))
         return qw_tensor_structure(QW_F64, &shape);
     struct qw_tensor *prompt = qw_tensor_make(QW_F64, &shape);
     if (embeds)
-        repeat_rows(prompt->data, adapter->table, batch);
+        repeat_rows(prompt->data, table_of(adapter, rules), batch);
     else
-        cut_columns(prompt->data, adapter->table, &shape);
+        cut_columns(prompt->data, table_of(adapter, rules), &shape);
     return prompt;
 }

@@ -1,4 +1,5 @@
-/* An adapter as PEFT saves it: P virtual tokens, one table "prompt_embeddings".
+/* An adapter: P virtual tokens and one table, saved by PEFT as "prompt_embeddings", or made by the adapter's encoder where
+ * that was kept instead (reference/protocol/encoder.h).
  *
  *   prompt tuning, P-tuning   table [P,d]: rows in front of the token embeddings
  *   prefix tuning             table [P,2LKD]: column ((2 layer + kv) K + head) D + i, kv 0 for keys, 1 for values
@@ -10,6 +11,7 @@
 #include "reference/base/json.h"
 #include "reference/model/config.h"
 #include "reference/model/tensors.h"
+#include "reference/protocol/encoder.h"
 #include "reference/rules.h"
 
 enum qw_adapter_kind { QW_ADAPTER_NONE, QW_ADAPTER_EMBEDS, QW_ADAPTER_KEYS_VALUES };
@@ -19,15 +21,21 @@ struct qw_adapter {
     char peft_type[32];
     int64_t virtual_tokens;        /* P; 0 without an adapter */
     struct qw_tensors tensors;     /* owned */
-    const struct qw_tensor *table; /* prompt_embeddings, in `tensors`; NULL when the weights are not at hand */
+    struct qw_encoder encoder;     /* parts of it in `tensors` */
+    bool computed;                 /* the table is what the encoder makes: as good as the arithmetic that it is made in */
+    const struct qw_tensor *table; /* [P,columns]; NULL when the weights are not at hand */
+    /* What a wrong number of projections gives, NULL where it cannot be: the embedding itself, and the table encoded again. */
+    const struct qw_tensor *unprojected, *twice;
+    struct qw_tensor *made[2]; /* what was computed of these; owned */
 };
 
-/* Reads type and P of adapter_config.json; QW_ERROR_UNSUPPORTED for another type (LoRA, …). */
+/* Reads type and P of adapter_config.json (P-Tuning v2 calls it pre_seq_len); QW_ERROR_UNSUPPORTED for another type (LoRA, …). */
 bool qw_adapter_read_config(struct qw_adapter *adapter, const char *peft_type, const struct qw_json *json, const char *place,
                             struct qw_error *error);
 
-/* Finds the table among the tensors; QW_ERROR_INPUT when there are tensors but no table of rank 2.
- * A table of the wrong extents is no error: it is evidence (qw_adapter_fits). */
+/* Finds the table among the tensors, or makes it in float64 where they are an encoder's.  With "prompt_embeddings" nothing is
+ * applied: they are what came out.  QW_ERROR_INPUT when there are tensors but no table of rank 2, or an encoder whose parts
+ * do not join.  A table of the wrong extents is no error: it is evidence (qw_adapter_fits). */
 bool qw_adapter_bind(struct qw_adapter *adapter, struct qw_error *error);
 
 /* Reads adapter_model.safetensors of a folder, in the type it is stored in: PEFT keeps halves in float32 and casts where

@@ -7,46 +7,90 @@
 #include "reference/base/memory.h"
 #include "reference/model/ops.h"
 
-int64_t qw_protocol_steps(const struct qw_call *call) { return call->generate && call->generated > 0 ? call->generated : 1; }
-
-/* The ids that step `step` feeds: the prompt, then one generated token, or everything so far without a cache. */
-static int64_t *ids_of(int64_t *count, const struct qw_call *call, int64_t step)
+bool qw_call_pads(const struct qw_call *call)
 {
+    for (int64_t i = 0; call->mask && i < call->batch * call->tokens; i++)
+        if (call->mask[i] == 0)
+            return true;
+    return false;
+}
+
+int64_t qw_protocol_steps(const struct qw_call *call)
+{
+    return call->turn ? call->turns : call->generate && call->generated > 0 ? call->generated : 1;
+}
+
+struct qw_turn qw_protocol_turn(const struct qw_call *call, int64_t step)
+{
+    if (call->turn)
+        return call->turn[step];
     int64_t first = step == 0 || !call->use_cache ? 0 : call->tokens + step - 1;
-    *count = call->tokens + step - first;
-    int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * *count);
+    return (struct qw_turn){.first = first, .count = call->tokens + step - first};
+}
+
+/* What the rules make of a turn behind `past` rows of cache. */
+static struct qw_turn turn_under(const struct qw_turn *turn, const struct qw_adapter *adapter, const struct qw_rules *rules,
+                                 int64_t past)
+{
+    struct qw_turn fed = *turn;
+    int64_t end = turn->first + turn->count;
+    bool later = turn->first > 0 && adapter->kind != QW_ADAPTER_NONE;
+    if (later && rules->refeed)
+        fed.first = 0;
+    if (later && rules->trim_later && past >= turn->count)
+        fed.first = end - 1;
+    fed.count = end - fed.first;
+    return fed;
+}
+
+static int64_t token_of(const struct qw_call *call, const struct qw_turn *turn, int64_t b, int64_t at)
+{
+    if (turn->ids && at >= turn->first)
+        return turn->ids[b * turn->count + at - turn->first];
+    return at < call->tokens ? call->input_ids[b * call->tokens + at]
+                             : call->output_ids[b * (call->tokens + call->generated) + at];
+}
+
+static int64_t *ids_of(const struct qw_call *call, const struct qw_turn *turn, const struct qw_turn *fed)
+{
+    bool looks_back = fed->first < turn->first && turn->first > call->tokens;
+    if (turn->unknown || (looks_back && !call->output_ids))
+        return NULL;
+    int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * fed->count);
     for (int64_t b = 0; b < call->batch; b++)
-        for (int64_t t = 0; t < *count; t++)
-            ids[b * *count + t] = first + t < call->tokens ? call->input_ids[b * call->tokens + first + t]
-                                                           : call->output_ids[b * (call->tokens + call->generated) + first + t];
+        for (int64_t t = 0; t < fed->count; t++)
+            ids[b * fed->count + t] = token_of(call, turn, b, fed->first + t);
     return ids;
 }
 
-/* [B, virtual + T + step]: `seen` (1) for virtual tokens, the caller's mask, ones for generated tokens */
-static double *mask_of(int64_t *length, const struct qw_call *call, int64_t virtual_tokens, double seen, int64_t step)
+/* Whether the mask shows token `t` of batch row `b`: as the caller says, generated tokens always. */
+static bool shown(const struct qw_call *call, const struct qw_turn *turn, int64_t b, int64_t t)
 {
-    *length = virtual_tokens + call->tokens + step;
-    if (!call->mask && !call->generate)
+    if (turn->mask)
+        return turn->mask[b * (turn->first + turn->count) + t] != 0;
+    return !call->mask || t >= call->tokens || call->mask[b * call->tokens + t] != 0;
+}
+
+/* [B, ahead + tokens so far]: `seen` (1) for what stands ahead of the tokens, then as shown */
+static double *mask_of(int64_t *length, const struct qw_call *call, const struct qw_turn *turn, int64_t ahead, double seen)
+{
+    *length = ahead + turn->first + turn->count;
+    if (!call->mask && !call->generate && !turn->mask)
         return NULL;
     double *mask = QW_NEW_ARRAY(double, call->batch **length);
     for (int64_t b = 0; b < call->batch; b++)
-        for (int64_t i = 0; i < *length; i++) {
-            int64_t token = i - virtual_tokens;
-            bool given = call->mask && token >= 0 && token < call->tokens;
-            mask[b * *length + i] = token < 0 ? seen : given ? (double)call->mask[b * call->tokens + token] : 1;
-        }
+        for (int64_t i = 0; i < *length; i++)
+            mask[b * *length + i] = i < ahead ? seen : shown(call, turn, b, i - ahead);
     return mask;
 }
 
-static enum qw_origin *origins_of(const struct qw_handover *handover, const struct qw_call *call, int64_t virtual_rows,
-                                  int64_t step)
+static enum qw_origin *origins_of(const struct qw_call *call, const struct qw_turn *fed, int64_t virtual_rows)
 {
-    enum qw_origin *origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
-    int64_t fed = handover->queries - virtual_rows, first = call->tokens + step - fed;
-    for (int64_t i = 0; i < handover->queries; i++)
-        origin[i] = i < virtual_rows                          ? QW_FROM_VIRTUAL
-                    : first + i - virtual_rows < call->tokens ? QW_FROM_PROMPT
-                                                              : QW_FROM_GENERATED;
+    enum qw_origin *origin = QW_NEW_ARRAY(enum qw_origin, virtual_rows + fed->count);
+    for (int64_t i = 0; i < virtual_rows + fed->count; i++)
+        origin[i] = i < virtual_rows                               ? QW_FROM_VIRTUAL
+                    : fed->first + i - virtual_rows < call->tokens ? QW_FROM_PROMPT
+                                                                   : QW_FROM_GENERATED;
     return origin;
 }
 
@@ -55,7 +99,7 @@ static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *
                          int64_t P)
 {
     int64_t d = model->config.hidden;
-    if (!prompt->data || !model->has_weights)
+    if (!prompt->data || !model->has_weights || !ids)
         return NULL;
     double *embeds = QW_NEW_ARRAY(double, B *(P + q) * d);
     for (int64_t b = 0; b < B; b++) {
@@ -63,47 +107,6 @@ static double *embeds_of(const int64_t *ids, int64_t q, const struct qw_tensor *
         qw_embed(embeds + (b * (P + q) + P) * d, model->embed, ids + b * q, q, d);
     }
     return embeds;
-}
-
-/* [L,2,B,K,P,D] -> [L,2,B,P,K,D] */
-static struct qw_tensor *transposed(const struct qw_tensor *prompt)
-{
-    struct qw_shape shape = prompt->shape;
-    int64_t slices = shape.dim[0] * shape.dim[1] * shape.dim[2], K = shape.dim[3], P = shape.dim[4], D = shape.dim[5];
-    shape.dim[3] = P;
-    shape.dim[4] = K;
-    if (!prompt->data)
-        return qw_tensor_structure(QW_F64, &shape);
-    struct qw_tensor *out = qw_tensor_make(QW_F64, &shape);
-    for (int64_t s = 0; s < slices; s++)
-        for (int64_t k = 0; k < K; k++)
-            for (int64_t p = 0; p < P; p++)
-                memcpy((double *)out->data + ((s * P + p) * K + k) * D, (const double *)prompt->data + ((s * K + k) * P + p) * D,
-                       sizeof(double) * (size_t)D);
-    return out;
-}
-
-/* [L,2,…] -> [L,2,…] with the two halves of every layer exchanged */
-static struct qw_tensor *swapped(const struct qw_tensor *prompt)
-{
-    if (!prompt->data)
-        return qw_tensor_structure(QW_F64, &prompt->shape);
-    struct qw_tensor *out = qw_tensor_make(QW_F64, &prompt->shape);
-    int64_t halves = 2 * prompt->shape.dim[0], half = qw_shape_count(&prompt->shape) / halves;
-    for (int64_t i = 0; i < halves; i++)
-        memcpy((double *)out->data + (i ^ 1) * half, (const double *)prompt->data + i * half, sizeof(double) * (size_t)half);
-    return out;
-}
-
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch)
-{
-    struct qw_tensor *prompt = qw_adapter_prompt(adapter, config, rules, batch);
-    if (adapter->kind != QW_ADAPTER_KEYS_VALUES || !(rules->transpose_prefix || rules->swap_prefix))
-        return prompt;
-    struct qw_tensor *turned = rules->transpose_prefix ? transposed(prompt) : swapped(prompt);
-    qw_tensor_free(prompt);
-    return turned;
 }
 
 static void fill_with_prefix(struct qw_cache *cache, const struct qw_tensor *prompt)
@@ -117,23 +120,55 @@ static void fill_with_prefix(struct qw_cache *cache, const struct qw_tensor *pro
     qw_cache_mark(cache, QW_FROM_VIRTUAL, dim[4]);
 }
 
-static bool injects(const struct qw_adapter *adapter, const struct qw_call *call, const struct qw_rules *rules, int64_t step)
+/* Whether virtual tokens are put before a turn that starts a sequence, or one that goes on. */
+static bool injects(const struct qw_adapter *adapter, const struct qw_rules *rules, int64_t step, bool starts)
 {
     if (adapter->kind == QW_ADAPTER_NONE)
         return false;
-    return step == 0 ? rules->inject_first : !call->use_cache && rules->inject_again;
+    return step == 0 ? rules->inject_first : starts ? rules->inject_again : rules->reinject;
 }
 
-/* Position of place `at` of the sequence, its first `virtual_rows` places being virtual tokens. */
-static int64_t position_of(int64_t at, int64_t virtual_rows, const struct qw_rules *rules)
+/* Whether the library numbers the tokens itself and says so in position_ids; else the model does, by their places. */
+static bool states_positions(const struct qw_adapter *adapter, const struct qw_call *call, const struct qw_rules *rules)
 {
-    return at < virtual_rows ? at : at - virtual_rows + rules->virtual_offset * virtual_rows;
+    return call->generate && (adapter->kind == QW_ADAPTER_NONE          ? rules->numbers_base
+                              : adapter->kind == QW_ADAPTER_KEYS_VALUES ? rules->numbers_prefix
+                                                                        : false);
+}
+
+/* Number of token `t` of batch row `b` by the mask: how many tokens that are no padding stand before it. */
+static int64_t number_of(const struct qw_call *call, const struct qw_rules *rules, int64_t b, int64_t t)
+{
+    const int64_t *mask = call->mask ? call->mask + b * call->tokens : NULL;
+    int64_t last = t < call->tokens ? t : call->tokens - 1, before = 0;
+    if (mask && t >= call->tokens && !rules->decode_counts)
+        return number_of(call, rules, b, last) + t - last;
+    if (mask && t < call->tokens && !mask[t])
+        return rules->padding_position;
+    for (int64_t i = 0; i < t; i++)
+        before += !mask || i >= call->tokens || mask[i];
+    return before;
+}
+
+static int64_t *positions_of(const struct qw_handover *handover, const struct qw_call *call, const struct qw_turn *turn,
+                             const struct qw_rules *rules, int64_t virtual_rows)
+{
+    if (turn->position)
+        return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
+    int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch * count);
+    for (int64_t i = 0; i < handover->batch * count; i++) {
+        int64_t place = handover->first_slot + i % count, token = place - virtual_rows;
+        int64_t number = handover->states_positions ? number_of(call, rules, i / count, token) : token;
+        position[i] = token < 0 ? place : rules->virtual_offset * virtual_rows + number;
+    }
+    return position;
 }
 
 static void inject(struct qw_handover *handover, struct qw_cache *cache, const struct qw_adapter *adapter,
                    const struct qw_model *model, const struct qw_rules *rules)
 {
     struct qw_tensor *prompt = qw_protocol_prompt(adapter, &model->config, rules, handover->batch);
+    qw_tensor_round(prompt, model->dtype); /* PEFT casts what it hands over to the base model's dtype */
     if (adapter->kind == QW_ADAPTER_KEYS_VALUES) {
         fill_with_prefix(cache, prompt);
     } else {
@@ -147,27 +182,65 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
     qw_tensor_free(prompt);
 }
 
+/* Tokens of step 0, virtual ones included, without padding; zeros when it found a prefix. */
+static int64_t *first_lengths_of(const struct qw_call *call, int64_t virtual_rows, bool prefixed)
+{
+    int64_t *length = QW_NEW_ARRAY(int64_t, call->batch);
+    for (int64_t b = 0; b < call->batch && !prefixed; b++) {
+        length[b] = virtual_rows + call->tokens;
+        for (int64_t t = 0; call->mask && t < call->tokens; t++)
+            length[b] -= call->mask[b * call->tokens + t] == 0;
+    }
+    return length;
+}
+
+/* Brings the cache into the state from which the turn goes on: rows in its order, of more than `length` none. */
+static void take_up(struct qw_cache *cache, const struct qw_turn *turn, const struct qw_rules *rules, int64_t length)
+{
+    if (turn->first == 0 || rules->drop_cache)
+        qw_cache_reset(cache);
+    if (turn->row)
+        qw_cache_reorder(cache, turn->row);
+    qw_cache_crop(cache, length);
+}
+
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
     struct qw_handover handover = {.batch = call->batch, .withheld = call->recomputes && rules->withhold_cache};
-    if (step == 0 || !call->use_cache || rules->drop_cache)
+    const struct qw_turn turn = qw_protocol_turn(call, step);
+    bool starts = turn.first == 0, injected = injects(adapter, rules, step, starts);
+    bool holds = injects(adapter, rules, starts ? step : 0, true), prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES;
+    int64_t virtual_rows = holds ? adapter->virtual_tokens : 0;
+    bool grows = !call->turn || rules->refeed || rules->reinject; /* by more than the tokens of its turns */
+    take_up(cache, &turn, rules, grows ? INT64_MAX : virtual_rows + turn.first);
+    const struct qw_turn fed = turn_under(&turn, adapter, rules, qw_cache_length(cache));
+    int64_t masked = !rules->extend_mask                                   ? 0
+                     : fed.first < turn.first && rules->mask_follows_cache ? qw_cache_length(cache)
+                                                                           : adapter->virtual_tokens;
+    handover.input_ids = ids_of(call, &turn, &fed);
+    handover.queries = fed.count;
+    if (injected && prefix)
         qw_cache_reset(cache);
-    handover.input_ids = ids_of(&handover.queries, call, step);
-    int64_t fed = handover.queries;
-    if (injects(adapter, call, rules, step))
+    if (injected)
         inject(&handover, cache, adapter, model, rules);
-    int64_t virtual_rows = injects(adapter, call, rules, call->use_cache ? 0 : step) ? adapter->virtual_tokens : 0;
-    int64_t masked = rules->extend_mask ? adapter->virtual_tokens : 0;
-    bool counted = step == 0 && virtual_rows && adapter->kind == QW_ADAPTER_KEYS_VALUES && call->generate &&
-                   rules->prefix_counted;
+    bool counted = step == 0 && virtual_rows && prefix && call->generate && rules->prefix_counted;
     handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
-    handover.mask = mask_of(&handover.mask_length, call, masked, rules->hide_virtual ? 0 : 1, step);
-    handover.origin = origins_of(&handover, call, handover.queries - fed, step);
-    handover.position = QW_NEW_ARRAY(int64_t, call->batch * handover.queries);
-    for (int64_t i = 0; i < call->batch * handover.queries; i++)
-        handover.position[i] = position_of(handover.first_slot + i % handover.queries, virtual_rows, rules);
+    handover.mask = mask_of(&handover.mask_length, call, &turn, masked, rules->hide_virtual ? 0 : 1);
+    handover.first_length = first_lengths_of(call, virtual_rows, virtual_rows && prefix);
+    handover.origin = origins_of(call, &fed, handover.queries - fed.count);
+    handover.states_positions = turn.position || states_positions(adapter, call, rules);
+    handover.positions = handover.states_positions && fed.first > turn.first ? turn.count : handover.queries;
+    handover.position = positions_of(&handover, call, &turn, rules, virtual_rows);
     return handover;
+}
+
+int64_t qw_handover_visible(const struct qw_handover *handover, int64_t b)
+{
+    int64_t seen = 0;
+    for (int64_t i = 0; handover->mask && i < handover->mask_length; i++)
+        seen += handover->mask[b * handover->mask_length + i] != 0;
+    return handover->mask ? seen : handover->queries;
 }
 
 void qw_handover_clear(struct qw_handover *handover)
@@ -177,5 +250,6 @@ void qw_handover_clear(struct qw_handover *handover)
     free(handover->position);
     free(handover->mask);
     free(handover->origin);
+    free(handover->first_length);
     *handover = (struct qw_handover){0};
 }

@@ -9,8 +9,18 @@
 
 #include "reference/cache/cache.h"
 #include "reference/model/model.h"
-#include "reference/protocol/adapter.h"
+#include "reference/protocol/prompt.h"
 #include "reference/rules.h"
+
+/* What one call of the base model is to feed, where that does not follow from the step's number. */
+struct qw_turn {
+    int64_t first, count;    /* tokens of the sequence: `first` of them lie in the cache, `count` are fed */
+    bool unknown;            /* which tokens these are is not known */
+    const int64_t *ids;      /* [B,count]; NULL: those of input_ids and output_ids */
+    const int64_t *row;      /* [B] batch row of the step before from which each row goes on; NULL: its own */
+    const int64_t *mask;     /* [B,first+count] as the caller gave it for this turn; NULL: none, or that of the call */
+    const int64_t *position; /* [B,count] as the caller gave them; NULL: the library's */
+};
 
 /* What was asked for. */
 struct qw_call {
@@ -22,7 +32,12 @@ struct qw_call {
     const int64_t *input_ids;  /* [B,T] */
     const int64_t *output_ids; /* [B,T+N]; NULL for forward() */
     const int64_t *mask;       /* [B,T]; NULL when the caller gave none */
+    const struct qw_turn *turn; /* [turns]; NULL: the prompt, then one token at a time, or everything so far without a cache */
+    int64_t turns;
 };
+
+/* Whether the caller's mask has padding. */
+bool qw_call_pads(const struct qw_call *call);
 
 /* What one step hands over.  The cache is the play's own and handed over beside this. */
 struct qw_handover {
@@ -31,26 +46,29 @@ struct qw_handover {
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
     bool withheld;          /* the model gets the cache, and its blocks do not */
-    int64_t *position;      /* [B,q], as the model will use them */
+    int64_t *position;      /* [B,positions], as the model will use them */
+    int64_t positions;      /* q, where the hand-over is in order */
+    bool states_positions;  /* they are handed over as position_ids; else the model counts places itself */
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
     int64_t mask_length;
+    int64_t *first_length;  /* [B]: tokens of the call that filled the empty cache; NULL, or 0: a prefix filled it, or none did */
     enum qw_origin *origin; /* [q]: what each row of this call is */
 };
 
-/* The prompt that is handed over under the rules: what the adapter makes of its table (qw_adapter_prompt), [B,P,d] or
- * [L,2,B,K,P,D].  Free with qw_tensor_free. */
-struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
-                                     const struct qw_rules *rules, int64_t batch);
-
-/* Steps that the call takes: N for generate() (at least 1), 1 for forward(). */
+/* Steps that the call takes: N for generate() (at least 1), 1 for forward(), or as many as it has turns. */
 int64_t qw_protocol_steps(const struct qw_call *call);
+/* What step `step` is to feed, whatever the rules. */
+struct qw_turn qw_protocol_turn(const struct qw_call *call, int64_t step);
 
 /* Makes the handover of `step` and brings `cache` into the state in which it is handed over: emptied where the call
- * keeps none, filled with the prefix where the rules inject one.  `model` may be without weights: embeddings are then
+ * keeps none, filled with the prefix where the rules inject one, its rows put in the turn's order and cut to its length.  `model` may be without weights: embeddings are then
  * NULL.  Release with qw_handover_clear. */
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step);
 void qw_handover_clear(struct qw_handover *handover);
+
+/* Tokens of batch row b that the mask of a first call shows; all of them without a mask. */
+int64_t qw_handover_visible(const struct qw_handover *handover, int64_t b);
 
 #endif

@@ -52,7 +52,10 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->tied_head == b->tied_head && a->hide_virtual == b->hide_virtual && a->virtual_offset == b->virtual_offset &&
            a->transpose_prefix == b->transpose_prefix && a->swap_prefix == b->swap_prefix &&
            a->prefix_counted == b->prefix_counted && a->short_mask == b->short_mask && a->short_mask_past == b->short_mask_past &&
-           a->blind_row == b->blind_row && a->drop_cache == b->drop_cache && a->withhold_cache == b->withhold_cache &&
+           a->blind_row == b->blind_row && a->plain_head_size == b->plain_head_size && a->rotate_prefix == b->rotate_prefix &&
+           a->token_order == b->token_order && a->wiring == b->wiring && a->projections == b->projections &&
+           a->prompt_dtype == b->prompt_dtype && a->fused == b->fused && a->rope_in_model_dtype == b->rope_in_model_dtype &&
+           a->drop_cache == b->drop_cache && a->withhold_cache == b->withhold_cache &&
            a->wide_mask_raises == b->wide_mask_raises && a->append_twice == b->append_twice &&
            a->take_rewritten == b->take_rewritten;
 }
@@ -149,6 +152,24 @@ Test(rules, each_deviation_changes_the_healthy_rules)
         qw_deviation_apply(&deviating, (enum qw_deviation)i);
         cr_expect_not(same(&healthy, &deviating), "%s", qw_deviation_id((enum qw_deviation)i));
     }
+}
+
+Test(rules, each_value_of_a_parameter_changes_the_rules_in_its_own_way)
+{
+    struct qw_rules healthy = qw_rules_healthy(qw_setting_newest());
+    for (int d = 0; d < QW_DEVIATIONS; d++)
+        for (int i = 0; i < qw_deviation_values((enum qw_deviation)d); i++) {
+            struct qw_rules one = healthy;
+            qw_deviation_apply_value(&one, (enum qw_deviation)d, qw_deviation_value((enum qw_deviation)d, i)->number);
+            cr_expect_not(same(&healthy, &one));
+            for (int j = 0; j < i; j++) {
+                struct qw_rules other = healthy;
+                qw_deviation_apply_value(&other, (enum qw_deviation)d, qw_deviation_value((enum qw_deviation)d, j)->number);
+                cr_expect_not(same(&other, &one), "%s: values %d and %d", qw_deviation_id((enum qw_deviation)d), i, j);
+            }
+        }
+    cr_expect_eq(qw_deviation_values(QW_DEVIATION_PROMPT_NOT_INJECTED), 0);
+    cr_expect_null(qw_deviation_value(QW_DEVIATION_PREFIX_DTYPE, 3));
 }
 
 Test(rules, no_two_deviations_are_the_same)

@@ -224,9 +224,9 @@ def test_written_with_the_newest_format(qconform, tmp_path):
 @pytest.mark.parametrize("name", [path.name for path in sorted(FOREIGN.glob("qwen-v1-*.h5"))] or ["class"])
 def test_model_outside_of_what_is_covered(qconform, damaged, name):
     def change(file):
-        file["/model"].attrs["class"] = "QWenLMHeadModel"
+        file["/model"].attrs["class"] = "LlamaForCausalLM"
     done = qconform("diagnose", "--json", damaged(HEALTHY, change))
-    assert done.code == 4 and done.case["status"] == "SKIP" and "QWenLMHeadModel" in done.case["verdict"]
+    assert done.code == 4 and done.case["status"] == "SKIP" and "LlamaForCausalLM" in done.case["verdict"]
 
 
 @pytest.mark.parametrize("peft_type", ["LORA", "IA3"])

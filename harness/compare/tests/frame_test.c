@@ -131,7 +131,7 @@ Test(frame, a_prefix_that_cannot_be_joined)
     shipped_forget(&run);
     judge(&run, true);
     cr_expect_null(qc_judgement_first(&run.judgement));
-    cr_expect(run.judgement.raise_predicted);
+    cr_expect(run.judgement.stop.stopped && run.judgement.stop.layer == 0);
     shipped_clear(&run);
 }
 

@@ -189,7 +189,7 @@ static void twice_the_bound(const char *name, int step)
     struct shipped run = run_of(name);
     for (int i = 0; i < count; i++) {
         char path[160];
-        qw_site_path(path, sizeof path, bounds[i].site, bounds[i].layer);
+        qw_site_path(path, sizeof path, QW_FAMILY_QWEN2, bounds[i].site, bounds[i].layer);
         float *value = &shipped_floats(shipped_tap(&run, step, path))[bounds[i].index], was = *value;
         *value = (float)(bounds[i].expected + bounds[i].step);
         shipped_judge(&run);

@@ -263,6 +263,34 @@ Test(structure, positions_that_start_again_at_decode)
     expect(&run, 2, -1, QW_SITE_POSITION_IDS, QC_POSITION);
 }
 
+/* No position_ids in any step; cache_position then stands for them. */
+static void forget_positions(struct shipped *run)
+{
+    for (int step = 0; step < run->recording.steps; step++) {
+        qw_tensor_free(run->recording.step[step].input[QC_POSITION_IDS]);
+        run->recording.step[step].input[QC_POSITION_IDS] = NULL;
+    }
+}
+
+Test(structure, positions_may_stay_away_where_the_model_finds_the_same)
+{
+    struct shipped run = run_of(SHIPPED_BASE);
+    forget_positions(&run);
+    shipped_judge(&run);
+    cr_expect_null(qc_judgement_first(&run.judgement));
+    shipped_clear(&run);
+}
+
+Test(structure, positions_that_stay_away_where_the_batch_is_padded)
+{
+    struct shipped run = run_of(SHIPPED_BASE);
+    forget_positions(&run);
+    shipped_integers(run.recording.attention_mask)[0] = 0;
+    for (int step = 0; step < run.recording.steps; step++)
+        shipped_integers(run.recording.step[step].input[QC_ATTENTION_MASK])[0] = 0;
+    expect(&run, 0, -1, QW_SITE_POSITION_IDS, QC_MISSING);
+}
+
 Test(structure, a_cache_position_that_is_off_by_one)
 {
     struct shipped run = run_of(SHIPPED_BASE);

@@ -385,7 +385,7 @@ Test(worker_case, error_for_folders_that_are_not_there)
 
 /* ---- SKIP ---- */
 
-static void another_class(hid_t file) { made_text(file, "/model", "class", "Qwen3ForCausalLM"); }
+static void another_class(hid_t file) { made_text(file, "/model", "class", "LlamaForCausalLM"); }
 static void padded(hid_t file)
 {
     made_whole(file, "/call/attention_mask", 2, (int64_t[]){1, 7}, (int64_t[]){0, 1, 1, 1, 1, 1, 1});
@@ -397,7 +397,7 @@ Test(worker_case, skip)
     struct qw_json *json = judge_changed(another_class, path);
     has_common_fields(json, path);
     cr_expect_str_eq(status_of(json), "SKIP");
-    cr_expect(strstr(qw_json_get_text(json, "verdict", ""), "Qwen3ForCausalLM"), "the reason is said");
+    cr_expect(strstr(qw_json_get_text(json, "verdict", ""), "LlamaForCausalLM"), "the reason is said");
     cr_expect_eq(strlen(qw_json_get_text(json, "recording_sha256", "")), 64, "the file was read");
     cr_expect_str_eq(qw_json_get_text(qw_json_get(json, "environment"), "transformers", ""), "4.57.3");
     qw_json_free(json);

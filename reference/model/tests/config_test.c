@@ -12,6 +12,8 @@
 #define EXTENTS                                                                                                                  \
     "\"num_hidden_layers\":24,\"hidden_size\":896,\"num_attention_heads\":14,\"intermediate_size\":4864,\"vocab_size\":151936"
 #define QWEN2 "\"model_type\":\"qwen2\","
+#define QWEN3 "\"model_type\":\"qwen3\","
+#define QWEN "\"model_type\":\"qwen\","
 
 static struct qw_json *parse(const char *text)
 {
@@ -70,6 +72,26 @@ Test(config, head_size_of_its_own)
     cr_assert_eq(c.head_size, 128);
 }
 
+Test(config, qwen3_has_norms_of_heads_and_a_head_size_of_its_own)
+{
+    struct qw_config c = accept_text("{" QWEN3 EXTENTS ",\"num_key_value_heads\":2}");
+    cr_assert(c.family == QW_FAMILY_QWEN3 && c.head_norms && c.bare_projections && !c.output_bias);
+    cr_assert_eq(c.head_size, 128, "not d / H");
+    c = accept_text("{" QWEN3 EXTENTS ",\"num_key_value_heads\":2,\"head_dim\":32,\"attention_bias\":true}");
+    cr_assert(c.head_size == 32 && !c.bare_projections && c.output_bias);
+}
+
+Test(config, the_first_qwen_halves_its_feed_forward_and_knows_how_long_it_was_trained)
+{
+    struct qw_config c = accept_text("{" QWEN EXTENTS ",\"kv_channels\":64,\"seq_length\":8192}");
+    cr_assert(c.family == QW_FAMILY_QWEN && c.layout == QW_LAYOUT_BSKD && c.kv_heads == 14 && c.ffn == 2432);
+    cr_assert(c.trained_length == 8192 && c.dynamic_ntk && c.log_n && !c.output_bias && !c.ffn_bias && c.rope_theta == 10000);
+    c = accept_text("{" QWEN EXTENTS ",\"kv_channels\":64,\"seq_length\":2048,\"use_dynamic_ntk\":false,\"use_logn_attn\":false,"
+                    "\"no_bias\":false,\"rotary_emb_base\":1000000,\"layer_norm_epsilon\":1e-05}");
+    cr_assert(!c.dynamic_ntk && !c.log_n && c.output_bias && c.ffn_bias && c.rope_theta == 1e6 && c.norm_eps == 1e-5);
+    cr_assert_eq(refuse_text("{" QWEN EXTENTS ",\"kv_channels\":64}").kind, QW_ERROR_INPUT, "seq_length has no default");
+}
+
 static double theta_of(const char *more)
 {
     char *text = qw_format("{" QWEN2 EXTENTS ",%s}", more);
@@ -112,8 +134,11 @@ Test(config, shipped_models)
 Test(config, what_is_not_covered_is_not_an_error_of_input)
 {
     static const char *const uncovered[] = {
-        "{\"model_type\":\"qwen3\"," EXTENTS "}",
-        "{\"model_type\":\"qwen\"," EXTENTS "}",
+        "{\"model_type\":\"qwen3_moe\"," EXTENTS "}",
+        "{\"model_type\":\"llama\"," EXTENTS "}",
+        "{" QWEN EXTENTS ",\"seq_length\":8192,\"kv_channels\":64,\"use_cache_quantization\":true}",
+        "{" QWEN EXTENTS ",\"seq_length\":8192,\"kv_channels\":64,\"rotary_pct\":0.5}",
+        "{" QWEN EXTENTS ",\"seq_length\":8192,\"kv_channels\":128}",
         "{\"model_type\":\"qwen2_moe\"," EXTENTS "}",
         "{" EXTENTS "}",
         "{" QWEN2 EXTENTS ",\"quantization_config\":{\"quant_method\":\"gptq\"}}",

@@ -92,28 +92,91 @@ static const struct qw_config small_config = {.model_type = "qwen2",
                                               .rope_theta = 100,
                                               .norm_eps = 1e-6};
 
-/* Every tensor of a Qwen2 checkpoint, by the names of the library. */
-static const struct {
+/* The same sizes with norms of heads and without biases, as Qwen3 has them. */
+static const struct qw_config third_config = {.family = QW_FAMILY_QWEN3,
+                                              .model_type = "qwen3",
+                                              .layers = 2,
+                                              .hidden = 12,
+                                              .heads = 6,
+                                              .kv_heads = 2,
+                                              .head_size = 4,
+                                              .ffn = 10,
+                                              .vocab = 17,
+                                              .rope_theta = 100,
+                                              .norm_eps = 1e-6,
+                                              .bare_projections = true,
+                                              .head_norms = true};
+
+/* The first Qwen, trained on 8 tokens: L 2, d 12, H = K 3, D 4, F 10, V 17. */
+static const struct qw_config first_config = {.family = QW_FAMILY_QWEN,
+                                              .model_type = "qwen",
+                                              .layout = QW_LAYOUT_BSKD,
+                                              .layers = 2,
+                                              .hidden = 12,
+                                              .heads = 3,
+                                              .kv_heads = 3,
+                                              .head_size = 4,
+                                              .ffn = 10,
+                                              .vocab = 17,
+                                              .rope_theta = 100,
+                                              .norm_eps = 1e-6,
+                                              .trained_length = 8,
+                                              .dynamic_ntk = true,
+                                              .log_n = true};
+
+struct small_tensor {
     const char *name, *shape;
-} small_tensors[] =
-    {
-        {"model.embed_tokens.weight", "V d"},
-        {"model.norm.weight", "d"},
-        {"lm_head.weight", "V d"},
-},
-  small_layer_tensors[] = {
-      {"input_layernorm.weight", "d"},     {"self_attn.q_proj.weight", "HD d"}, {"self_attn.q_proj.bias", "HD"},
-      {"self_attn.k_proj.weight", "KD d"}, {"self_attn.k_proj.bias", "KD"},     {"self_attn.v_proj.weight", "KD d"},
-      {"self_attn.v_proj.bias", "KD"},     {"self_attn.o_proj.weight", "d HD"}, {"post_attention_layernorm.weight", "d"},
-      {"mlp.gate_proj.weight", "F d"},     {"mlp.up_proj.weight", "F d"},       {"mlp.down_proj.weight", "d F"},
 };
+
+/* Every tensor of a checkpoint, by the names of its library; those of a block follow `blocks`. */
+static const struct small_checkpoint {
+    const char *blocks;
+    struct small_tensor outside[4], inside[16];
+} small_checkpoints[QW_FAMILIES] = {
+    [QW_FAMILY_QWEN2] = {"model.layers.",
+                         {{"model.embed_tokens.weight", "V d"}, {"model.norm.weight", "d"}, {"lm_head.weight", "V d"}},
+                         {{"input_layernorm.weight", "d"},
+                          {"self_attn.q_proj.weight", "HD d"},
+                          {"self_attn.q_proj.bias", "HD"},
+                          {"self_attn.k_proj.weight", "KD d"},
+                          {"self_attn.k_proj.bias", "KD"},
+                          {"self_attn.v_proj.weight", "KD d"},
+                          {"self_attn.v_proj.bias", "KD"},
+                          {"self_attn.o_proj.weight", "d HD"},
+                          {"post_attention_layernorm.weight", "d"},
+                          {"mlp.gate_proj.weight", "F d"},
+                          {"mlp.up_proj.weight", "F d"},
+                          {"mlp.down_proj.weight", "d F"}}},
+    [QW_FAMILY_QWEN3] = {"model.layers.",
+                         {{"model.embed_tokens.weight", "V d"}, {"model.norm.weight", "d"}, {"lm_head.weight", "V d"}},
+                         {{"input_layernorm.weight", "d"},
+                          {"self_attn.q_proj.weight", "HD d"},
+                          {"self_attn.q_norm.weight", "D"},
+                          {"self_attn.k_proj.weight", "KD d"},
+                          {"self_attn.k_norm.weight", "D"},
+                          {"self_attn.v_proj.weight", "KD d"},
+                          {"self_attn.o_proj.weight", "d HD"},
+                          {"post_attention_layernorm.weight", "d"},
+                          {"mlp.gate_proj.weight", "F d"},
+                          {"mlp.up_proj.weight", "F d"},
+                          {"mlp.down_proj.weight", "d F"}}},
+    [QW_FAMILY_QWEN] = {"transformer.h.",
+                        {{"transformer.wte.weight", "V d"}, {"transformer.ln_f.weight", "d"}, {"lm_head.weight", "V d"}},
+                        {{"ln_1.weight", "d"},
+                         {"attn.c_attn.weight", "3HD d"},
+                         {"attn.c_attn.bias", "3HD"},
+                         {"attn.c_proj.weight", "d HD"},
+                         {"ln_2.weight", "d"},
+                         {"mlp.w1.weight", "F d"},
+                         {"mlp.w2.weight", "F d"},
+                         {"mlp.c_proj.weight", "d F"}}}};
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
 static inline void add_drawn(struct qw_model *model, uint64_t *state, const char *name, const char *spec)
 {
     struct qw_letters letters = qw_letters_of(&model->config);
-    bool is_norm = strstr(name, "norm.weight") != NULL;
+    bool is_norm = strstr(name, "norm.weight") || strstr(name, "ln_");
     struct qw_tensor *tensor = drawn_tensor(state, is_norm ? 0.3 : 0.6, is_norm ? 1 : 0, qw_shape_from_letters(spec, &letters));
     qw_tensors_add(&model->tensors, name, tensor);
 }
@@ -122,14 +185,15 @@ static inline void add_drawn(struct qw_model *model, uint64_t *state, const char
 static inline struct qw_model small_tensors_of(const struct qw_config *config, uint64_t seed)
 {
     struct qw_model model = {.config = *config};
+    const struct small_checkpoint *checkpoint = &small_checkpoints[config->family];
     char name[96];
-    for (size_t i = 0; i < COUNT(small_tensors); i++)
-        if (!config->tied || strcmp(small_tensors[i].name, "lm_head.weight"))
-            add_drawn(&model, &seed, small_tensors[i].name, small_tensors[i].shape);
+    for (const struct small_tensor *row = checkpoint->outside; row->name; row++)
+        if (!config->tied || strcmp(row->name, "lm_head.weight"))
+            add_drawn(&model, &seed, row->name, row->shape);
     for (int64_t layer = 0; layer < config->layers; layer++)
-        for (size_t i = 0; i < COUNT(small_layer_tensors); i++) {
-            snprintf(name, sizeof name, "model.layers.%lld.%s", (long long)layer, small_layer_tensors[i].name);
-            add_drawn(&model, &seed, name, small_layer_tensors[i].shape);
+        for (const struct small_tensor *row = checkpoint->inside; row->name; row++) {
+            snprintf(name, sizeof name, "%s%lld.%s", checkpoint->blocks, (long long)layer, row->name);
+            add_drawn(&model, &seed, name, row->shape);
         }
     return model;
 }
@@ -140,12 +204,14 @@ static inline void bind_model(struct qw_model *model)
     cr_assert(qw_model_bind(model, &error), "%s: %s", error.place, error.message);
 }
 
-static inline struct qw_model small_model(uint64_t seed)
+static inline struct qw_model model_of(const struct qw_config *config, uint64_t seed)
 {
-    struct qw_model model = small_tensors_of(&small_config, seed);
+    struct qw_model model = small_tensors_of(config, seed);
     bind_model(&model);
     return model;
 }
+
+static inline struct qw_model small_model(uint64_t seed) { return model_of(&small_config, seed); }
 
 static inline struct qw_model read_model(const char *folder)
 {
@@ -249,7 +315,7 @@ static inline const double *logits_of(const struct play *play) { return seen(pla
 /* A handover of ids [B,q] that continues behind `past` rows; every row visible. */
 static inline struct qw_handover hand_over_ids(const int64_t *ids, int64_t batch, int64_t q, int64_t past)
 {
-    struct qw_handover handover = {.batch = batch, .queries = q};
+    struct qw_handover handover = {.batch = batch, .queries = q, .positions = q};
     handover.input_ids = qw_memdup(ids, (size_t)(batch * q), sizeof *ids);
     handover.position = QW_NEW_ARRAY(int64_t, batch * q);
     handover.origin = QW_NEW_ARRAY(enum qw_origin, q);

@@ -13,53 +13,55 @@ static void expect_apart(const double *a, const double *b, int64_t count, const 
 
 /* ---- taps ---- */
 
-Test(taps, sites_are_seen_once_and_in_the_order_of_the_table)
+static bool is_absent(enum qw_site site, enum qw_family family, bool tables)
 {
-    struct qw_model model = small_model(13);
-    const int64_t ids[] = {3, 1, 16, 5, 5, 2};
-    for (int tables = 0; tables < 2; tables++) {
-        struct play play = play_make(&model, &qw_f64, 2);
-        play.rules.rotary_in_attention = tables;
-        play_ids(&play, ids, 2, 3);
-        int at = 0;
-        for (int layer = -1; layer <= 2; layer++)
-            for (int site = 0; site < QW_SITES; site++) {
-                enum qw_place place = layer < 0 ? QW_HEAD : layer < 2 ? QW_BLOCK : QW_TAIL;
-                bool is_table = site == QW_SITE_TABLE_COS || site == QW_SITE_TABLE_SIN;
-                bool is_rotary = site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN;
-                if (qw_site_rows[site].place != place || (tables ? is_rotary : is_table))
-                    continue;
-                cr_assert_lt(at, play.count);
-                cr_expect_eq((int)play.sight[at].site, site, "%s instead of %s", qw_site_rows[play.sight[at].site].name,
-                             qw_site_rows[site].name);
-                cr_expect_eq(play.sight[at].layer, place == QW_BLOCK ? layer : -1);
-                at++;
-            }
-        cr_expect_eq(at, play.count);
-        play_clear(&play);
-    }
-    qw_model_clear(&model);
+    return !qw_site_in_family(site, family) || qw_site_rows[site].when == (tables ? QW_WHEN_ONCE : QW_WHEN_EACH);
 }
 
-Test(taps, sites_have_the_shapes_of_the_table)
+static void expect_table_order(const struct play *play, enum qw_family family, bool tables)
 {
-    struct qw_model model = small_model(14);
-    const int64_t ids[] = {3, 1, 16, 5, 5, 2};
-    struct qw_letters letters = qw_letters_of(&model.config);
+    int at = 0;
+    for (int layer = -1; layer <= 2; layer++)
+        for (enum qw_site site = 0; site < QW_SITES; site++) {
+            enum qw_place place = layer < 0 ? QW_HEAD : layer < 2 ? QW_BLOCK : QW_TAIL;
+            if (qw_site_rows[site].place != place || is_absent(site, family, tables))
+                continue;
+            cr_assert_lt(at, play->count);
+            cr_expect_eq((int)play->sight[at].site, (int)site, "%s instead of %s", qw_site_rows[play->sight[at].site].name,
+                         qw_site_rows[site].name);
+            cr_expect_eq(play->sight[at].layer, place == QW_BLOCK ? layer : -1);
+            at++;
+        }
+    cr_expect_eq(at, play->count);
+}
+
+static void expect_table_shapes(const struct play *play)
+{
+    struct qw_letters letters = qw_letters_of(&play->model->config);
     letters.value['B'] = 2;
     letters.value['q'] = letters.value['r'] = 3;
     letters.value['S'] = 3;
-    for (int tables = 0; tables < 2; tables++) {
-        struct play play = play_make(&model, &qw_f64, 2);
-        play.rules.rotary_in_attention = tables;
-        play_ids(&play, ids, 2, 3);
-        for (int i = 0; i < play.count; i++) {
-            struct qw_shape wanted = qw_shape_from_letters(qw_site_rows[play.sight[i].site].shape, &letters);
-            cr_expect(qw_shape_equal(&play.sight[i].shape, &wanted), "%s", qw_site_rows[play.sight[i].site].name);
-        }
-        play_clear(&play);
+    for (int i = 0; i < play->count; i++) {
+        struct qw_shape wanted = qw_shape_from_letters(qw_site_rows[play->sight[i].site].shape, &letters);
+        cr_expect(qw_shape_equal(&play->sight[i].shape, &wanted), "%s", qw_site_rows[play->sight[i].site].name);
     }
-    qw_model_clear(&model);
+}
+
+Test(taps, sites_are_seen_once_in_the_order_and_with_the_shapes_of_the_table)
+{
+    const struct qw_config *const configs[QW_FAMILIES] = {&small_config, &third_config, &first_config};
+    const int64_t ids[] = {3, 1, 16, 5, 5, 2};
+    for (enum qw_family family = 0; family < QW_FAMILIES; family++)
+        for (int tables = 0; tables < 2; tables++) {
+            struct qw_model model = model_of(configs[family], 13);
+            struct play play = play_make(&model, &qw_f64, 2);
+            play.rules.rotary_in_attention = tables;
+            play_ids(&play, ids, 2, 3);
+            expect_table_order(&play, family, tables);
+            expect_table_shapes(&play);
+            play_clear(&play);
+            qw_model_clear(&model);
+        }
 }
 
 Test(taps, rotary_tables_of_both_eras_give_the_same_play)
@@ -171,7 +173,7 @@ Test(taps, dithered_plays_differ_by_rounding_alone)
     play_ids(&s, prompt, 1, N);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         uint64_t state = seed, twin = seed;
-        struct qw_arith shaken = qw_arith_dithered(&qw_f32, &state), again = qw_arith_dithered(&qw_f32, &twin);
+        struct qw_arith shaken = qw_arith_dithered(&qw_f32, QW_F32, &state), again = qw_arith_dithered(&qw_f32, QW_F32, &twin);
         struct play a = play_make(&model, &shaken, 1), b = play_make(&model, &again, 1);
         play_ids(&a, prompt, 1, N);
         play_ids(&b, prompt, 1, N);

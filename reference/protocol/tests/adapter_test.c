@@ -141,6 +141,15 @@ Test(adapter, types_that_are_not_covered_are_no_error_of_input)
     }
 }
 
+Test(adapter, virtual_tokens_go_by_the_name_of_p_tuning_v2_too)
+{
+    struct qw_adapter adapter = {0}, both = {0};
+    struct qw_error error = {0};
+    cr_assert(read_config(&adapter, "PREFIX_TUNING", "{\"pre_seq_len\":128}", &error), "%s", error.message);
+    cr_assert(read_config(&both, "PREFIX_TUNING", "{\"pre_seq_len\":128,\"num_virtual_tokens\":5}", &error), "%s", error.message);
+    cr_expect(adapter.virtual_tokens == 128 && both.virtual_tokens == 5);
+}
+
 Test(adapter, number_of_virtual_tokens_must_be_one)
 {
     static const char *const bad[] = {"{}",
@@ -176,7 +185,7 @@ static void refuse_table(const char *name, enum qw_dtype dtype, struct qw_shape 
 
 Test(adapter, table_must_be_there_with_two_axes_of_floats)
 {
-    refuse_table("prompt_encoder.embedding.weight", QW_F32, qw_shape_of(2, (int64_t)4, (int64_t)8));
+    refuse_table("prompt_encoder.weight", QW_F32, qw_shape_of(2, (int64_t)4, (int64_t)8));
     refuse_table("prompt_embeddings", QW_F32, qw_shape_of(1, (int64_t)32));
     refuse_table("prompt_embeddings", QW_F32, qw_shape_of(3, (int64_t)1, (int64_t)4, (int64_t)8));
     refuse_table("prompt_embeddings", QW_I64, qw_shape_of(2, (int64_t)4, (int64_t)8));

@@ -1,0 +1,107 @@
+/* Invariant: a join that is refused leaves the cache as it was. */
+#include "reference/model/pass.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/base/memory.h"
+#include "reference/model/ops.h"
+
+int64_t qw_pass_tokens(const struct qw_pass *pass) { return pass->handover->batch * pass->handover->queries; }
+
+void qw_pass_see(struct qw_pass *pass, enum qw_site site, int layer, double *value, struct qw_shape shape)
+{
+    if (pass->tap.see)
+        pass->tap.see(pass->tap.user, site, layer, value, &shape);
+}
+
+void qw_pass_see_tokens(struct qw_pass *pass, enum qw_site site, int layer, double *value, int64_t width)
+{
+    qw_pass_see(pass, site, layer, value, qw_shape_of(3, pass->handover->batch, pass->handover->queries, width));
+}
+
+double *qw_pass_norm(struct qw_pass *pass, enum qw_site site, int layer, const struct qw_tensor *weight)
+{
+    int64_t d = pass->model->config.hidden;
+    double *y = QW_NEW_ARRAY(double, qw_pass_tokens(pass) * d);
+    qw_rms_norm(pass->arith, y, pass->hidden, weight, pass->model->config.norm_eps, qw_pass_tokens(pass), d);
+    qw_pass_see_tokens(pass, site, layer, y, d);
+    return y;
+}
+
+double *qw_pass_linear(struct qw_pass *pass, enum qw_site site, int layer, const double *x, const struct qw_tensor *weight,
+                       const struct qw_tensor *bias)
+{
+    int64_t out = weight->shape.dim[0], in = weight->shape.dim[1];
+    double *y = QW_NEW_ARRAY(double, qw_pass_tokens(pass) * out);
+    qw_linear(pass->arith, y, x, weight, bias, qw_pass_tokens(pass), in, out);
+    qw_pass_see_tokens(pass, site, layer, y, out);
+    return y;
+}
+
+bool qw_pass_join(struct qw_pass *pass, int layer, const double *k, const double *v)
+{
+    const struct qw_config *config = &pass->model->config;
+    const struct qw_cache_layer *held = &pass->cache->layer[layer];
+    bool known = held->length == pass->kept && (!held->length || held->key);
+    if (!known || (pass->rules->joins_along_heads && pass->past > 0) || pass->mask == QW_SHORT_RAISES_IN_ATTENTION ||
+        !qw_cache_joins(pass->cache, layer, config->kv_heads, config->head_size))
+        return false;
+    qw_cache_append(pass->cache, layer, k, v, pass->handover->queries, config->kv_heads, config->head_size);
+    return true;
+}
+
+static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
+{
+    const struct qw_handover *handover = pass->handover;
+    return handover->mask && key < handover->mask_length ? handover->mask[b * handover->mask_length + key] != 0
+                                                         : pass->mask == QW_SHORT_IGNORED;
+}
+
+/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows, of the S that there are.  A mask
+ * is aligned at the left; what it covers beyond S is nowhere. */
+static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
+{
+    int64_t q = pass->handover->queries, S = pass->kept + q;
+    bool ahead = pass->rules->sees_ahead && pass->past > 0;
+    unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
+    for (int64_t i = 0; i < q; i++)
+        for (int64_t j = 0; j < S && (ahead || j <= pass->past + i); j++)
+            visible[i * S + j] = is_shown(pass, b, j);
+    return visible;
+}
+
+/* Queries of one head, [q,D], out of [B,q,H,D]. */
+static void gather_head(double *out, const double *from, int64_t b, int64_t h, int64_t q, int64_t H, int64_t D)
+{
+    for (int64_t t = 0; t < q; t++)
+        memcpy(out + t * D, from + ((b * q + t) * H + h) * D, sizeof *out * (size_t)D);
+}
+
+static void scatter_head(double *to, const double *head, int64_t b, int64_t h, int64_t q, int64_t H, int64_t D)
+{
+    for (int64_t t = 0; t < q; t++)
+        memcpy(to + ((b * q + t) * H + h) * D, head + t * D, sizeof *to * (size_t)D);
+}
+
+double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
+{
+    const struct qw_config *config = &pass->model->config;
+    const struct qw_cache_layer *held = &pass->cache->layer[layer];
+    int64_t B = pass->handover->batch, q = pass->handover->queries, H = config->heads, D = config->head_size;
+    double *out = QW_NEW_ARRAY(double, B *q *H *D), *Q = QW_NEW_ARRAY(double, q *D), *y = QW_NEW_ARRAY(double, q *D);
+    const struct qw_attention how = {pass->rules->fused, pass->rules->blind_row};
+    for (int64_t b = 0; b < B; b++) {
+        unsigned char *visible = visible_keys(pass, b);
+        for (int64_t h = 0; h < H; h++) {
+            int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
+            gather_head(Q, queries, b, h, q, H, D);
+            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, &how, q, held->length, D);
+            scatter_head(out, y, b, h, q, H, D);
+        }
+        free(visible);
+    }
+    free(Q);
+    free(y);
+    return out;
+}

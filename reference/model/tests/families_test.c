@@ -1,0 +1,201 @@
+/* The families beside Qwen2, by what must hold of them: where they agree with it, and what departs from it. */
+#include "reference/model/forward.h"
+
+#include "reference/model/tests/small.h"
+
+#define SAME 1e-12
+
+static const int64_t ids[] = {3, 1, 16, 5, 5, 2, 9, 11, 4, 0, 7, 7, 13, 8, 2, 6, 10, 12};
+enum { N = sizeof ids / sizeof *ids, V = 17 };
+
+static const float *floats_of(const struct qw_model *model, const char *name)
+{
+    const struct qw_tensor *tensor = qw_tensors_find(&model->tensors, name);
+    cr_assert(tensor, "%s", name);
+    return tensor->data;
+}
+
+static double logits_apart(const struct play *a, const struct play *b, int64_t rows)
+{
+    return distance(logits_of(a), logits_of(b), rows * V);
+}
+
+/* ---- Qwen3 ---- */
+
+static struct qw_model with_queries_scaled(double factor)
+{
+    struct qw_config config = third_config;
+    config.norm_eps = 0;
+    struct qw_model model = model_of(&config, 5);
+    float *weight = (float *)(uintptr_t)floats_of(&model, "model.layers.0.self_attn.q_proj.weight");
+    for (int64_t i = 0; i < 6 * 4 * 12; i++)
+        weight[i] *= (float)factor;
+    return model;
+}
+
+/* What is normalised has no scale: queries that are twice as long attend alike. */
+Test(families, the_scale_of_queries_is_lost_in_their_norm)
+{
+    struct qw_model plain = with_queries_scaled(1), scaled = with_queries_scaled(2);
+    struct play a = play_make(&plain, &qw_f64, 1), b = play_make(&scaled, &qw_f64, 1);
+    play_ids(&a, ids, 1, 6);
+    play_ids(&b, ids, 1, 6);
+    cr_expect_leq(logits_apart(&b, &a, 6), SAME);
+    cr_expect_gt(distance(seen(&b, QW_SITE_Q_PROJ, 0), seen(&a, QW_SITE_Q_PROJ, 0), 6 * 24), 0.1);
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&plain);
+    qw_model_clear(&scaled);
+}
+
+/* Each head of each token by itself: rms 1 before the weight, which all heads share. */
+Test(families, every_head_is_normalised_by_itself)
+{
+    struct qw_model model = model_of(&third_config, 6);
+    struct play play = play_make(&model, &qw_f64, 1);
+    play_ids(&play, ids, 1, 6);
+    const double *normed = seen(&play, QW_SITE_K_NORM, 1);
+    const float *weight = floats_of(&model, "model.layers.1.self_attn.k_norm.weight");
+    for (int64_t head = 0; head < 6 * 2; head++) {
+        double plain[4];
+        for (int i = 0; i < 4; i++)
+            plain[i] = normed[head * 4 + i] / (double)weight[i];
+        cr_expect_float_eq(rms_of(plain, 4), 1, 1e-4, "head %d", (int)head);
+    }
+    play_clear(&play);
+    qw_model_clear(&model);
+}
+
+/* ---- the first Qwen ---- */
+
+static void copy_part(struct qw_model *to, const char *name, const struct qw_model *from, const char *source, int64_t part,
+                      int64_t parts)
+{
+    const struct qw_tensor *whole = qw_tensors_find(&from->tensors, source);
+    struct qw_shape shape = whole->shape;
+    shape.dim[0] /= parts;
+    struct qw_tensor *copy = qw_tensor_make(QW_F32, &shape);
+    int64_t count = qw_shape_count(&shape);
+    memcpy(copy->data, (const float *)whole->data + part * count, sizeof(float) * (size_t)count);
+    qw_tensors_add(&to->tensors, name, copy);
+}
+
+/* The same weights under the names of Qwen2, whose heads are not grouped. */
+static struct qw_model as_qwen2(const struct qw_model *first)
+{
+    static const struct {
+        const char *name, *source;
+        int64_t part, parts;
+    } rows[] = {{"input_layernorm.weight", "ln_1.weight", 0, 1},          {"self_attn.q_proj.weight", "attn.c_attn.weight", 0, 3},
+                {"self_attn.k_proj.weight", "attn.c_attn.weight", 1, 3},  {"self_attn.v_proj.weight", "attn.c_attn.weight", 2, 3},
+                {"self_attn.q_proj.bias", "attn.c_attn.bias", 0, 3},      {"self_attn.k_proj.bias", "attn.c_attn.bias", 1, 3},
+                {"self_attn.v_proj.bias", "attn.c_attn.bias", 2, 3},      {"self_attn.o_proj.weight", "attn.c_proj.weight", 0, 1},
+                {"post_attention_layernorm.weight", "ln_2.weight", 0, 1}, {"mlp.gate_proj.weight", "mlp.w2.weight", 0, 1},
+                {"mlp.up_proj.weight", "mlp.w1.weight", 0, 1},            {"mlp.down_proj.weight", "mlp.c_proj.weight", 0, 1}};
+    struct qw_model model = {.config = first->config};
+    model.config.family = QW_FAMILY_QWEN2;
+    copy_part(&model, "model.embed_tokens.weight", first, "transformer.wte.weight", 0, 1);
+    copy_part(&model, "model.norm.weight", first, "transformer.ln_f.weight", 0, 1);
+    copy_part(&model, "lm_head.weight", first, "lm_head.weight", 0, 1);
+    char name[96], source[96];
+    for (int layer = 0; layer < 2; layer++)
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            snprintf(name, sizeof name, "model.layers.%d.%s", layer, rows[i].name);
+            snprintf(source, sizeof source, "transformer.h.%d.%s", layer, rows[i].source);
+            copy_part(&model, name, first, source, rows[i].part, rows[i].parts);
+        }
+    bind_model(&model);
+    return model;
+}
+
+/* Up to the length that it was trained on, the first Qwen is a Qwen1.5 by other names. */
+Test(families, the_first_qwen_is_the_second_by_other_names)
+{
+    struct qw_model first = model_of(&first_config, 7), second = as_qwen2(&first);
+    struct play a = play_make(&first, &qw_f64, 1), b = play_make(&second, &qw_f64, 1);
+    for (int step = 0; step < 3; step++) {
+        play_ids(&a, ids + (step ? 5 + step : 0), 1, step ? 1 : 6);
+        play_ids(&b, ids + (step ? 5 + step : 0), 1, step ? 1 : 6);
+        cr_expect_leq(logits_apart(&a, &b, step ? 1 : 6), SAME, "step %d", step);
+    }
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&first);
+    qw_model_clear(&second);
+}
+
+/* 1 up to the trained length of 8, then 3 up to twice that length, then 7: the base grows by that to the power D/(D-2). */
+Test(families, longer_inputs_turn_by_a_larger_base)
+{
+    const struct {
+        int64_t tokens;
+        double growth;
+    } rows[] = {{4, 1}, {8, 1}, {9, 3}, {16, 3}, {17, 7}};
+    struct qw_model model = model_of(&first_config, 8);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct play play = play_make(&model, &qw_f64, 1);
+        play_ids(&play, ids, 1, rows[i].tokens);
+        double slow = acos(seen(&play, QW_SITE_FIRST_COS, -1)[4 + 1]); /* position 1, dimension 1 of 2 */
+        cr_expect_float_eq(slow, 1 / sqrt(100 * rows[i].growth * rows[i].growth), 1e-12, "%d tokens", (int)rows[i].tokens);
+        play_clear(&play);
+    }
+    qw_model_clear(&model);
+}
+
+/* The base is that of the first call, however long the sequence grows; a first call that finds a prefix keeps base 1. */
+Test(families, later_steps_turn_by_the_base_of_the_first)
+{
+    struct qw_model model = model_of(&first_config, 9);
+    struct play grown = play_make(&model, &qw_f64, 1), found = play_make(&model, &qw_f64, 1);
+    play_ids(&grown, ids, 1, 9);
+    play_ids(&found, ids, 1, 9);
+    struct qw_handover step = hand_over_ids(ids + 9, 1, 1, 9);
+    play_call(&found, &step, 1);
+    step.first_length = qw_memdup((int64_t[]){9}, 1, sizeof(int64_t));
+    play_call(&grown, &step, 1);
+    cr_expect_float_eq(acos(seen(&grown, QW_SITE_FIRST_COS, -1)[5]), 1 / sqrt(900), 1e-12);
+    cr_expect_float_eq(acos(seen(&found, QW_SITE_FIRST_COS, -1)[5]), 1 / sqrt(100), 1e-12);
+    qw_handover_clear(&step);
+    play_clear(&grown);
+    play_clear(&found);
+    qw_model_clear(&model);
+}
+
+static struct qw_model without_growth(bool log_n)
+{
+    struct qw_config config = first_config;
+    config.dynamic_ntk = false;
+    config.log_n = log_n;
+    return model_of(&config, 10);
+}
+
+/* Only rows behind the trained length differ: their queries are longer by log(place) / log(8). */
+Test(families, late_queries_are_scaled_by_the_logarithm_of_their_place)
+{
+    struct qw_model with = without_growth(true), without = without_growth(false);
+    struct play a = play_make(&with, &qw_f64, 1), b = play_make(&without, &qw_f64, 1);
+    play_ids(&a, ids, 1, 12);
+    play_ids(&b, ids, 1, 12);
+    cr_expect_leq(distance(logits_of(&a), logits_of(&b), 8 * V), SAME, "the first 8 rows");
+    for (int row = 8; row < 12; row++)
+        cr_expect_gt(distance(logits_of(&a) + row * V, logits_of(&b) + row * V, V), 1e-6, "row %d", row);
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&with);
+    qw_model_clear(&without);
+}
+
+/* Positions that are handed over are not looked at. */
+Test(families, the_first_qwen_counts_rows_not_positions)
+{
+    struct qw_model model = model_of(&first_config, 11);
+    struct play told = play_make(&model, &qw_f64, 1), untold = play_make(&model, &qw_f64, 1);
+    struct qw_handover handover = hand_over_ids(ids, 1, 6, 3);
+    play_call(&told, &handover, 6);
+    play_ids(&untold, ids, 1, 6);
+    cr_expect_eq(logits_apart(&told, &untold, 6), 0);
+    qw_handover_clear(&handover);
+    play_clear(&told);
+    play_clear(&untold);
+    qw_model_clear(&model);
+}
