@@ -83,6 +83,16 @@ struct qw_cache_layer qc_frame_layer(const struct qc_subject *subject, const str
     return (struct qw_cache_layer){sequence_first ? dim[2] : dim[1], rows, dim[3], NULL, NULL};
 }
 
+int64_t qc_frame_room(const struct qc_subject *subject)
+{
+    const struct qc_recording *recording = subject->recording;
+    struct qc_frame frame = {.layout = subject->model.config.layout};
+    for (int s = 0; s < recording->steps; s++)
+        if (is_static(&recording->step[s].after))
+            return recorded_room(&frame, &recording->step[s].after, 0);
+    return 0;
+}
+
 /* Where a row of the record lies: products of the extents before and behind the sequence axis. */
 static int64_t outer_of(const struct qc_frame *frame)
 {
