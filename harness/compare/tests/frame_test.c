@@ -130,7 +130,8 @@ Test(frame, a_prefix_that_cannot_be_joined)
     expect_transposed(&run, QW_SITE_BEFORE_KEY);
     shipped_forget(&run);
     judge(&run, true);
-    cr_expect_null(qc_judgement_first(&run.judgement));
+    cr_expect_eq(shipped_item(&run, QW_SITE_BEFORE_LENGTH, 0, -1)->free.kind, QC_KIND_NONE);
+    cr_expect_eq(shipped_item(&run, QW_SITE_BEFORE_KEY, 0, 0)->free.kind, QC_KIND_NONE);
     cr_expect(run.judgement.stop.stopped && run.judgement.stop.layer == 0);
     shipped_clear(&run);
 }
