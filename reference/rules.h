@@ -90,8 +90,8 @@ struct qw_rules {
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
     bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
-    bool blocks_without_cache; /* positions and mask reckon with the cache, the blocks are not given it */
-    bool wide_mask_raises;     /* a mask over more keys than there are raises in the first attention; else it is cut */
+    bool withhold_cache;    /* blocks that are recomputed are not given the cache that positions and mask reckon with */
+    bool wide_mask_raises;  /* … and a mask over more keys than they have then raises in the first; else it is cut */
     /* cache */
     bool append_twice;        /* what a layer appends is appended a second time once attention has seen it */
     bool take_rewritten;      /* rows that the record changes afterwards are taken over as the record then has them */
@@ -119,6 +119,9 @@ struct qw_setting {
 struct qw_rules qw_rules_healthy(struct qw_setting setting);
 /* The newest versions that the rules were measured with (later ones are played by the same rules), on a CPU. */
 struct qw_setting qw_setting_newest(void);
+
+/* Rows that a layer's cache grows by when it is given those of `queries` tokens. */
+int64_t qw_rows_appended(const struct qw_rules *rules, int64_t queries);
 
 enum qw_deviation {
 #define DEVIATION(symbol, id, party, assignment) QW_DEVIATION_##symbol,

@@ -6,11 +6,10 @@
 
 #include "reference/base/memory.h"
 
+static bool recomputes(const struct qc_recording *recording) { return recording->training && recording->gradient_checkpointing; }
+
 /* A model that recomputes its layers in the backward pass returns no cache, whatever was asked for. */
-static bool keeps_cache(const struct qc_recording *recording)
-{
-    return recording->use_cache && !(recording->training && recording->gradient_checkpointing);
-}
+static bool keeps_cache(const struct qc_recording *recording) { return recording->use_cache && !recomputes(recording); }
 
 /* ---- ways ---- */
 
@@ -490,6 +489,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     making.prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES ? adapter->virtual_tokens : 0;
     int64_t rows = qc_way_rows(recording);
     *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = keeps_cache(recording)};
+    call->recomputes = recomputes(recording);
     call->batch = recording->input_ids->shape.dim[0] * rows;
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = repeated(recording->input_ids, rows);

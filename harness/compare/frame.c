@@ -23,6 +23,29 @@ static int64_t recorded_room(const struct qc_frame *frame, const struct qc_cache
     return key && key->shape.rank == 4 ? key->shape.dim[qc_frame_axis(frame)] : 0;
 }
 
+/* Rows that a layer keeps between calls where its cache slides: one less than its window.  0: all. */
+static int64_t kept_by(const struct qc_subject *subject, int layer)
+{
+    const struct qw_json *config = subject->recording->model_config;
+    const struct qw_json *type = qw_json_first(qw_json_get(config, "layer_types"));
+    int64_t window = qw_json_get_int(config, "sliding_window", 0);
+    while (type && layer-- > 0)
+        type = qw_json_next(type);
+    return type && !strcmp(qw_json_text(type, ""), "sliding_attention") && window > 1 ? window - 1 : 0;
+}
+
+static bool is_static(const struct qc_cache *cache)
+{
+    return cache->present && !strcmp(cache->type, qw_cache_kind_name(QW_CACHE_STATIC));
+}
+
+/* Whether the recorded layer holds the last rows alone of `length`.  Not every cache of a model that slides does. */
+static bool slides(const struct qc_subject *subject, int64_t room, int layer, int64_t length)
+{
+    int64_t kept = kept_by(subject, layer);
+    return kept > 0 && room == kept && length > kept;
+}
+
 struct qc_frame qc_frame_of(const struct qc_subject *subject, const struct qc_cache *recorded, int layer,
                             const struct qw_cache_layer *held)
 {
@@ -36,9 +59,12 @@ struct qc_frame qc_frame_of(const struct qc_subject *subject, const struct qc_ca
                              0,
                              held->length,
                              held->length};
-    if (recorded->present && !strcmp(recorded->type, qw_cache_kind_name(QW_CACHE_STATIC))) {
-        int64_t room = recorded_room(&frame, recorded, layer);
-        frame.room = room > frame.rows ? room : frame.rows;
+    int64_t room = recorded_room(&frame, recorded, layer);
+    if (slides(subject, room, layer, held->length)) {
+        frame.first = held->length - room;
+        frame.rows = frame.room = room;
+    } else if (is_static(recorded) && room > frame.rows) {
+        frame.room = room;
     }
     return frame;
 }
@@ -51,10 +77,20 @@ struct qw_cache_layer qc_frame_layer(const struct qc_subject *subject, const str
         return (struct qw_cache_layer){0};
     const int64_t *dim = key->shape.dim;
     int64_t rows = sequence_first ? dim[1] : dim[2];
-    bool roomy = !strcmp(recorded->type, qw_cache_kind_name(QW_CACHE_STATIC));
-    if (roomy && recorded->length >= 0 && recorded->length < rows)
+    if (slides(subject, rows, layer, recorded->length) ||
+        (is_static(recorded) && recorded->length >= 0 && recorded->length < rows))
         rows = recorded->length;
     return (struct qw_cache_layer){sequence_first ? dim[2] : dim[1], rows, dim[3], NULL, NULL};
+}
+
+int64_t qc_frame_room(const struct qc_subject *subject)
+{
+    const struct qc_recording *recording = subject->recording;
+    struct qc_frame frame = {.layout = subject->model.config.layout};
+    for (int s = 0; s < recording->steps; s++)
+        if (is_static(&recording->step[s].after))
+            return recorded_room(&frame, &recording->step[s].after, 0);
+    return 0;
 }
 
 /* Where a row of the record lies: products of the extents before and behind the sequence axis. */

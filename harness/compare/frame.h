@@ -21,12 +21,16 @@ struct qc_frame qc_frame_of(const struct qc_subject *subject, const struct qc_ca
  * four axes. */
 struct qw_cache_layer qc_frame_layer(const struct qc_subject *subject, const struct qc_cache *recorded, int layer);
 
+/* Rows that the record's static caches have room for; 0 where it has none. */
+int64_t qc_frame_room(const struct qc_subject *subject);
+
 /* The axis along which rows are joined. */
 int qc_frame_axis(const struct qc_frame *frame);
 /* Extents in the record's axes. */
 struct qw_shape qc_frame_shape(const struct qc_frame *frame);
 
-/* [B,heads,S,D] of the play -> its held rows in the record's axes, without the room behind them; NULL of NULL.  Free with free(). */
+/* [B,heads,S,D] of the play -> its held rows in the record's axes, without the room behind them; NULL of NULL.  Free with
+ * free(). */
 double *qc_frame_rows(const struct qc_frame *frame, const double *values);
 /* The reverse, of a recorded tensor of the frame's extents: [B,heads,S,D], zeros for rows that are no longer held. */
 double *qc_frame_values(const struct qc_frame *frame, const struct qw_tensor *recorded);

@@ -2,44 +2,30 @@
 #include "harness/compare/held.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/compare/frame.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
 
-/* How the first `count` rows of a recorded half differ from the truth's; copies where no envelope is given. */
+/* How the rows of a recorded half differ from the truth's. */
 static bool difference_of(struct qc_difference *found, const struct qc_frame *frame, const struct qw_tensor *tensor,
-                          const double *truth, const double *envelope, int64_t count, double roundoff)
+                          const double *truth, const double *envelope, double roundoff)
 {
-    if (count == frame->room)
-        return qc_difference_of_tensor(found, tensor, truth, envelope, envelope ? 1 : 0, roundoff);
+    if (frame->rows == frame->room)
+        return qc_difference_of_tensor(found, tensor, truth, envelope, 1, roundoff);
     if (!tensor->data)
         return false; /* its statistics are those of the room behind the rows too */
-    struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, count);
-    bool known = qc_difference_of_tensor(found, kept, truth, envelope, envelope ? 1 : 0, roundoff);
-    found->index = known && found->index >= 0 ? qc_frame_index(frame, found->index, 0, count) : -1;
+    struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, frame->rows);
+    bool known = qc_difference_of_tensor(found, kept, truth, envelope, 1, roundoff);
+    found->index = known && found->index >= 0 ? qc_frame_index(frame, found->index, 0, frame->rows) : -1;
     qw_tensor_free(kept);
     return known;
 }
 
-/* Rows that were there before must come back as they were. */
-static bool old_difference_of(struct qc_difference *found, const struct qc_frame *frame, const struct qw_tensor *tensor,
-                              const double *values, int64_t old, double roundoff)
-{
-    struct qc_frame was = *frame;
-    was.rows = old - frame->first;
-    if (!tensor->data || was.rows <= 0)
-        return false;
-    double *rows = qc_frame_rows(&was, values);
-    bool known = difference_of(found, frame, tensor, rows, NULL, was.rows, roundoff);
-    free(rows);
-    return known;
-}
-
-/* Holds one half of one layer of a recorded cache against the play's.  `old`: rows that are copies in this view, so that
- * they must be equal to the bit. */
+/* Holds one half of one layer of a recorded cache against the play's. */
 static void compare_half(struct qc_judgement *judgement, struct qc_view *view, const struct qc_cache *cache, int layer,
-                         bool value, const struct qc_play *play, int64_t old)
+                         bool value, const struct qc_play *play)
 {
     const struct qw_cache_layer *t = &play->truth.layer[layer];
     const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
@@ -51,12 +37,10 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
     double *truth = qc_frame_rows(&frame, value ? t->value : t->key), *envelope = qc_frame_rows(&frame, spread);
     qc_envelope_store(envelope, truth, qw_shape_count(&shape) / frame.room * frame.rows,
                       qc_storage_roundoff(judgement->subject, tensor));
-    struct qc_difference found, kept;
-    if (difference_of(&found, &frame, tensor, truth, envelope, frame.rows, roundoff)) {
-        bool changed = old_difference_of(&kept, &frame, tensor, value ? t->value : t->key, old, roundoff) &&
-                       !qc_conforms(kept.ratio);
-        qc_view_note(view, changed ? &kept : &found, QC_VALUE);
-        if (view->kind == QC_VALUE && !changed && frame.rows == frame.room)
+    struct qc_difference found;
+    if (difference_of(&found, &frame, tensor, truth, envelope, roundoff)) {
+        qc_view_note(view, &found, QC_VALUE);
+        if (view->kind == QC_VALUE && frame.rows == frame.room)
             qc_transform_find(&view->transform, tensor, truth, &shape, frame.layout == QW_LAYOUT_BKSD ? "B K S D" : "B S K D",
                               NULL, found.floor * QC_NOISE_MULTIPLE);
     }
@@ -65,13 +49,13 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
     free(envelope);
 }
 
-void qc_held_compare_after(struct qc_judgement *judgement, int step, const struct qc_play *play, int64_t old, bool isolated)
+void qc_held_compare_after(struct qc_judgement *judgement, int step, const struct qc_play *play, bool isolated)
 {
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++) {
             struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
             compare_half(judgement, isolated ? &item->isolated : &item->free, &qc_step_of(judgement, step)->after, layer, value,
-                         play, old);
+                         play);
         }
 }
 
@@ -80,7 +64,7 @@ void qc_held_compare_before(struct qc_judgement *judgement, int step, const stru
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++) {
             struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-            compare_half(judgement, &item->free, &qc_step_of(judgement, step)->before, layer, value, play, 0);
+            compare_half(judgement, &item->free, &qc_step_of(judgement, step)->before, layer, value, play);
         }
 }
 
@@ -124,4 +108,64 @@ bool qc_held_fill(struct qc_play *play, const struct qc_subject *subject, const 
     for (int i = 0; filled && i < QC_NOISE_PLAYS; i++)
         filled = fill_from_record(&play->played[i], subject, recorded);
     return filled;
+}
+
+/* ---- rows that change after they were written ---- */
+
+/* One half of one layer as recorded, where it can be compared row by row; NULL otherwise. */
+static const struct qw_tensor *recorded_half(const struct qc_subject *subject, const struct qc_cache *cache, int layer,
+                                             bool value)
+{
+    const struct qw_tensor *tensor = layer >= cache->layers ? NULL : value ? cache->layer[layer].value : cache->layer[layer].key;
+    struct qw_cache_layer held = qc_frame_layer(subject, cache, layer);
+    struct qc_frame frame = qc_frame_of(subject, cache, layer, &held);
+    struct qw_shape shape = qc_frame_shape(&frame);
+    return tensor && tensor->data && qw_shape_equal(&tensor->shape, &shape) ? tensor : NULL;
+}
+
+/* Where `now` differs from `was`, [B,heads,rows,D] of each, its rows go into `to`, [B,heads,S,D]. */
+static void take_half(double *to, const struct qw_cache_layer *into, const double *was, int64_t was_rows, const double *now,
+                      int64_t now_rows, int64_t batch)
+{
+    int64_t D = into->head_size, rows = was_rows < now_rows ? was_rows : now_rows;
+    for (int64_t i = 0; i < batch * into->heads; i++)
+        for (int64_t s = 0; s < rows && s < into->length; s++) {
+            const double *row = now + (i * now_rows + s) * D;
+            if (memcmp(row, was + (i * was_rows + s) * D, sizeof *row * (size_t)D))
+                memcpy(to + (i * into->length + s) * D, row, sizeof *row * (size_t)D);
+        }
+}
+
+/* Takes over what changed from one recorded cache to the next, in one cache of the play. */
+static void take_changes(struct qw_cache *into, const struct qc_subject *subject, const struct qc_cache *from,
+                         const struct qc_cache *to)
+{
+    for (int layer = 0; layer < into->layers; layer++)
+        for (int value = 0; value < 2; value++) {
+            struct qw_cache_layer *held = &into->layer[layer], was = qc_frame_layer(subject, from, layer),
+                                  now = qc_frame_layer(subject, to, layer);
+            struct qc_frame was_in = qc_frame_of(subject, from, layer, &was), now_in = qc_frame_of(subject, to, layer, &now);
+            const struct qw_tensor *old = recorded_half(subject, from, layer, value),
+                                   *new = recorded_half(subject, to, layer, value);
+            if (!old || !new || !held->key || was.heads != held->heads || now.heads != held->heads ||
+                was.head_size != held->head_size || now.head_size != held->head_size)
+                continue;
+            double *before = qc_frame_values(&was_in, old), *after = qc_frame_values(&now_in, new);
+            take_half(value ? held->value : held->key, held, before, was.length, after, now.length, into->batch);
+            free(before);
+            free(after);
+        }
+}
+
+void qc_held_take_rewritten(struct qc_play *play, const struct qc_judgement *judgement, int step)
+{
+    if (step == 0 || step >= judgement->subject->recording->steps)
+        return;
+    const struct qc_step *last = qc_step_of(judgement, step - 1), *next = qc_step_of(judgement, step);
+    const struct qc_cache *stage[] = {&last->before, &last->after, &next->before};
+    for (int i = 0; i < 2; i++) {
+        take_changes(&play->truth, judgement->subject, stage[i], stage[i + 1]);
+        for (int k = 0; k < QC_NOISE_PLAYS; k++)
+            take_changes(&play->played[k], judgement->subject, stage[i], stage[i + 1]);
+    }
 }

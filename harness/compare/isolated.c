@@ -97,7 +97,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
         struct qc_replay replay = {judgement, step, true, &handover, &play, extents.rows};
         struct qc_stop stop;
         if (qc_replay_run(&replay, &stop) && subject->call.use_cache)
-            qc_held_compare_after(judgement, step, &play, past, true);
+            qc_held_compare_after(judgement, step, &play, true);
     }
     qw_handover_clear(&handover);
     qc_play_clear(&play);

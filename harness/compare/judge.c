@@ -96,7 +96,7 @@ static void play_step(struct qc_judgement *judgement, int step, struct qc_play *
         if (mask == QW_SHORT_RAISES_IN_MODEL || (mask == QW_SHORT_RAISES_IN_ATTENTION && misfit < 0))
             judgement->stop = (struct qc_stop){true, step, mask == QW_SHORT_RAISES_IN_MODEL ? -1 : 0};
         play->alive = false;
-        advance_structure(&play->truth, config, handover->queries);
+        advance_structure(&play->truth, config, qw_rows_appended(&judgement->rules, handover->queries));
     }
 }
 
@@ -122,15 +122,19 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     int64_t rows = qc_logits_rows(recorded, own, handover.queries);
     struct qc_extents extents = {handover.queries, past, rows, handover.embeds};
     qc_judge_received(judgement, step, &handover);
+    if (judgement->rules.take_rewritten)
+        qc_held_take_rewritten(play, judgement, step);
     qc_judge_before(judgement, step, &play->truth);
     qc_judge_taps(judgement, step, &extents, false);
-    qc_judge_after(judgement, step, subject->call.use_cache ? past + handover.queries : -1, false);
-    judgement->expected_lengths[step] = subject->call.use_cache ? past + handover.queries : 0;
+    int64_t after = past + qw_rows_appended(&judgement->rules, handover.queries);
+    qc_judge_after(judgement, step, subject->call.use_cache ? after : -1, false);
+    judgement->expected_lengths[step] = subject->call.use_cache ? after : 0;
+    judgement->ends[step] = past + handover.queries;
     if (play->alive && recorded && qw_protocol_turn(&subject->call, step).first > 0)
         qc_held_compare_before(judgement, step, play);
     play_step(judgement, step, play, &handover, rows);
     if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
-        qc_held_compare_after(judgement, step, play, 0, false);
+        qc_held_compare_after(judgement, step, play, false);
     qw_handover_clear(&handover);
 }
 
@@ -193,6 +197,7 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
+    judgement->ends = QW_NEW_ARRAY(int64_t, steps);
     struct qc_play play = qc_play_make(judgement->subject);
     qc_judge_prompt(judgement);
     for (int step = 0; step < played; step++) {
@@ -217,6 +222,7 @@ void qc_judgement_clear(struct qc_judgement *judgement)
 {
     qc_items_clear(&judgement->items);
     free(judgement->expected_lengths);
+    free(judgement->ends);
     *judgement = (struct qc_judgement){0};
 }
 

@@ -36,6 +36,7 @@ struct qc_judgement {
     bool raise_denied;    /* … but with an exception that cannot be that of the stop: then it is not predicted */
     struct qc_consequence consequence;
     int64_t *expected_lengths; /* [steps] cache length after each step in the play */
+    int64_t *ends;             /* [steps] length of the sequence after each step in the play, whether it is kept or not */
     int steps;                 /* steps that were judged: recorded or expected, whichever is more */
 };
 

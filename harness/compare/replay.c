@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/frame.h"
 #include "reference/base/memory.h"
 #include "reference/letters.h"
 
@@ -228,9 +229,11 @@ struct qc_play qc_play_make(const struct qc_subject *subject)
 {
     int64_t L = subject->model.config.layers, B = subject->call.batch;
     struct qc_play play = {.truth = qw_cache_make(L, B), .alive = subject->model.has_weights};
+    play.truth.room = qc_frame_room(subject);
     for (int i = 0; i < QC_NOISE_PLAYS; i++) {
         play.played[i] = qw_cache_make(L, B);
         play.dither[i] = (uint64_t)i;
+        play.played[i].room = play.truth.room;
     }
     return play;
 }

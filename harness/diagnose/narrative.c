@@ -169,19 +169,26 @@ static int sequence_axis(const struct qc_item *item)
     }
 }
 
+/* The batch axis, or -1. */
+static int batch_axis(const struct qc_item *item)
+{
+    int axis = sequence_axis(item);
+    return axis <= 0 ? -1 : qw_site_rows[item->site].place == QW_ADAPTER && item->observed_shape.rank == 6 ? 2 : 0;
+}
+
 static bool spans_whole_cache(const struct qc_item *item)
 {
     enum qw_place place = qw_site_rows[item->site].place;
     return place == QW_BEFORE || place == QW_AFTER || place == QW_ADAPTER || strchr(qw_site_rows[item->site].shape, 'S');
 }
 
-/* The cache row of sequence index 0: what was there before the step, and skipped logits rows. */
+/* The row of the sequence at index 0: what was there before the step, and skipped logits rows. */
 static int64_t first_row(const struct qc_item *item, const struct qc_judgement *judgement)
 {
     if (spans_whole_cache(item))
         return 0;
-    int64_t after = judgement->expected_lengths[item->step], extent = qc_item_view(item)->expected_shape.dim[1];
-    return after > extent ? after - extent : 0;
+    int64_t end = judgement->ends[item->step], extent = qc_item_view(item)->expected_shape.dim[1];
+    return end > extent ? end - extent : 0;
 }
 
 char *qc_position_text(const struct qc_item *item, const struct qc_judgement *judgement)
@@ -196,6 +203,10 @@ char *qc_position_text(const struct qc_item *item, const struct qc_judgement *ju
     int64_t row = index[axis] + first_row(item, judgement);
     if (row < P)
         return qw_format("virtual token %lld of %lld", (long long)row, (long long)P);
+    const int64_t *mask = judgement->subject->call.mask;
+    int64_t b = batch_axis(item) < 0 ? 0 : index[batch_axis(item)];
+    if (row < P + T && mask && b < judgement->subject->call.batch && !mask[b * T + row - P])
+        return qw_format("padding in the place of prompt token %lld of %lld", (long long)(row - P), (long long)T);
     if (row < P + T)
         return qw_format("prompt token %lld of %lld", (long long)(row - P), (long long)T);
     return qw_format("generated token %lld", (long long)(row - P - T));

@@ -70,9 +70,64 @@ static void look_at_rows(struct qc_view *view, const struct qw_tensor *tensor, c
         return;
     struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, frame->rows);
     qc_look_at_copy(view, kept, rows, QC_VALUE);
-    if (view->valued && view->difference.index >= 0)
+    if (view->kind != QC_KIND_NONE)
         view->difference.index = qc_frame_index(frame, view->difference.index, 0, frame->rows);
     qw_tensor_free(kept);
+}
+
+/* Without elements, the digests tell whether two tensors of one file are the same. */
+static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor, const struct qw_tensor *same)
+{
+    if (view->kind != QC_KIND_NONE || !tensor || !same || !tensor->stats || !same->stats || !tensor->stats->sha256[0])
+        return;
+    if (strcmp(tensor->stats->sha256, same->stats->sha256))
+        view->kind = QC_VALUE;
+}
+
+/* How many rows of what the last step left this one takes up: of candidates, what was not accepted was taken back; how
+ * much, the free view judges. */
+static int64_t rows_taken_up(const struct qc_judgement *judgement, int step)
+{
+    int64_t left = qc_cache_rows(&qc_step_of(judgement, step - 1)->after);
+    int64_t handed = qc_cache_rows(&qc_step_of(judgement, step)->before);
+    return qc_way_of(judgement->subject->recording) == QC_WAY_CANDIDATES && handed < left ? handed : left;
+}
+
+/* Copies of what the step before left. */
+static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, int step, int layer, bool value)
+{
+    const struct qw_tensor *left = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
+    const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
+    if (!left || !before)
+        return;
+    struct qw_tensor *after = qc_call_taken_up(judgement->subject, step, left, rows_taken_up(judgement, step));
+    if (after && after->data && qw_shape_equal(&after->shape, &view->expected_shape)) {
+        double *expected = qw_tensor_doubles(after);
+        qc_look_at_axes(view, before, expected);
+        free(expected);
+    } else if (!judgement->subject->call.turn) {
+        look_at_digest(view, before, left);
+    }
+    qw_tensor_free(after);
+}
+
+/* What a prefix must be, [B,heads,P,D], where the adapter's table is not at hand: what get_prompt() is recorded to have
+ * handed over, else in every batch row what the first has.  NULL when neither can be said.  Free with free(). */
+static double *prefix_without_table(const struct qc_judgement *judgement, const struct qc_frame *frame,
+                                    const struct qw_tensor *recorded, int layer, bool value)
+{
+    const struct qw_tensor *prompt = judgement->subject->recording->adapter_prompt;
+    int64_t part = frame->heads * frame->length * frame->head_size, B = frame->batch;
+    struct qw_shape shape = qc_frame_shape(frame), handed = qw_shape_of(6, judgement->subject->model.config.layers, (int64_t)2, B,
+                                                                        frame->heads, frame->length, frame->head_size);
+    if (!recorded || !recorded->data || !part || frame->rows != frame->room || !qw_shape_equal(&recorded->shape, &shape))
+        return NULL;
+    double *values = qc_frame_values(frame, recorded);
+    if (prompt && prompt->data && frame->layout == QW_LAYOUT_BKSD && qw_shape_equal(&prompt->shape, &handed))
+        qw_tensor_read(values, prompt, (2 * layer + value) * B * part, B * part);
+    for (int64_t b = 1; b < B; b++)
+        memcpy(values + b * part, values, sizeof *values * (size_t)part);
+    return values;
 }
 
 static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
@@ -85,9 +140,14 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     item->expected = held->length > 0;
     look_at_half(item, &item->free, tensor, &shape);
     qc_look_at_dtype(&item->free, tensor, judgement);
-    if (qw_protocol_turn(&judgement->subject->call, step).first > 0)
+    if (qw_protocol_turn(&judgement->subject->call, step).first > 0) {
+        if (!held->key && !judgement->rules.take_rewritten && !judgement->rules.drop_cache)
+            look_at_last(judgement, &item->free, step, layer, value);
         return;
-    double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
+    }
+    double *known = held->key ? NULL : prefix_without_table(judgement, &frame, tensor, layer, value);
+    double *rows = qc_frame_rows(&frame, known ? known : value ? held->value : held->key);
+    free(known);
     if (frame.rows == frame.room)
         qc_look_at_axes(&item->free, tensor, rows);
     else
@@ -127,15 +187,6 @@ void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_c
         }
 }
 
-/* Without elements, the digests tell whether two tensors of one file are the same. */
-static void look_at_digest(struct qc_view *view, const struct qw_tensor *tensor, const struct qw_tensor *same)
-{
-    if (view->kind != QC_KIND_NONE || !tensor || !same || !tensor->stats || !same->stats || !tensor->stats->sha256[0])
-        return;
-    if (strcmp(tensor->stats->sha256, same->stats->sha256))
-        view->kind = QC_VALUE;
-}
-
 static void judge_half_handed_back(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value)
 {
     const struct qw_tensor *left = half(judgement, &qc_step_of(judgement, step - 1)->after, layer, value);
@@ -147,13 +198,7 @@ static void judge_half_handed_back(struct qc_judgement *judgement, int step, int
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     qc_look_at_dtype(&item->isolated, before, judgement);
-    if (after && after->data) {
-        double *expected = qw_tensor_doubles(after);
-        qc_look_at_axes(&item->isolated, before, expected);
-        free(expected);
-    } else if (!judgement->subject->call.turn) {
-        look_at_digest(&item->isolated, before, left);
-    }
+    look_at_last(judgement, &item->isolated, step, layer, value);
     qw_tensor_free(after);
 }
 
@@ -164,14 +209,36 @@ void qc_judge_handed_back(struct qc_judgement *judgement, int step)
         return;
     struct qc_item *type = qc_items_at(&judgement->items, QW_SITE_BEFORE_TYPE, step, -1);
     struct qc_item *rows = qc_items_at(&judgement->items, QW_SITE_BEFORE_LENGTH, step, -1);
-    int64_t length = qc_cache_rows(after), handed = qc_cache_rows(before);
-    if (qc_way_of(judgement->subject->recording) == QC_WAY_CANDIDATES && handed < length)
-        length = handed; /* what was not accepted was taken back; how much, the free view judges */
+    int64_t length = rows_taken_up(judgement, step);
     look_at_type(judgement, type, &type->isolated, before, length);
     look_at_length(rows, &rows->isolated, before, length);
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++)
             judge_half_handed_back(judgement, step, length, layer, value);
+}
+
+/* Rows that were handed in come out as they were. */
+static void look_at_history(struct qc_judgement *judgement, struct qc_view *view, int step, int layer, bool value)
+{
+    const struct qc_step *recorded = qc_step_of(judgement, step);
+    const struct qw_tensor *old = half(judgement, &recorded->before, layer, value);
+    const struct qw_tensor *now = half(judgement, &recorded->after, layer, value);
+    struct qw_cache_layer was = qc_frame_layer(judgement->subject, &recorded->before, layer);
+    struct qw_cache_layer is = qc_frame_layer(judgement->subject, &recorded->after, layer);
+    if (view->kind != QC_KIND_NONE || !old || !now || !old->data || !now->data || was.length > is.length || !was.length ||
+        was.heads != is.heads || was.head_size != is.head_size || old->shape.rank != 4)
+        return;
+    struct qc_frame from = qc_frame_of(judgement->subject, &recorded->before, layer, &was);
+    struct qc_frame in = qc_frame_of(judgement->subject, &recorded->after, layer, &is);
+    double *values = qc_frame_values(&from, old);
+    from.rows -= in.first - from.first; /* a layer that slides let go of its first */
+    from.first = in.first;
+    double *rows = from.rows > 0 ? qc_frame_rows(&from, values) : NULL;
+    in.rows = from.rows > 0 ? from.rows : 0;
+    look_at_rows(view, now, rows, &in);
+    view->valued = view->kind != QC_KIND_NONE; /* the rows behind them are still to be judged */
+    free(values);
+    free(rows);
 }
 
 static void judge_half_after(struct qc_judgement *judgement, int step, int64_t length, int layer, bool value, bool isolated)
@@ -187,6 +254,8 @@ static void judge_half_after(struct qc_judgement *judgement, int step, int64_t l
     item->expected = true;
     look_at_half(item, view, tensor, &shape);
     qc_look_at_dtype(view, tensor, judgement);
+    if (isolated)
+        look_at_history(judgement, view, step, layer, value);
 }
 
 void qc_judge_after(struct qc_judgement *judgement, int step, int64_t length, bool isolated)

@@ -30,6 +30,7 @@ struct qw_cache {
     struct qw_cache_layer *layer;
     enum qw_origin *origin; /* [length of layer 0] */
     int64_t origins;
+    int64_t room; /* rows that a static cache has room for, those behind the filled ones being zero; 0: no static cache */
 };
 
 const char *qw_cache_kind_name(enum qw_cache_kind kind);

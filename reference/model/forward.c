@@ -18,7 +18,7 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
     bool all_ones = true;
     if (rules->asks_no_mask && handover->mask && past > 0)
         return QW_SHORT_RAISES_IN_ATTENTION;
-    if (rules->blocks_without_cache && rules->wide_mask_raises && past > 0 && handover->queries > 1)
+    if (handover->withheld && rules->wide_mask_raises && past > 0 && handover->queries > 1)
         return QW_SHORT_RAISES_IN_ATTENTION;
     if (!handover->mask || handover->mask_length >= past + handover->queries)
         return QW_SHORT_IGNORED;
@@ -33,7 +33,7 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
     struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), 0, QW_SHORT_IGNORED,
                            NULL,  NULL,  NULL};
     pass.mask = qw_mask_treatment(rules, handover, pass.past);
-    if (rules->blocks_without_cache)
+    if (handover->withheld)
         qw_cache_reset(cache);
     pass.kept = qw_cache_length(cache);
     int64_t n = qw_pass_tokens(&pass), d = model->config.hidden, D = model->config.head_size;
@@ -48,8 +48,8 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
     }
     if (qw_pass_enters_blocks(&pass))
         path_of(&pass)->prepare(&pass);
-    for (int64_t i = 0; i < handover->queries; i++)
-        qw_cache_mark(cache, handover->origin[i], 1);
+    for (int64_t i = 0; i < qw_rows_appended(rules, handover->queries); i++)
+        qw_cache_mark(cache, handover->origin[i % handover->queries], 1);
     return pass;
 }
 

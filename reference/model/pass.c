@@ -84,6 +84,17 @@ static void scatter_head(double *to, const double *head, int64_t b, int64_t h, i
         memcpy(to + ((b * q + t) * H + h) * D, head + t * D, sizeof *to * (size_t)D);
 }
 
+static bool sees_nothing(const unsigned char *visible, int64_t S) { return memchr(visible, 1, (size_t)S) == NULL; }
+
+/* A row that sees nothing weighs the empty rows of a static cache as much as the filled ones: y [q,D]. */
+static void spread_blind_rows(const struct qw_pass *pass, double *y, const unsigned char *visible, int64_t q, int64_t S)
+{
+    int64_t D = pass->model->config.head_size;
+    for (int64_t i = 0; i < q && pass->cache->room > S && pass->rules->blind_row == QW_BLIND_UNIFORM; i++)
+        for (int64_t k = 0; k < D && sees_nothing(visible + i * S, S); k++)
+            y[i * D + k] *= (double)S / (double)pass->cache->room;
+}
+
 double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
 {
     const struct qw_config *config = &pass->model->config;
@@ -97,6 +108,7 @@ double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
             int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
             gather_head(Q, queries, b, h, q, H, D);
             qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, &how, q, held->length, D);
+            spread_blind_rows(pass, y, visible, q, held->length);
             scatter_head(out, y, b, h, q, H, D);
         }
         free(visible);

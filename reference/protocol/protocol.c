@@ -209,7 +209,7 @@ static void take_up(struct qw_cache *cache, const struct qw_turn *turn, const st
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
-    struct qw_handover handover = {.batch = call->batch};
+    struct qw_handover handover = {.batch = call->batch, .withheld = call->recomputes && rules->withhold_cache};
     const struct qw_turn turn = qw_protocol_turn(call, step);
     bool starts = turn.first == 0, injected = injects(adapter, rules, step, starts);
     bool holds = injects(adapter, rules, starts ? step : 0, true), prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES;

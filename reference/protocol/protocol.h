@@ -26,11 +26,12 @@ struct qw_turn {
 struct qw_call {
     bool generate; /* generate(); false: one forward() */
     bool use_cache;
-    int64_t batch, tokens;      /* B, T */
-    int64_t generated;          /* N; 0 for forward() */
-    const int64_t *input_ids;   /* [B,T] */
-    const int64_t *output_ids;  /* [B,T+N]; NULL for forward() */
-    const int64_t *mask;        /* [B,T]; NULL when the caller gave none */
+    bool recomputes;           /* training with gradient checkpointing: blocks run again in the backward pass; no cache is kept */
+    int64_t batch, tokens;     /* B, T */
+    int64_t generated;         /* N; 0 for forward() */
+    const int64_t *input_ids;  /* [B,T] */
+    const int64_t *output_ids; /* [B,T+N]; NULL for forward() */
+    const int64_t *mask;       /* [B,T]; NULL when the caller gave none */
     const struct qw_turn *turn; /* [turns]; NULL: the prompt, then one token at a time, or everything so far without a cache */
     int64_t turns;
 };
@@ -44,6 +45,7 @@ struct qw_handover {
     int64_t *input_ids;     /* [B,q]; NULL when embeddings are handed over */
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
+    bool withheld;          /* the model gets the cache, and its blocks do not */
     int64_t *position;      /* [B,positions], as the model will use them */
     int64_t positions;      /* q, where the hand-over is in order */
     bool states_positions;  /* they are handed over as position_ids; else the model counts places itself */

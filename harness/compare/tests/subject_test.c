@@ -50,11 +50,11 @@ Test(subject, lora_is_skipped)
     refused(&run, SKIPPED, "/adapter@config", "LORA");
 }
 
-Test(subject, static_caches_are_skipped)
+Test(subject, quantised_caches_are_skipped)
 {
     struct shipped run = run_of(SHIPPED_PROMPT);
-    shipped_text(&run.recording.step[1].before.type, "StaticCache");
-    refused(&run, SKIPPED, "/steps", "StaticCache");
+    shipped_text(&run.recording.step[1].before.type, "QuantizedCache");
+    refused(&run, SKIPPED, "/steps", "QuantizedCache");
 }
 
 Test(subject, a_call_without_ids_is_skipped)
@@ -74,10 +74,6 @@ static void skipped_with(const char *kwargs, const char *words)
 }
 
 Test(subject, contrastive_search_is_skipped) { skipped_with("{\"penalty_alpha\": 0.6}", "penalty_alpha"); }
-Test(subject, a_static_cache_by_name_is_skipped)
-{
-    skipped_with("{\"cache_implementation\": \"static\"}", "cache_implementation");
-}
 
 /* Arguments that ask for what happens anyway, or for nothing. */
 Test(subject, harmless_arguments_are_covered)

@@ -58,14 +58,14 @@ static void expect_rows(const struct qw_cache *cache, int64_t layer, int64_t row
 
 Test(cache, kinds_have_the_classes_names)
 {
-    static const char *const names[] = {"NoneType", "tuple", "DynamicCache"};
+    static const char *const names[] = {"NoneType", "tuple", "DynamicCache", "StaticCache", "EncoderDecoderCache"};
     for (int i = 0; i < QW_CACHE_KINDS; i++) {
         enum qw_cache_kind kind = QW_CACHE_KINDS;
         cr_expect_str_eq(qw_cache_kind_name((enum qw_cache_kind)i), names[i]);
         cr_expect(qw_cache_kind_from_name(&kind, names[i]) && kind == (enum qw_cache_kind)i);
     }
     enum qw_cache_kind none;
-    cr_assert_not(qw_cache_kind_from_name(&none, "StaticCache"));
+    cr_assert_not(qw_cache_kind_from_name(&none, "QuantizedCache"));
     cr_assert_not(qw_cache_kind_from_name(&none, ""));
 }
 

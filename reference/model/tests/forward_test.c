@@ -546,6 +546,41 @@ Test(forward, prefix_takes_part_in_attention_and_stays_as_it_is)
     qw_model_clear(&model);
 }
 
+/* Blocks that are not given the cache: the last row sees all of its own keys, as without a prefix, and the mask, made for
+ * P more keys and cut, lets earlier rows see as many too far. */
+Test(forward, a_withheld_cache_is_not_seen_and_the_future_is)
+{
+    enum { K = 2, P = 2, D = 4, T = 3 };
+    struct qw_model model = small_model(9);
+    const int64_t ids[] = {4, 7, 1};
+    uint64_t state = 12;
+    double *rows = draw_many(&state, K * P * D);
+    for (int raises = 0; raises < 2; raises++) {
+        struct play bare = play_make(&model, &qw_f64, 1), play = play_make(&model, &qw_f64, 1);
+        struct qw_handover far = hand_over_ids(ids, 1, T, P), withheld = hand_over_ids(ids, 1, T, P);
+        play_call(&bare, &far, T);
+        withheld.withheld = true;
+        play.rules.wide_mask_raises = raises;
+        for (int64_t layer = 0; layer < 2; layer++)
+            qw_cache_fill(&play.cache, layer, rows, rows, K, P, D);
+        if (raises) {
+            cr_expect_eq(qw_mask_treatment(&play.rules, &withheld, P), QW_SHORT_RAISES_IN_ATTENTION);
+        } else {
+            play_call(&play, &withheld, T);
+            const double *o = seen(&play, QW_SITE_O_PROJ, 0), *plain = seen(&bare, QW_SITE_O_PROJ, 0);
+            expect_same(o + 2 * 12, plain + 2 * 12, 12, "the last row");
+            cr_expect(distance(o, plain, 12) > 1e-3, "the first row sees what comes");
+            cr_expect_eq(play.cache.layer[0].length, T);
+        }
+        qw_handover_clear(&far);
+        qw_handover_clear(&withheld);
+        play_clear(&bare);
+        play_clear(&play);
+    }
+    free(rows);
+    qw_model_clear(&model);
+}
+
 Test(forward, cache_of_other_heads_stops_in_the_first_layer)
 {
     struct qw_model model = small_model(10);
