@@ -29,7 +29,7 @@ FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz
 
 RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
 
-.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench install uninstall layers record noise clean
+.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench install uninstall layers record table noise clean
 all: $(BUILD)/qconform
 
 help:                 ## this list
@@ -143,6 +143,10 @@ layers:               ## check the floors from the include lines
 
 record: build/.test-packages  ## record the shipped recordings again from the real libraries
 	python3 fixtures/record.py
+	$(MAKE) table
+
+table: build/qconform  ## judge the shipped recordings and write what is found into fixtures/README.md
+	python3 fixtures/table.py
 
 noise: build/qconform build/.test-packages  ## how large healthy rounding error is, over a wide set of live runs
 	python3 fixtures/noise.py

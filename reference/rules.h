@@ -26,7 +26,7 @@ enum qw_prefix_wiring {
 };
 /* How often an adapter's encoder is applied to its embedding. */
 enum qw_projections { QW_PROJECTED_ONCE, QW_PROJECTED_TWICE, QW_PROJECTED_NEVER };
-#define QW_TOKENS_REVERSED 0x10000 /* of qw_rules.token_order */
+#define QW_TOKENS_REVERSED 0x10000                       /* of qw_rules.token_order */
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 /* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
 enum qw_tied_head {
@@ -50,30 +50,39 @@ enum qw_blind_row {
     QW_BLIND_UNMASKED, /* as if it saw every key */
 };
 
+/* To which layers a configured sliding window applies. */
+enum qw_window_habit {
+    QW_WINDOW_NOWHERE,
+    QW_WINDOW_EVERYWHERE, /* whether use_sliding_window is set or not */
+    QW_WINDOW_IF_USED,    /* all layers, if it is set */
+    QW_WINDOW_BY_LAYER,   /* those that layer_types names, else those from max_window_layers on, if it is set */
+};
+
 struct qw_rules {
     /* protocol */
-    bool inject_first;     /* virtual tokens reach the first step */
-    bool inject_again;     /* … and every later step that starts without a cache (use_cache=False) */
-    bool reinject;         /* … and steps that go on: before their tokens, or in the place of the cache */
-    bool refeed;           /* steps that go on feed every token so far, although the cache holds them */
-    bool trim_later;       /* steps that go on feed their last token alone */
+    bool inject_first;       /* virtual tokens reach the first step */
+    bool inject_again;       /* … and every later step that starts without a cache (use_cache=False) */
+    bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
+    bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
+    bool trim_later;         /* steps that go on feed their last token alone */
     bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
-    bool extend_mask;      /* the mask covers the virtual tokens */
-    bool hide_virtual;     /* … with zeros */
-    int virtual_offset;    /* real tokens start at this many times P */
-    bool transpose_prefix; /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
-    bool prefix_counted;   /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
-    bool numbers_base;     /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
-    bool numbers_prefix;   /* … and behind a prefix */
-    int padding_position;  /* what padding gets in that numbering */
-    bool decode_counts;    /* a decode step counts the mask again; else it goes on from the number of the last token */
-    bool swap_prefix;      /* … with keys in the place of values and the reverse */
-    bool plain_head_size;  /* … with heads of hidden / heads numbers, whatever the model's own head size */
-    bool rotate_prefix;    /* … with its keys rotated as if they stood at positions 0 .. P-1 */
-    int token_order;       /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
+    bool extend_mask;        /* the mask covers the virtual tokens */
+    bool hide_virtual;       /* … with zeros */
+    int virtual_offset;      /* real tokens start at this many times P */
+    bool transpose_prefix;   /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
+    bool prefix_counted;     /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
+    bool numbers_base;       /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
+    bool numbers_prefix;     /* … and behind a prefix */
+    int padding_position;    /* what padding gets in that numbering */
+    bool decode_counts;      /* a decode step counts the mask again; else it goes on from the number of the last token */
+    bool swap_prefix;        /* … with keys in the place of values and the reverse */
+    bool plain_head_size;    /* … with heads of hidden / heads numbers, whatever the model's own head size */
+    bool rotate_prefix;      /* … with its keys rotated as if they stood at positions 0 .. P-1 */
+    int token_order;         /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
     enum qw_prefix_wiring wiring;
     enum qw_projections projections;
     enum qw_dtype prompt_dtype; /* virtual tokens are rounded to it on their way; QW_F64: not at all */
+    bool drop_cache;            /* every later step is handed an empty cache */
     enum qw_mask_habit unpadded_mask;
     enum qw_prefix_heads prefix_heads; /* for how many heads a prefix is cut */
     unsigned empty_caches;             /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
@@ -84,9 +93,18 @@ struct qw_rules {
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
-    bool sees_ahead;       /* behind a filled cache no key is hidden for being later */
+    enum qw_window_habit window;
+    int window_extra;      /* keys that are seen beyond the window */
+    bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
-    bool asks_no_mask;     /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
+    bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
+    bool blocks_without_cache; /* positions and mask reckon with the cache, the blocks are not given it */
+    bool wide_mask_raises;     /* a mask over more keys than there are raises in the first attention; else it is cut */
+    /* cache */
+    bool append_twice;        /* what a layer appends is appended a second time once attention has seen it */
+    bool take_rewritten;      /* rows that the record changes afterwards are taken over as the record then has them */
+    bool fused;               /* attention is one kernel, which rounds the weights and the result alone */
+    bool rope_in_model_dtype; /* the rotary frequencies were rounded to the model's dtype */
 };
 
 struct qw_version {

@@ -86,7 +86,8 @@ static void put_known(struct qw_json *row, const char *id)
         qw_json_put_text(out, "fixed_in", from->fixed_in);
         add_bounds(&text, "transformers", from->transformers_from, from->transformers_below);
         add_bounds(&text, "peft", from->peft_from, from->peft_below);
-        qw_text_addf(&text, "%s%s: fixed in %s", from->peft_type[0] ? ", " : "", from->peft_type, from->fixed_in);
+        qw_text_addf(&text, "%s%s: %s%s", from->peft_type[0] ? ", " : "", from->peft_type,
+                     from->fixed_in[0] ? "fixed in " : "no release of either is known to cure it", from->fixed_in);
         qw_json_put_text(out, "text", text.bytes);
         qw_text_free(&text);
     }
@@ -128,15 +129,39 @@ static void put_evidence(struct qw_json *row, const struct qc_cause_row *cause)
 {
     enum qw_deviation deviation;
     bool deviates = qc_cause_deviation(&deviation, cause);
-    const char *party = qw_party_name(deviates ? qw_deviation_party(deviation) : QW_PROTOCOL);
+    const char *party = qw_party_name(qc_cause_party(cause));
+    bool raises = qc_cause_raise(cause) != NULL;
     qw_json_put_text(row, "party", party);
     qw_json_put_text(row, "deviation", deviates ? qw_deviation_id(deviation) : NULL);
-    const char *why = deviates ? "the reference reproduces what differs when it is played with the deviation "
-                               : "the run raised the exception below before the model was reached";
-    char *text = qw_format("a report that finds the %s at fault, because %s%s", party, why,
-                           deviates ? qw_deviation_id(deviation) : "");
-    qw_json_put_text(row, "look_for", text);
+    char *text = qw_format("a report that finds the %s at fault, because %s%s%s%s", party,
+                           deviates ? "the reference reproduces what differs when it is played with the deviation " : "",
+                           deviates ? qw_deviation_id(deviation) : "", deviates && raises ? ", or because " : "",
+                           raises ? "the run raised the exception below" : "");
+    qw_json_put_text(row, "look_for", deviates || raises ? text : NULL);
     free(text);
+}
+
+/* What was tried against it, and the verdict that the recording of it gets. */
+static void put_remedies(struct qw_json *row, const char *id)
+{
+    struct qw_json *measured = qw_json_put(row, "measured", qw_json_array());
+    for (int i = 0; qc_remedy_at(i); i++) {
+        const struct qc_remedy_row *from = qc_remedy_at(i);
+        bool cures = !strcmp(from->verdict, "PASS");
+        if (strcmp(from->id, id))
+            continue;
+        char *text = qw_format("%s (transformers %s with peft %s): %s%s. See %s", from->what, from->transformers, from->peft,
+                               cures ? "PASS, a cure" : "no cure, FAIL ", cures ? "" : from->verdict, from->recording);
+        struct qw_json *out = qw_json_add(measured, qw_json_object());
+        qw_json_put_text(out, "what", from->what);
+        qw_json_put_text(out, "transformers", from->transformers);
+        qw_json_put_text(out, "peft", from->peft);
+        qw_json_put_text(out, "status", cures ? "PASS" : "FAIL");
+        qw_json_put_text(out, "cause", cures ? NULL : from->verdict);
+        qw_json_put_text(out, "recording", from->recording);
+        qw_json_put_text(out, "text", text);
+        free(text);
+    }
 }
 
 static void put_recordings(struct qw_json *row, const char *id, const struct qw_json *cases)
@@ -163,6 +188,7 @@ struct qw_json *cli_rows_causes(struct qw_text *why)
         put_signatures(row, cause);
         put_known(row, cause->id);
         qw_json_put_text(row, "remedy", remedy);
+        put_remedies(row, cause->id);
         put_upstream(row, cause->upstream);
         put_recordings(row, cause->id, cases);
         free(mechanism);

@@ -6,6 +6,12 @@
 
 #include "reference/base/memory.h"
 
+/* A model that recomputes its layers in the backward pass returns no cache, whatever was asked for. */
+static bool keeps_cache(const struct qc_recording *recording)
+{
+    return recording->use_cache && !(recording->training && recording->gradient_checkpointing);
+}
+
 /* ---- ways ---- */
 
 static int64_t asked(const struct qc_recording *recording, const char *name, int64_t otherwise)
@@ -26,7 +32,7 @@ enum qc_way qc_way_of(const struct qc_recording *recording)
         return QC_WAY_BEAMS;
     if (is_asked(recording, "assistant_model") || is_asked(recording, "prompt_lookup_num_tokens"))
         return QC_WAY_CANDIDATES;
-    return recording->use_cache && asked(recording, "prefill_chunk_size", 0) > 0 ? QC_WAY_CHUNKS : QC_WAY_PLAIN;
+    return keeps_cache(recording) && asked(recording, "prefill_chunk_size", 0) > 0 ? QC_WAY_CHUNKS : QC_WAY_PLAIN;
 }
 
 int64_t qc_way_rows(const struct qc_recording *recording)
@@ -187,7 +193,7 @@ static bool begins_with(const int64_t *ids, int64_t count, const int64_t *so_far
 /* [B,count] without its first `from` columns; takes the array. */
 static int64_t *without(int64_t *ids, int64_t count, int64_t from, int64_t B)
 {
-    int64_t *rest = ids ? QW_NEW_ARRAY(int64_t, B *(count - from)) : NULL;
+    int64_t *rest = ids ? QW_NEW_ARRAY(int64_t, B * (count - from)) : NULL;
     for (int64_t i = 0; ids && i < B * (count - from); i++)
         rest[i] = ids[i / (count - from) * count + from + i % (count - from)];
     free(ids);
@@ -212,7 +218,7 @@ static int64_t *callers_mask(const struct making *making, int step, const struct
     struct qw_call call = {.batch = B, .tokens = T, .mask = first ? first->data : NULL};
     if (!fits && !(qw_call_pads(&call) && turn->first > 0) && !(step == 0 && first))
         return NULL;
-    int64_t *given = QW_NEW_ARRAY(int64_t, B *n);
+    int64_t *given = QW_NEW_ARRAY(int64_t, B * n);
     for (int64_t b = 0; b < B; b++)
         for (int64_t t = 0; t < n; t++)
             given[b * n + t] = step == 0 && first ? call.mask[b * T + t]
@@ -230,7 +236,7 @@ static int64_t *callers_positions(const struct making *making, int step, const s
                 (given->shape.dim[0] == B || given->shape.dim[0] == 1);
     if (!fits || making->recording->has_adapter || making->call->generate || !is_asked(making->recording, "position_ids"))
         return NULL;
-    int64_t *position = QW_NEW_ARRAY(int64_t, B *n);
+    int64_t *position = QW_NEW_ARRAY(int64_t, B * n);
     for (int64_t i = 0; i < B * n; i++)
         position[i] = (int64_t)qw_tensor_at(given, given->shape.dim[0] == 1 ? i % n : i);
     return position;
@@ -241,7 +247,7 @@ static bool goes_on(const struct making *making, int step, const int64_t *ids, i
 {
     bool cached = making->prefix ? held_tokens(making, step) > 0 || !begins_with(ids, count, so_far, n, making->call->batch)
                                  : holds_rows(making, step);
-    return making->recording->use_cache && (cached || (count == 1 && n > 1));
+    return keeps_cache(making->recording) && (cached || (count == 1 && n > 1));
 }
 
 /* One turn, and the tokens fed so far, [B,n], brought up to date. */
@@ -257,7 +263,7 @@ static void loop_turn(struct making *making, int step, int64_t **so_far, int64_t
     }
     turn->count = count;
     set_ids(turn, ids);
-    int64_t end = turn->first + count, *all = ids && *so_far ? QW_NEW_ARRAY(int64_t, B *end) : NULL;
+    int64_t end = turn->first + count, *all = ids && *so_far ? QW_NEW_ARRAY(int64_t, B * end) : NULL;
     for (int64_t i = 0; all && i < B * end; i++)
         all[i] = i % end < turn->first ? (*so_far)[i / end * *n + i % end] : ids[i / end * count + i % end - turn->first];
     free(*so_far);
@@ -347,7 +353,7 @@ static void make_beams(struct making *making)
     making->turn = make_turns(making, steps);
     for (int step = 1; step < making->recording->steps; step++) {
         struct qw_turn *turn = &making->turn[step];
-        turn->first = making->recording->use_cache ? T + step - 1 : 0;
+        turn->first = keeps_cache(making->recording) ? T + step - 1 : 0;
         turn->count = T + step - turn->first;
         int64_t count, *ids = fed_tokens(&count, making, step);
         if (count != turn->count) {
@@ -355,7 +361,7 @@ static void make_beams(struct making *making)
             ids = NULL;
         }
         set_ids(turn, ids);
-        turn->row = making->recording->use_cache ? row_order(making, step) : NULL;
+        turn->row = keeps_cache(making->recording) ? row_order(making, step) : NULL;
     }
 }
 
@@ -375,7 +381,10 @@ static void make_chunks(struct making *making)
 
 /* ---- candidates ---- */
 
-static int64_t length_of(const struct qw_tensor *tensor) { return tensor && tensor->shape.rank > 0 ? tensor->shape.dim[tensor->shape.rank - 1] : 0; }
+static int64_t length_of(const struct qw_tensor *tensor)
+{
+    return tensor && tensor->shape.rank > 0 ? tensor->shape.dim[tensor->shape.rank - 1] : 0;
+}
 
 /* Tokens that the step was to be fed, as the numbers say that go with them. */
 static int64_t counted(const struct making *making, int step, int64_t first, int64_t fed)
@@ -396,9 +405,8 @@ static int64_t known_token(const struct qw_call *call, int64_t b, int64_t at)
 {
     if (at < call->tokens)
         return call->input_ids[b * call->tokens + at];
-    return call->output_ids && at < call->tokens + call->generated
-               ? call->output_ids[b * (call->tokens + call->generated) + at]
-               : -1;
+    return call->output_ids && at < call->tokens + call->generated ? call->output_ids[b * (call->tokens + call->generated) + at]
+                                                                   : -1;
 }
 
 /* [B,count]: the prompt and the first token as the call has them, what was proposed behind them as it was fed. */
@@ -459,7 +467,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     making.prompt = adapter->kind == QW_ADAPTER_EMBEDS ? adapter->virtual_tokens : 0;
     making.prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES ? adapter->virtual_tokens : 0;
     int64_t rows = qc_way_rows(recording);
-    *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = recording->use_cache};
+    *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = keeps_cache(recording)};
     call->batch = recording->input_ids->shape.dim[0] * rows;
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = repeated(recording->input_ids, rows);

@@ -23,7 +23,7 @@ static double spread_of(const struct qw_encoder *encoder, const struct qw_tensor
     double spread = 0;
     for (int play = 0; play < QC_NOISE_PLAYS; play++) {
         uint64_t state = (uint64_t)play;
-        struct qw_arith dithered = play ? qw_arith_dithered(arith, &state) : *arith;
+        struct qw_arith dithered = play ? qw_arith_dithered(arith, arith->dtype, &state) : *arith;
         struct qw_tensor *played = qw_encoder_apply(encoder, encoder->embedding, &dithered);
         for (int64_t i = 0; i < qw_shape_count(&truth->shape); i++)
             spread = fmax(spread, fabs(((double *)played->data)[i] - ((double *)truth->data)[i]));
@@ -109,7 +109,8 @@ static struct qw_tensor *handed_prompt(const struct qc_subject *subject)
 /* ---- settling ---- */
 
 /* The table that `handed` consists of under the rules: where each element comes from is seen by playing a table of numbers. */
-static struct qw_tensor *taken_back(const struct qc_subject *subject, const struct qw_rules *rules, const struct qw_tensor *handed)
+static struct qw_tensor *taken_back(const struct qc_subject *subject, const struct qw_rules *rules,
+                                    const struct qw_tensor *handed)
 {
     struct qw_adapter numbered = subject->adapter;
     struct qw_tensor *numbers = qw_tensor_make(QW_F64, &subject->encoded.truth->shape);

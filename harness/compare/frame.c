@@ -36,9 +36,10 @@ struct qc_frame qc_frame_of(const struct qc_subject *subject, const struct qc_ca
                              0,
                              held->length,
                              held->length};
-    (void)recorded_room;
-    (void)recorded;
-    (void)layer;
+    if (recorded->present && !strcmp(recorded->type, qw_cache_kind_name(QW_CACHE_STATIC))) {
+        int64_t room = recorded_room(&frame, recorded, layer);
+        frame.room = room > frame.rows ? room : frame.rows;
+    }
     return frame;
 }
 
@@ -49,7 +50,11 @@ struct qw_cache_layer qc_frame_layer(const struct qc_subject *subject, const str
     if (!key || key->shape.rank != 4)
         return (struct qw_cache_layer){0};
     const int64_t *dim = key->shape.dim;
-    return (struct qw_cache_layer){sequence_first ? dim[2] : dim[1], sequence_first ? dim[1] : dim[2], dim[3], NULL, NULL};
+    int64_t rows = sequence_first ? dim[1] : dim[2];
+    bool roomy = !strcmp(recorded->type, qw_cache_kind_name(QW_CACHE_STATIC));
+    if (roomy && recorded->length >= 0 && recorded->length < rows)
+        rows = recorded->length;
+    return (struct qw_cache_layer){sequence_first ? dim[2] : dim[1], rows, dim[3], NULL, NULL};
 }
 
 /* Where a row of the record lies: products of the extents before and behind the sequence axis. */
@@ -72,7 +77,7 @@ static int64_t offset_of(const struct qc_frame *frame, int64_t b, int64_t h, int
 double *qc_frame_rows(const struct qc_frame *frame, const double *values)
 {
     int64_t D = frame->head_size, n = frame->rows;
-    double *rows = values ? QW_NEW_ARRAY(double, frame->batch *frame->heads *n *D) : NULL;
+    double *rows = values ? QW_NEW_ARRAY(double, frame->batch * frame->heads * n * D) : NULL;
     for (int64_t b = 0; rows && b < frame->batch; b++)
         for (int64_t h = 0; h < frame->heads; h++)
             for (int64_t s = 0; s < n; s++)
@@ -84,7 +89,7 @@ double *qc_frame_rows(const struct qc_frame *frame, const double *values)
 double *qc_frame_values(const struct qc_frame *frame, const struct qw_tensor *recorded)
 {
     int64_t D = frame->head_size;
-    double *values = QW_NEW_ARRAY(double, frame->batch *frame->heads *frame->length *D);
+    double *values = QW_NEW_ARRAY(double, frame->batch * frame->heads * frame->length * D);
     for (int64_t b = 0; b < frame->batch; b++)
         for (int64_t h = 0; h < frame->heads; h++)
             for (int64_t s = 0; s < frame->rows; s++)

@@ -28,6 +28,19 @@ static int64_t *given_positions(const struct qc_step *recorded, int64_t B, int64
     return position;
 }
 
+/* The mask, as one of two axes; false when it cannot be said so. */
+static bool given_mask(struct qw_handover *handover, const struct qw_tensor *mask, int64_t past)
+{
+    int64_t B = handover->batch, q = handover->queries;
+    bool flat = mask && mask->data && mask->shape.rank == 2 && mask->shape.dim[0] == B;
+    if (flat)
+        handover->mask = qw_tensor_doubles(mask);
+    else if (mask)
+        handover->mask = qc_block_mask_flat(mask, B, past, q);
+    handover->mask_length = flat ? mask->shape.dim[1] : mask ? past + q : 0;
+    return !mask || handover->mask;
+}
+
 /* What the record says was handed over; false when it cannot be played (absent, without data, a mask of four axes). */
 static bool given_handover(struct qw_handover *handover, const struct qc_subject *subject, const struct qc_step *recorded)
 {
@@ -37,14 +50,12 @@ static bool given_handover(struct qw_handover *handover, const struct qc_subject
     *handover = (struct qw_handover){.batch = B, .queries = qc_recorded_queries(recorded), .embeds = embeds != NULL};
     if (!given || !given->data || given->shape.dim[0] != B || given->shape.rank != (embeds ? 3 : 2) || handover->queries < 1 ||
         (embeds && embeds->shape.dim[2] != subject->model.config.hidden) || (!embeds && ids->dtype != QW_I64) ||
-        (mask && (!mask->data || mask->shape.rank != 2 || mask->shape.dim[0] != B)))
+        !given_mask(handover, mask, qc_cache_rows(&recorded->before)))
         return false;
     if (embeds)
         handover->inputs_embeds = qw_tensor_doubles(embeds);
     else
         handover->input_ids = qw_memdup(ids->data, (size_t)qw_shape_count(&ids->shape), sizeof(int64_t));
-    handover->mask = mask ? qw_tensor_doubles(mask) : NULL;
-    handover->mask_length = mask ? mask->shape.dim[1] : 0;
     handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
     handover->positions = handover->queries;
     handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);

@@ -40,9 +40,9 @@ struct qc_view {
 
 struct qc_item {
     enum qw_site site;
-    int step, layer; /* step -1: no step was reached; layer -1: outside the blocks */
+    int step, layer;             /* step -1: no step was reached; layer -1: outside the blocks */
     enum qw_cache_layout layout; /* order of the axes, of what caches hold */
-    bool expected;   /* the healthy play has it */
+    bool expected;               /* the healthy play has it */
     bool recorded;
     struct qc_view free, isolated;
     struct qw_shape observed_shape;
@@ -52,7 +52,7 @@ struct qc_item {
 };
 
 struct qc_items {
-    int steps, layers; /* extents of the table */
+    int steps, layers;           /* extents of the table */
     enum qw_cache_layout layout; /* of the model's caches */
     struct qc_item *table;
     int count;

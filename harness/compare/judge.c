@@ -188,7 +188,8 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
     int played = subject->recording->raised && recorded < expected ? recorded : expected;
     int steps = recorded > played ? recorded : played;
-    *judgement = (struct qc_judgement){.subject = subject, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
+    *judgement = (struct qc_judgement){
+        .subject = subject, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);

@@ -34,10 +34,11 @@ static double floor_of(const double *truth, const double *played, int64_t count,
     return largest + roundoff * sqrt((double)sum) * sqrt(squares / (double)count);
 }
 
-static int64_t first_nonfinite(const double *recorded, const double *truth, int64_t count)
+/* An infinity is where the truth has one, or where a play in the record's arithmetic overflowed to the same. */
+static int64_t first_nonfinite(const double *recorded, const double *truth, const double *played, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        if (isfinite(recorded[i]) != isfinite(truth[i]))
+        if (isfinite(recorded[i]) != isfinite(truth[i]) && !(played && isinf(played[i]) && recorded[i] == played[i]))
             return i;
     return -1;
 }
@@ -73,13 +74,14 @@ static struct qc_difference nonfinite_difference(const double *recorded, const d
 struct qc_difference qc_difference_of(const double *recorded, const double *truth, const double *played, int64_t count,
                                       int64_t sum, double roundoff)
 {
-    int64_t broken = first_nonfinite(recorded, truth, count);
+    int64_t broken = first_nonfinite(recorded, truth, played, count);
     if (broken >= 0)
         return nonfinite_difference(recorded, truth, broken);
     struct qc_difference found = {0};
     double squares = 0;
     for (int64_t i = 0; i < count; i++) {
-        bool same = recorded[i] == truth[i] || (isnan(recorded[i]) && isnan(truth[i]));
+        bool overflowed = isinf(recorded[i]) && isfinite(truth[i]);
+        bool same = recorded[i] == truth[i] || (isnan(recorded[i]) && isnan(truth[i])) || overflowed;
         double error = same ? 0 : fabs(recorded[i] - truth[i]);
         squares += error * error;
         if (error > found.max_abs || i == 0) {

@@ -4,7 +4,8 @@
  * reference's own plays in the record's arithmetic s_1 … s_k:
  *
  *   floor = max |s_i - t|  +  u sqrt(n) rms(t)      u unit roundoff of the record's dtype,
- *                                                   n products that one element sums
+ *                                                   n products that one element sums in it;
+ *                                                   1 where they are summed in a finer one (halves)
  *   ratio = max |r - t| / floor
  *
  * The first term is what this very computation loses to rounding, amplified as
@@ -14,7 +15,9 @@
  * size loses on average whatever the order of its terms, for tensors so small
  * that no play's rounding is a sample.
  *
- * The record's arithmetic is that of its model's dtype, or what --precision says.
+ * The record's arithmetic is that of its model's dtype, or what --precision says.  An infinity of the record conforms where a
+ * play in that arithmetic overflows to the same one: float16 ends at 65504, the truth does not.  A NaN
+ * conforms only where the truth is one.
  * Where tensors are stored in a coarser dtype than that arithmetic, of unit roundoff
  * v, the first term becomes max (|s_i - t| + v |t|), and in the isolated view each
  * play is fed with inputs r (1 + v e), e uniform in [-1, 1).  Copied data (n = 0) has floor 0: equal

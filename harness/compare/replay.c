@@ -98,7 +98,7 @@ static void collect(void *user, enum qw_site site, int layer, double *value, con
 static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
 {
     struct qw_letters letters = qw_letters_of(&replay->judgement->subject->model.config);
-    return qw_extent_from_letters(qw_site_rows[site].sum, &letters);
+    return qc_subject_roundings(replay->judgement->subject, qw_extent_from_letters(qw_site_rows[site].sum, &letters));
 }
 
 /* The envelope of what the plays saw at one tap; free with free(). */
@@ -254,12 +254,14 @@ static void begin(struct passes *passes, struct qc_replay *replay)
     const struct qw_model *model = &replay->judgement->subject->model;
     const struct qw_rules *rules = &replay->judgement->rules;
     const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
+    /* fed with what the record says, a half rounds the same elements the same way, but for ties */
+    enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
     passes->truth = (struct collector){.replay = replay};
     passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth,
                               (struct qw_tap){collect, &passes->truth});
     for (int i = 0; i < QC_NOISE_PLAYS; i++) {
         passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
-        passes->arith[i] = i ? qw_arith_dithered(arith, &replay->play->dither[i]) : *arith;
+        passes->arith[i] = i ? qw_arith_dithered(arith, by, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
     }

@@ -3,13 +3,16 @@
 
 #include <fnmatch.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/compare/call.h"
+#include "reference/base/cast.h"
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
+#include "reference/model/forward.h"
 
 static bool skip(struct qw_error *error, const char *place, const char *what)
 {
@@ -87,8 +90,8 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
     if (!qw_dtype_from_name(&subject->dtype, recording->model_dtype))
         return qw_fail(error, QW_ERROR_INPUT, "/model@dtype", "see the recording format, version 1",
                        "\"%.40s\" names no element type of the format", recording->model_dtype);
-    if (subject->dtype != QW_F32 && subject->dtype != QW_F64)
-        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in float32 or float64",
+    if (qw_dtype_roundoff(subject->dtype) == 0)
+        return qw_fail(error, QW_ERROR_UNSUPPORTED, "/model@dtype", "record the run in a floating type",
                        "the arithmetic of %s is outside what this version covers", recording->model_dtype);
     return true;
 }
@@ -96,7 +99,7 @@ static bool check_class(struct qc_subject *subject, struct qw_error *error)
 /* Arguments of generate() that change how often, or with what, the base model is called. */
 static bool check_kwargs(const struct qw_json *kwargs, struct qw_error *error)
 {
-    static const char *const uncovered[] = {"penalty_alpha", "cache_implementation", "past_key_values", "inputs_embeds"};
+    static const char *const uncovered[] = {"penalty_alpha", "past_key_values", "inputs_embeds"};
     for (size_t i = 0; i < sizeof uncovered / sizeof *uncovered; i++)
         if (!qw_json_is_null(qw_json_get(kwargs, uncovered[i])) && qw_json_get_int(kwargs, uncovered[i], 0) != 1)
             return qw_fail(error, QW_ERROR_UNSUPPORTED, "/call@kwargs", "", "a call with %s is outside what this version covers",
@@ -191,12 +194,14 @@ static char *folder_of(const struct qc_recording *recording, const struct qc_wei
     return folder;
 }
 
-static void move_tensors(struct qw_tensors *to, const struct qw_tensors *from)
+/* Copies; what is finer than `run`, when that is given, is rounded to it, as the library does on loading. */
+static void move_tensors(struct qw_tensors *to, const struct qw_tensors *from, const enum qw_dtype *run)
 {
     for (int i = 0; i < from->count; i++) {
         const struct qw_tensor *tensor = from->item[i].tensor;
-        struct qw_tensor *copy = qw_tensor_structure(tensor->dtype, &tensor->shape);
-        copy->data = qw_memdup(tensor->data, (size_t)qw_shape_count(&tensor->shape), qw_dtype_bytes(tensor->dtype));
+        bool finer = run && qw_dtype_roundoff(tensor->dtype) < qw_dtype_roundoff(*run);
+        struct qw_tensor *copy = qw_tensor_make(finer ? *run : tensor->dtype, &tensor->shape);
+        qw_cast(copy->data, copy->dtype, tensor->data, tensor->dtype, qw_shape_count(&tensor->shape));
         qw_tensors_add(to, from->item[i].name, copy);
     }
 }
@@ -212,10 +217,11 @@ static bool make_model(struct qc_subject *subject, const struct qc_places *place
     if (folder) {
         ok = qw_model_read_folder(&subject->model, folder, &terms, error);
     } else if (recording->model_weights.embedded.count) {
-        move_tensors(&subject->model.tensors, &recording->model_weights.embedded);
+        move_tensors(&subject->model.tensors, &recording->model_weights.embedded, &subject->dtype);
         ok = qw_model_bind(&subject->model, error);
         qw_error_in_file(error, recording->path);
     }
+    subject->model.dtype = subject->dtype;
     free(folder);
     return ok;
 }
@@ -233,7 +239,7 @@ static bool make_adapter(struct qc_subject *subject, const struct qc_places *pla
         ok = qw_adapter_read_folder(&subject->adapter, folder, digest, error) &&
              (!places->adapter || qw_adapter_check(&subject->adapter, &subject->model.config, folder, error));
     } else if (ok && recording->adapter_weights.embedded.count) {
-        move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded);
+        move_tensors(&subject->adapter.tensors, &recording->adapter_weights.embedded, NULL);
         ok = qw_adapter_bind(&subject->adapter, error);
     }
     free(folder);
@@ -272,6 +278,19 @@ static void make_rules(struct qc_subject *subject)
     subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
 }
 
+/* Caches that drop what lies outside of a window are not played. */
+static bool check_windows(const struct qc_subject *subject, struct qw_error *error)
+{
+    const struct qw_config *config = &subject->model.config;
+    int64_t length = subject->adapter.virtual_tokens + subject->call.tokens + subject->call.generated;
+    for (int64_t layer = 0; layer < config->layers && subject->rules.window == QW_WINDOW_BY_LAYER; layer++) {
+        int64_t window = qw_window_of(config, &subject->rules, layer);
+        if (window && length >= window)
+            return skip(error, "/model@config", "a call that is longer than the model's sliding window");
+    }
+    return true;
+}
+
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error)
 {
@@ -283,7 +302,8 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     if (ok) {
         make_rules(subject);
         ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
-             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error);
+             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error) &&
+             check_windows(subject, error);
         if (ok)
             qc_encoded_settle(subject);
     }
@@ -305,7 +325,14 @@ const struct qw_arith *qc_subject_arith(const struct qc_subject *subject)
     const char *precision = subject->selection.precision;
     if (precision)
         return strcmp(precision, "f64") ? &qw_f32 : &qw_f64;
-    return subject->dtype == QW_F64 ? &qw_f64_mixed : &qw_f32;
+    return qw_arith_of(subject->dtype);
 }
 
 double qc_subject_roundoff(const struct qc_subject *subject) { return qw_dtype_roundoff(qc_subject_arith(subject)->dtype); }
+
+int64_t qc_subject_roundings(const struct qc_subject *subject, int64_t sum)
+{
+    const struct qw_arith *arith = qc_subject_arith(subject);
+    double finer = qw_dtype_roundoff(arith->sums) / qw_dtype_roundoff(arith->dtype);
+    return (int64_t)ceil((double)sum * finer * finer);
+}

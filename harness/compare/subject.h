@@ -54,10 +54,13 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
                      struct qw_error *error);
 void qc_subject_clear(struct qc_subject *subject);
 
-/* The arithmetic that the record is taken to have run in: as selected, else float32 for a float32 model and, for a float64
- * one, float64 with the float32 islands of transformers. */
+/* The arithmetic that the record is taken to have run in: as selected, else what transformers makes of a model of its dtype
+ * (qw_arith_of). */
 const struct qw_arith *qc_subject_arith(const struct qc_subject *subject);
 /* Its unit roundoff. */
 double qc_subject_roundoff(const struct qc_subject *subject);
+/* To how many roundings to the record's dtype those of a sum of `sum` products amount: `sum` of them where the sum is made in
+ * that dtype, hardly more than the last one where it is made in a finer one; 0 for copied data. */
+int64_t qc_subject_roundings(const struct qc_subject *subject, int64_t sum);
 
 #endif

@@ -23,7 +23,7 @@ static const struct row {
 };
 
 #define ROWS     ((int)(sizeof rows / sizeof *rows))
-#define MOST     32  /* amounts that are tried on an axis, both ways */
+#define MOST     32 /* amounts that are tried on an axis, both ways */
 #define MAX_AXES 12
 
 /* Place of what is expected from which place `i` of `n` comes; outside 0 .. n - 1 when it comes from nowhere. */
@@ -166,14 +166,17 @@ static void describe(struct qc_transform *found, const struct match *match, cons
     long long amount = (long long)match->amount, n = (long long)match->n;
     switch (match->row->map) {
     case REVERSED: snprintf(from, sizeof from, "%lld - %c", n - 1, letter); break;
-    case INTERLEAVED: snprintf(from, sizeof from, "%c %% %lld * %lld + %c / %lld", letter, amount, n / amount, letter, amount); break;
+    case INTERLEAVED:
+        snprintf(from, sizeof from, "%c %% %lld * %lld + %c / %lld", letter, amount, n / amount, letter, amount);
+        break;
     case ROTATED:
     case SHIFTED: snprintf(from, sizeof from, "%c %c %lld", letter, amount < 0 ? '+' : '-', llabs(amount)); break;
     }
     for (int i = 0; i < axes->count; i++) {
         char name[2] = {index_of(axes->letter[i]), 0};
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "", name);
-        snprintf(sources + strlen(sources), sizeof sources - strlen(sources), "%s%s", i ? "," : "", i == match->axis ? from : name);
+        snprintf(sources + strlen(sources), sizeof sources - strlen(sources), "%s%s", i ? "," : "",
+                 i == match->axis ? from : name);
     }
     *found = (struct qc_transform){.id = match->row->id, .words = match->row->words, .amount = match->amount};
     snprintf(found->index, sizeof found->index, "recorded[%s] = expected[%s]", names, sources);
@@ -203,8 +206,8 @@ bool qc_transform_find(struct qc_transform *found, const struct qw_tensor *recor
 
 /* ---- another place of the cache ---- */
 
-bool qc_transform_find_other(struct qc_transform *found, const struct qw_tensor *recorded, const struct qw_cache *cache, int layer,
-                             bool value, double bound)
+bool qc_transform_find_other(struct qc_transform *found, const struct qw_tensor *recorded, const struct qw_cache *cache,
+                             int layer, bool value, double bound)
 {
     *found = (struct qc_transform){0};
     int matches = 0;

@@ -22,8 +22,8 @@ bool qc_transform_find(struct qc_transform *found, const struct qw_tensor *recor
                        const struct qw_shape *shape, const char *axes, const struct qw_letters *letters, double bound);
 
 /* Looks for the other half or layer of `cache` that `recorded`, which should be keys or values of `layer`, holds. */
-bool qc_transform_find_other(struct qc_transform *found, const struct qw_tensor *recorded, const struct qw_cache *cache, int layer,
-                             bool value, double bound);
+bool qc_transform_find_other(struct qc_transform *found, const struct qw_tensor *recorded, const struct qw_cache *cache,
+                             int layer, bool value, double bound);
 
 /* "tokens-rotated: token i holds …; recorded[…] = expected[…]"; free with free(). */
 char *qc_transform_text(const struct qc_transform *transform);

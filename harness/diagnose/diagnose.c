@@ -2,7 +2,9 @@
 #include "harness/diagnose/diagnose.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "reference/base/memory.h"
 
@@ -139,21 +141,66 @@ static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judg
     }
 }
 
-/* A raise that the signature explains is one structural fact among those that differ. */
-static void try_signature(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
+/* Whether the exception accounts for a difference: the raise itself, and what its row says comes before it. */
+static bool accounts_for(const struct qc_raise_row *raise, const struct qc_item *item)
 {
-    hypothesis->by_signature = true;
-    for (int i = 0; i < healthy->items.count; i++)
-        hypothesis->sites += qc_item_energy(healthy->items.ordered[i]) > 0;
-    hypothesis->reproduced = qc_cause_signed(hypothesis->cause, healthy->subject);
-    hypothesis->explained = hypothesis->sites ? (double)hypothesis->reproduced / hypothesis->sites : 0;
+    char name[96];
+    int length = snprintf(name, sizeof name, "%s:%s", qw_site_rows[item->site].name, qc_kind_name(item->free.kind));
+    const char *found = item->free.kind == QC_RAISED ? NULL : strstr(raise->differences, name);
+    return item->free.kind == QC_RAISED || (found && (found[length] == ' ' || !found[length]));
+}
+
+/* The share of the differing structural facts that the exception accounts for, where that beats the play. */
+static void try_signature(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, const struct qc_raise_row *raise)
+{
+    int sites = 0, reproduced = 0;
+    for (int i = 0; i < healthy->items.count; i++) {
+        const struct qc_item *item = healthy->items.ordered[i];
+        sites += qc_item_energy(item) > 0;
+        reproduced += qc_item_energy(item) > 0 && accounts_for(raise, item);
+    }
+    double explained = sites ? (double)reproduced / sites : 0;
+    if (explained <= hypothesis->explained)
+        return;
+    *hypothesis = (struct qc_hypothesis){.cause = hypothesis->cause, .explained = explained, .by_signature = true};
+    hypothesis->sites = sites;
+    hypothesis->reproduced = reproduced;
+}
+
+static void try_cause(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
+{
+    enum qw_deviation deviation;
+    const struct qc_raise_row *raise = qc_cause_raise(hypothesis->cause);
+    if (qc_cause_deviation(&deviation, hypothesis->cause))
+        try_deviation(hypothesis, healthy, deviation);
+    bool corroborated = qc_cause_signed(hypothesis->cause, healthy->subject);
+    if (corroborated && raise)
+        try_signature(hypothesis, healthy, raise);
+    hypothesis->corroborated = corroborated;
+}
+
+static bool can_be_tried(const struct qc_cause_row *cause, const struct qc_recording *recording)
+{
+    enum qw_deviation deviation;
+    return qc_cause_deviation(&deviation, cause) || (recording->raised && qc_cause_raise(cause));
+}
+
+/* Whether two hypotheses explain the same and the exception, if there was one, speaks for neither alone. */
+static bool same_evidence(const struct qc_hypothesis *a, const struct qc_hypothesis *b)
+{
+    return a->explained == b->explained && a->corroborated == b->corroborated;
+}
+
+static bool better(const struct qc_hypothesis *a, const struct qc_hypothesis *b)
+{
+    return a->explained > b->explained || (a->explained == b->explained && a->corroborated && !b->corroborated);
 }
 
 /* Best first; a stable order for equal ones. */
 static void rank(struct qc_hypothesis *ranked, int count)
 {
     for (int i = 1; i < count; i++)
-        for (int j = i; j > 0 && ranked[j].explained > ranked[j - 1].explained; j--) {
+        for (int j = i; j > 0 && better(&ranked[j], &ranked[j - 1]); j--) {
             struct qc_hypothesis swap = ranked[j];
             ranked[j] = ranked[j - 1];
             ranked[j - 1] = swap;
@@ -166,7 +213,7 @@ static enum qc_confidence confidence_of(const struct qc_diagnosis *diagnosis, co
     int next = 1 + diagnosis->equivalent;
     double runner_up = next < diagnosis->count ? diagnosis->ranked[next].explained : 0;
     if (best->by_signature)
-        return qc_cause_fixed_in(best->cause, subject) ? QC_MEDIUM : QC_LOW;
+        return qc_cause_known(best->cause, subject) ? QC_MEDIUM : QC_LOW;
     if (best->explained >= HIGH_FROM && best->explained - runner_up >= HIGH_LEAD)
         return QC_HIGH;
     return best->explained >= MEDIUM_FROM ? QC_MEDIUM : QC_LOW;
@@ -174,20 +221,20 @@ static enum qc_confidence confidence_of(const struct qc_diagnosis *diagnosis, co
 
 struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy)
 {
-    struct qc_diagnosis diagnosis = {.count = qc_cause_count()};
-    diagnosis.ranked = QW_NEW_ARRAY(struct qc_hypothesis, diagnosis.count);
-    for (int i = 0; i < diagnosis.count; i++) {
-        enum qw_deviation deviation;
-        diagnosis.ranked[i].cause = qc_cause_at(i);
-        if (qc_cause_deviation(&deviation, qc_cause_at(i)))
-            try_deviation(&diagnosis.ranked[i], healthy, deviation);
-        else
-            try_signature(&diagnosis.ranked[i], healthy);
+    struct qc_diagnosis diagnosis = {0};
+    diagnosis.ranked = QW_NEW_ARRAY(struct qc_hypothesis, qc_cause_count());
+    for (int i = 0; i < qc_cause_count(); i++) {
+        struct qc_hypothesis *next = &diagnosis.ranked[diagnosis.count];
+        if (!can_be_tried(qc_cause_at(i), healthy->subject->recording))
+            continue;
+        next->cause = qc_cause_at(i);
+        try_cause(next, healthy);
+        diagnosis.count++;
     }
     rank(diagnosis.ranked, diagnosis.count);
-    diagnosis.named = diagnosis.ranked[0].explained >= NAMED_FROM;
+    diagnosis.named = diagnosis.count > 0 && diagnosis.ranked[0].explained >= NAMED_FROM;
     while (diagnosis.named && diagnosis.equivalent + 1 < diagnosis.count &&
-           diagnosis.ranked[diagnosis.equivalent + 1].explained == diagnosis.ranked[0].explained)
+           same_evidence(&diagnosis.ranked[diagnosis.equivalent + 1], &diagnosis.ranked[0]))
         diagnosis.equivalent++;
     diagnosis.confidence = diagnosis.named ? confidence_of(&diagnosis, healthy->subject) : QC_LOW;
     return diagnosis;

@@ -224,6 +224,42 @@ static int first_sentence(const char *text)
     return end;
 }
 
+/* Whether everything that a step was handed is as in the healthy play (1), something is not (-1), nothing was judged (0). */
+static int handed_rightly(const struct qc_judgement *judgement, int step)
+{
+    int judged = 0;
+    for (int i = 0; i < judgement->items.count; i++) {
+        const struct qc_item *item = judgement->items.ordered[i];
+        enum qw_place place = qw_site_rows[item->site].place;
+        if (item->step != step || item->reason || (place != QW_RECEIVED && place != QW_BEFORE) || !item->free.looked)
+            continue;
+        if (item->free.kind != QC_KIND_NONE)
+            return -1;
+        judged = 1;
+    }
+    return judged;
+}
+
+char *qc_right_steps_text(const struct qc_judgement *judgement)
+{
+    struct qw_text list = {0};
+    int steps = judgement->subject->recording->steps, right = 0, wrong = 0;
+    for (int step = 0; step < steps; step++) {
+        int last = step;
+        wrong += handed_rightly(judgement, step) < 0;
+        if (handed_rightly(judgement, step) <= 0)
+            continue;
+        while (last + 1 < steps && handed_rightly(judgement, last + 1) > 0)
+            last++;
+        qw_text_addf(&list, last > step ? "%s%d-%d" : "%s%d", right ? ", " : "", step, last);
+        right += last - step + 1;
+        step = last;
+    }
+    char *text = right && wrong ? qw_format(right > 1 ? "steps %s" : "step %s", list.bytes) : NULL;
+    qw_text_free(&list);
+    return text;
+}
+
 static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject, const char *first)
 {
     const struct qc_cause_row *cause = diagnosis->ranked[0].cause;
@@ -253,9 +289,11 @@ char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diag
 {
     const struct qc_item *item = qc_judgement_first(judgement);
     char *text = item ? failing_text(judgement, diagnosis, item) : passing_text(judgement);
-    char *only = qc_selection_text(&judgement->subject->selection);
-    char *whole = only[0] ? qw_format("%s Judged only: %s.", text, only) : qw_strdup(text);
+    char *only = qc_selection_text(&judgement->subject->selection), *right = item ? qc_right_steps_text(judgement) : NULL;
+    char *whole = qw_format("%s%s%s%s%s%s%s", text, right ? " Rightly handed over, as in a healthy run: " : "",
+                            right ? right : "", right ? "." : "", only[0] ? " Judged only: " : "", only, only[0] ? "." : "");
     free(text);
+    free(right);
     free(only);
     return whole;
 }

@@ -15,6 +15,9 @@ char *qc_difference_text(const struct qc_item *item, const struct qc_recording *
 /* "virtual token 0 of 8" for an element of a tensor with a sequence axis; NULL when there is nothing to say. */
 char *qc_position_text(const struct qc_item *item, const struct qc_judgement *judgement);
 
+/* "steps 1-4": those that were handed what a healthy run hands them; NULL when all were, or none. */
+char *qc_right_steps_text(const struct qc_judgement *judgement);
+
 /* The verdict sentence of a passing or failing judgement; `diagnosis` is NULL for a passing one. */
 char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diagnosis *diagnosis);
 

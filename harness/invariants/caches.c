@@ -63,6 +63,18 @@ static void look_at_half(struct qc_item *item, struct qc_view *view, const struc
     qc_observe(item, tensor);
 }
 
+/* Copies of which the record holds the first rows of a tensor that has room for more. */
+static void look_at_rows(struct qc_view *view, const struct qw_tensor *tensor, const double *rows, const struct qc_frame *frame)
+{
+    if (!tensor || !tensor->data || !frame->rows || view->kind != QC_KIND_NONE)
+        return;
+    struct qw_tensor *kept = qc_frame_cut(frame, tensor, 0, frame->rows);
+    qc_look_at_copy(view, kept, rows, QC_VALUE);
+    if (view->valued && view->difference.index >= 0)
+        view->difference.index = qc_frame_index(frame, view->difference.index, 0, frame->rows);
+    qw_tensor_free(kept);
+}
+
 static void judge_half_before(struct qc_judgement *judgement, int step, const struct qw_cache_layer *held, int layer, bool value)
 {
     const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
@@ -76,7 +88,10 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     if (qw_protocol_turn(&judgement->subject->call, step).first > 0)
         return;
     double *rows = qc_frame_rows(&frame, value ? held->value : held->key);
-    qc_look_at_axes(&item->free, tensor, rows);
+    if (frame.rows == frame.room)
+        qc_look_at_axes(&item->free, tensor, rows);
+    else
+        look_at_rows(&item->free, tensor, rows, &frame);
     free(rows);
 }
 

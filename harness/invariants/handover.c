@@ -26,6 +26,7 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
     struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &subject->model.config, rules, subject->call.batch);
     item->free.expected_shape = prompt->shape;
     if (recorded) {
+        qw_tensor_round(prompt, recorded->dtype); /* judged as it is held, whatever the table is kept in */
         qc_look(item, &item->free, recorded, &prompt->shape);
         if (adapter.computed)
             qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);
@@ -121,6 +122,10 @@ static void judge_mask(struct qc_judgement *judgement, int step, const struct qw
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_ATTENTION_MASK, step, -1);
     struct qw_shape expected = qw_shape_of(2, handover->batch, handover->mask_length);
     item->expected = true;
+    if (mask && mask->shape.rank == 4) {
+        qc_judge_block_mask(judgement, item, mask, handover);
+        return;
+    }
     qc_look(item, &item->free, mask, &expected);
     if (item->free.kind == QC_SHAPE)
         item->free.kind = QC_MASK_LENGTH;

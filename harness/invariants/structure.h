@@ -20,6 +20,13 @@ void qc_judge_prompt(struct qc_judgement *judgement);
 /* received.*: held against the healthy handover of the step. */
 void qc_judge_received(struct qc_judgement *judgement, int step, const struct qw_handover *handover);
 
+/* A mask of four axes, [B or 1, 1, q, keys], as static caches are handed one: whether it shows what the handover's shows, to
+ * each row no more than the keys up to its own.  Expects that the item was not looked at yet. */
+void qc_judge_block_mask(struct qc_judgement *judgement, struct qc_item *item, const struct qw_tensor *mask,
+                         const struct qw_handover *handover);
+/* The mask of two axes, [B,past+q], that says the same; NULL when none does.  Free with free(). */
+double *qc_block_mask_flat(const struct qw_tensor *mask, int64_t batch, int64_t past, int64_t queries);
+
 /* cache_before.* against the cache that the play hands over: types, lengths, shapes, and copies (a prefix). */
 void qc_judge_before(struct qc_judgement *judgement, int step, const struct qw_cache *cache);
 /* cache_before.* against cache_after.* of the step before: the same object must come back unchanged. */

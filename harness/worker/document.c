@@ -70,7 +70,8 @@ static void put_noise(struct qw_json *document)
         noise, "basis",
         "floor = max |play in the record's arithmetic - play in float64| + u sqrt(n) rms, over the site's tensor and "
         "several plays that differ in their roundings alone; "
-        "u is the unit roundoff of the dtype, n the products that one element sums; copied data has floor 0");
+        "u is the unit roundoff of the dtype, n the products that one element sums in it (1 for bfloat16 and float16, which "
+        "round once, behind float32 sums); copied data has floor 0");
 }
 
 static void put_exit(struct qw_json *document, enum qc_exit code)

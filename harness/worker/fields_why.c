@@ -54,12 +54,12 @@ static void put_against(struct qw_json *cause, const struct qc_case_view *view)
 {
     const struct qc_hypothesis *best = &view->diagnosis->ranked[0];
     struct qw_json *against = qw_json_put(cause, "against", qw_json_array());
-    if (qc_cause_has_versions(best->cause) && !qc_cause_fixed_in(best->cause, view->subject))
+    if (qc_cause_has_versions(best->cause) && !qc_cause_known(best->cause, view->subject))
         qw_json_add_text(against, "The recorded versions are not among those that are known for this cause.");
     if (view->recording->raised && qc_cause_has_signature(best->cause) && !qc_cause_signed(best->cause, view->subject))
         qw_json_add_text(against, "The exception that was raised is not the one that this cause is known for.");
-    if (!best->by_signature && best->reproduced < best->sites) {
-        char *line = qw_format("%d of the %d sites that differ are not reproduced by it.", best->sites - best->reproduced,
+    if (best->reproduced < best->sites) {
+        char *line = qw_format("%d of the %d sites that differ are not accounted for by it.", best->sites - best->reproduced,
                                best->sites);
         qw_json_add_text(against, line);
         free(line);
@@ -128,8 +128,6 @@ static struct qw_json *named_cause(const struct qc_case_view *view)
     static const char *const confidence[] = {"low", "medium", "high"};
     const struct qc_hypothesis *best = &view->diagnosis->ranked[0];
     struct qw_json *cause = qw_json_object();
-    enum qw_deviation deviation;
-    bool deviates = qc_cause_deviation(&deviation, best->cause);
     qw_json_put_text(cause, "id", best->cause->id);
     qw_json_put_text(cause, "title", best->cause->title);
     qw_json_put_text(cause, "confidence", confidence[view->diagnosis->confidence]);
@@ -140,7 +138,7 @@ static struct qw_json *named_cause(const struct qc_case_view *view)
     put_words(qw_json_put(cause, "upstream", qw_json_array()), best->cause->upstream);
     qw_json_put_text(cause, "fixed_in", qc_cause_fixed_in(best->cause, view->subject));
     qc_put_owned(cause, "remedy", qc_cause_text(best->cause->remedy, best->cause, view->subject));
-    qw_json_put_text(cause, "party", qw_party_name(deviates ? qw_deviation_party(deviation) : QW_PROTOCOL));
+    qw_json_put_text(cause, "party", qw_party_name(qc_cause_party(best->cause)));
     qc_put_owned(cause, "mechanism", qc_cause_text(best->cause->mechanism, best->cause, view->subject));
     put_evidence(cause, view);
     return cause;

@@ -102,20 +102,21 @@ void qw_tensor_free(struct qw_tensor *tensor)
     free(tensor);
 }
 
-static double from_bf16(uint16_t bits)
+static float float_of(uint32_t bits)
 {
-    uint32_t wide = (uint32_t)bits << 16;
     float value;
-    memcpy(&value, &wide, sizeof value);
-    return (double)value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
+static double from_bf16(uint16_t bits) { return (double)float_of((uint32_t)bits << 16); }
+
+/* The half's exponent and fraction, read where float32 has them, are too small by 2^112; so are its subnormals. */
 static double from_f16(uint16_t bits)
 {
-    int exponent = (bits >> 10) & 31, fraction = bits & 1023;
-    double magnitude = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-                       : exponent     ? ldexp(1024 + fraction, exponent - 25)
-                                      : ldexp(fraction, -24);
+    double magnitude = (double)float_of((uint32_t)(bits & 0x7fff) << 13) * 0x1p112;
+    if ((bits & 0x7c00) == 0x7c00)
+        magnitude = bits & 1023 ? (double)NAN : (double)INFINITY;
     return bits >> 15 ? -magnitude : magnitude;
 }
 
@@ -130,16 +131,28 @@ double qw_tensor_at(const struct qw_tensor *tensor, int64_t index)
     }
 }
 
+static void read_floats(double *out, const float *from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = (double)from[i];
+}
+
+static void read_halves(double *out, const uint16_t *from, int64_t count, double (*widen)(uint16_t))
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = widen(from[i]);
+}
+
 void qw_tensor_read(double *out, const struct qw_tensor *tensor, int64_t first, int64_t count)
 {
-    if (tensor->dtype == QW_F32) {
-        const float *from = (const float *)tensor->data + first;
+    switch (tensor->dtype) {
+    case QW_F32: read_floats(out, (const float *)tensor->data + first, count); break;
+    case QW_BF16: read_halves(out, (const uint16_t *)tensor->data + first, count, from_bf16); break;
+    case QW_F16: read_halves(out, (const uint16_t *)tensor->data + first, count, from_f16); break;
+    default:
         for (int64_t i = 0; i < count; i++)
-            out[i] = (double)from[i];
-        return;
+            out[i] = qw_tensor_at(tensor, first + i);
     }
-    for (int64_t i = 0; i < count; i++)
-        out[i] = qw_tensor_at(tensor, first + i);
 }
 
 double *qw_tensor_doubles(const struct qw_tensor *tensor)
@@ -150,25 +163,9 @@ double *qw_tensor_doubles(const struct qw_tensor *tensor)
     return out;
 }
 
-/* Rounds to `bits` significand bits by scaling to an integer: rint rounds ties to even.  Subnormals of float16 keep
- * fewer bits, hence the lower limit of the scale. */
-static double round_bits(double value, int bits, int smallest_exponent, double largest)
+void qw_tensor_round(struct qw_tensor *tensor, enum qw_dtype dtype)
 {
-    int exponent;
-    if (value == 0 || !isfinite(value))
-        return value;
-    frexp(value, &exponent);
-    int scale = exponent - bits < smallest_exponent ? smallest_exponent : exponent - bits;
-    double rounded = ldexp(rint(ldexp(value, -scale)), scale);
-    return fabs(rounded) > largest ? copysign((double)INFINITY, value) : rounded;
-}
-
-double qw_round_to(enum qw_dtype dtype, double value)
-{
-    switch (dtype) {
-    case QW_F32: return (double)(float)value;
-    case QW_BF16: return round_bits(value, 8, -133, 0x1.fep127);
-    case QW_F16: return round_bits(value, 11, -24, 65504);
-    default: return value;
-    }
+    double *values = tensor->data;
+    for (int64_t i = 0; values && i < qw_shape_count(&tensor->shape); i++)
+        values[i] = qw_round_to(dtype, values[i]);
 }

@@ -3,9 +3,11 @@
 #ifndef QW_BASE_TENSOR_H
 #define QW_BASE_TENSOR_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum qw_dtype {
 #define DTYPE(id, name, safetensors, bytes, bits) QW_##id,
@@ -56,8 +58,34 @@ double qw_tensor_at(const struct qw_tensor *tensor, int64_t index);
 /* All elements as doubles; free with free(). */
 double *qw_tensor_doubles(const struct qw_tensor *tensor);
 
-/* The nearest value of `dtype` (ties to even), as a double. */
-double qw_round_to(enum qw_dtype dtype, double value);
+/* `value` to `bits` significand bits, ties to even: below `normal` to multiples of `step`, beyond `largest` to infinity. */
+static inline double qw_round_bits(double value, int bits, double normal, double step, double largest)
+{
+    double size = fabs(value);
+    if (!(size >= normal)) /* adding 1.5 * 2^52 steps leaves whole steps; NaN stays NaN */
+        return copysign((size + step * 0x1.8p52) - step * 0x1.8p52, value);
+    if (isinf(value))
+        return value;
+    uint64_t word, below = (uint64_t)1 << (53 - bits);
+    memcpy(&word, &size, sizeof word);
+    word = (word + below / 2 - 1 + (word / below & 1)) & ~(below - 1);
+    memcpy(&size, &word, sizeof word);
+    return copysign(size > largest ? (double)INFINITY : size, value);
+}
+
+/* The nearest value of `dtype` (ties to even), as a double.  Inline: a play rounds every single operation. */
+static inline double qw_round_to(enum qw_dtype dtype, double value)
+{
+    switch (dtype) {
+    case QW_F32: return (double)(float)value;
+    case QW_BF16: return qw_round_bits(value, 8, 0x1p-126, 0x1p-133, 0x1.fep127);
+    case QW_F16: return qw_round_bits(value, 11, 0x1p-14, 0x1p-24, 65504);
+    default: return value;
+    }
+}
+
+/* Rounds the elements of a float64 tensor to what `dtype` holds; nothing where there are none. */
+void qw_tensor_round(struct qw_tensor *tensor, enum qw_dtype dtype);
 
 /* "[0, 1, 3]" indices of flat index `index`. */
 void qw_shape_unravel(int64_t out[QW_MAX_RANK], const struct qw_shape *shape, int64_t index);

@@ -93,7 +93,7 @@ static double *picked(const double *from, const struct qw_cache_layer *held, con
     int64_t D = held->head_size;
     if (!from)
         return NULL;
-    double *to = QW_NEW_ARRAY(double, B *held->heads *length * D);
+    double *to = QW_NEW_ARRAY(double, B * held->heads * length * D);
     for (int64_t b = 0; b < B; b++)
         for (int64_t h = 0; h < held->heads; h++)
             memcpy(to + (b * held->heads + h) * length * D, from + ((row ? row[b] : b) * held->heads + h) * held->length * D,
@@ -125,6 +125,28 @@ void qw_cache_crop(struct qw_cache *cache, int64_t length)
 }
 
 void qw_cache_reorder(struct qw_cache *cache, const int64_t *row) { pick(cache, row, INT64_MAX); }
+
+/* The last q rows of [B,heads,S,D], token-major: [B,q,heads,D]; to be freed. */
+static double *last_rows(const double *half, const struct qw_cache_layer *held, int64_t B, int64_t q)
+{
+    int64_t heads = held->heads, S = held->length, D = held->head_size;
+    double *rows = QW_NEW_ARRAY(double, B *q *heads *D);
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t t = 0; t < q; t++)
+            for (int64_t h = 0; h < heads; h++)
+                memcpy(rows + ((b * q + t) * heads + h) * D, half + ((b * heads + h) * S + S - q + t) * D,
+                       sizeof *rows * (size_t)D);
+    return rows;
+}
+
+void qw_cache_repeat(struct qw_cache *cache, int64_t layer, int64_t q)
+{
+    const struct qw_cache_layer held = cache->layer[layer];
+    double *key = last_rows(held.key, &held, cache->batch, q), *value = last_rows(held.value, &held, cache->batch, q);
+    qw_cache_append(cache, layer, key, value, q, held.heads, held.head_size);
+    free(key);
+    free(value);
+}
 
 void qw_cache_mark(struct qw_cache *cache, enum qw_origin origin, int64_t count)
 {

@@ -15,6 +15,9 @@ enum qw_cache_kind {
     QW_CACHE_KINDS
 };
 
+/* The kinds that are objects with methods, as a set: what a model that takes no tuples takes. */
+#define QW_CACHE_OBJECTS (1u << QW_CACHE_DYNAMIC | 1u << QW_CACHE_STATIC | 1u << QW_CACHE_ENCODER_DECODER)
+
 enum qw_origin { QW_FROM_VIRTUAL, QW_FROM_PROMPT, QW_FROM_GENERATED };
 
 struct qw_cache_layer {
@@ -52,6 +55,9 @@ void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, c
 void qw_cache_crop(struct qw_cache *cache, int64_t length);
 /* Batch row b becomes what row[b] was. */
 void qw_cache_reorder(struct qw_cache *cache, const int64_t *row);
+
+/* Appends the last q rows of a layer once more. */
+void qw_cache_repeat(struct qw_cache *cache, int64_t layer, int64_t q);
 
 /* Says where the next `count` rows come from (once per call of the model, not per layer). */
 void qw_cache_mark(struct qw_cache *cache, enum qw_origin origin, int64_t count);

@@ -1,4 +1,4 @@
-/* Invariant: matmul_* of qw_f64 is the definition; qw_f32 is held against it by a test. */
+/* Invariant: matmul_* of qw_f64 is the definition; that of the others is held against it by a test. */
 #include "reference/model/arith.h"
 
 #include <cblas.h>
@@ -81,17 +81,39 @@ static void blas_nn(double *y, const double *x, const struct qw_tensor *w, int64
     blas(y, x, w, rows, inner, cols, CblasNoTrans);
 }
 
-const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, QW_F64, NULL, 0, define_nt, define_nn};
-const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, QW_F32, NULL, 0, blas_nt, blas_nn};
+const struct qw_arith qw_f64 = {"float64, the definition", QW_F64, QW_F64, QW_F64, NULL, 0, define_nt, define_nn};
+const struct qw_arith qw_f32 = {"float32, OpenBLAS", QW_F32, QW_F32, QW_F32, NULL, 0, blas_nt, blas_nn};
+const struct qw_arith qw_bf16 = {
+    "bfloat16 with sums, norms, rotary tables and softmax in float32", QW_BF16, QW_F32, QW_F32, NULL, 0, blas_nt, blas_nn};
+const struct qw_arith qw_f16 = {
+    "float16 with sums, norms, rotary tables and softmax in float32", QW_F16, QW_F32, QW_F32, NULL, 0, blas_nt, blas_nn};
 const struct qw_arith qw_f64_mixed = {
-    "float64 with norms, rotary tables and softmax in float32", QW_F64, QW_F32, NULL, 0, define_nt, define_nn};
+    "float64 with norms, rotary tables and softmax in float32", QW_F64, QW_F32, QW_F64, NULL, 0, define_nt, define_nn};
 
-struct qw_arith qw_arith_dithered(const struct qw_arith *arith, uint64_t *state)
+const struct qw_arith *qw_arith_of(enum qw_dtype dtype)
+{
+    switch (dtype) {
+    case QW_F64: return &qw_f64_mixed;
+    case QW_BF16: return &qw_bf16;
+    case QW_F16: return &qw_f16;
+    default: return &qw_f32;
+    }
+}
+
+struct qw_arith qw_arith_dithered(const struct qw_arith *arith, enum qw_dtype by, uint64_t *state)
 {
     struct qw_arith dithered = *arith;
     dithered.dither = state;
-    dithered.roundoff = qw_dtype_roundoff(arith->dtype);
+    dithered.roundoff = qw_dtype_roundoff(by);
     return dithered;
+}
+
+struct qw_arith qw_arith_as(const struct qw_arith *arith, enum qw_dtype dtype)
+{
+    struct qw_arith other = *arith;
+    other.dtype = dtype;
+    other.roundoff = arith->dither ? qw_dtype_roundoff(dtype) : 0;
+    return other;
 }
 
 bool qw_arith_is_ieee(void)

@@ -3,6 +3,8 @@
  *   qw_f64        the definition: plain loops, sums in float64, nothing rounded.
  *   qw_f32        what a float32 framework does: every operation rounded to float32,
  *                 matrix products by OpenBLAS with one thread.
+ *   qw_bf16       what it does with a half model: sums of products, norms, rotary tables and
+ *   qw_f16        softmax in float32, and every tensor rounded once when it is whole.
  *   qw_f64_mixed  what transformers does with a float64 model: as the definition, but norms,
  *                 rotary tables and the softmax in float32 (modeling_qwen2: .to(torch.float32)).
  *
@@ -20,6 +22,7 @@ struct qw_arith {
     const char *name;
     enum qw_dtype dtype;
     enum qw_dtype inner; /* in which norms, rotary tables and the softmax are computed, whatever the model's dtype */
+    enum qw_dtype sums;  /* in which a kernel computes before it rounds its result to dtype: sums of products, silu */
     uint64_t *dither;    /* state of a random sequence that shakes every rounding (qw_arith_dithered); NULL: none */
     double roundoff;     /* by how much: unit roundoff of dtype; 0 without dithering */
     /* y[rows,cols] = x[rows,inner] w[cols,inner]^T   (a Linear's weight, or keys) */
@@ -28,11 +31,15 @@ struct qw_arith {
     void (*matmul_nn)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
 };
 
-extern const struct qw_arith qw_f64, qw_f32, qw_f64_mixed;
+extern const struct qw_arith qw_f64, qw_f32, qw_bf16, qw_f16, qw_f64_mixed;
 
-/* An arithmetic with every result moved by at most one unit roundoff before it is rounded (Monte Carlo arithmetic):
- * another sample of what rounding alone may do.  `*state` seeds the sequence and is advanced; equal seeds give equal plays. */
-struct qw_arith qw_arith_dithered(const struct qw_arith *arith, uint64_t *state);
+/* What the framework makes of a model of this dtype. */
+const struct qw_arith *qw_arith_of(enum qw_dtype dtype);
+
+/* An arithmetic with every result moved by at most one unit roundoff of `by` before it is rounded (Monte Carlo arithmetic):
+ * another sample of what rounding alone may do.  `by` is arith->dtype, or arith->sums where a half's own roundings are known and
+ * only those before them are not.  `*state` seeds the sequence and is advanced; equal seeds give equal plays. */
+struct qw_arith qw_arith_dithered(const struct qw_arith *arith, enum qw_dtype by, uint64_t *state);
 
 /* Uniform in [-1, 1): the splitmix64 sequence. */
 static inline double qw_dither_next(uint64_t *state)
@@ -48,23 +55,16 @@ static inline double qw_arith_round(const struct qw_arith *arith, double value)
 {
     if (arith->dither)
         value += value * arith->roundoff * qw_dither_next(arith->dither);
-    if (arith->dtype == QW_F64)
-        return value;
-    return arith->dtype == QW_F32 ? (double)(float)value : qw_round_to(arith->dtype, value);
+    return qw_round_to(arith->dtype, value);
 }
 
-/* The arithmetic in which norms, rotary tables and the softmax are computed, and a value as it enters it. */
-static inline struct qw_arith qw_arith_inner(const struct qw_arith *arith)
-{
-    struct qw_arith inner = *arith;
-    inner.dtype = arith->inner;
-    inner.roundoff = arith->dither ? qw_dtype_roundoff(arith->inner) : 0;
-    return inner;
-}
+/* The same arithmetic, shaken alike, that rounds to another dtype: arith->inner, arith->sums. */
+struct qw_arith qw_arith_as(const struct qw_arith *arith, enum qw_dtype dtype);
 
-static inline double qw_arith_enter(const struct qw_arith *inner, double value)
+/* The one rounding that a half takes of what was computed in float32; the others have rounded already. */
+static inline double qw_arith_settle(const struct qw_arith *arith, double value)
 {
-    return inner->dtype == QW_F64 ? value : inner->dtype == QW_F32 ? (double)(float)value : qw_round_to(inner->dtype, value);
+    return arith->sums == arith->dtype ? value : qw_arith_round(arith, value);
 }
 
 /* Proof that comparisons, NaN, infinities and subnormals work as IEEE 754 says (no fast-math, no flush to zero). */

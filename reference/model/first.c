@@ -27,11 +27,10 @@ static int64_t first_length(const struct qw_pass *pass, int64_t b)
 static double base_of(const struct qw_pass *pass, int64_t b)
 {
     const struct qw_config *config = &pass->model->config;
-    const struct qw_arith inner = qw_arith_inner(pass->arith);
     double D = (double)config->head_size, growth = 1;
     if (config->dynamic_ntk && first_length(pass, b) > 0)
         growth = growth_of(config, first_length(pass, b));
-    return growth == 1 ? config->rope_theta : qw_arith_enter(&inner, config->rope_theta * pow(growth, D / (D - 2)));
+    return growth == 1 ? config->rope_theta : qw_round_to(pass->arith->inner, config->rope_theta * pow(growth, D / (D - 2)));
 }
 
 /* cos, sin [B,q,D]: of a table of S rows the last q, for each batch row by its own base.  Only the first table is seen. */
@@ -44,7 +43,8 @@ static void prepare(struct qw_pass *pass)
         position[i] = i;
     for (int64_t b = 0; b < pass->handover->batch; b++) {
         if (b == 0 || base_of(pass, b) != base_of(pass, b - 1))
-            qw_rotary_table(pass->arith, cos_table, sin_table, position, base_of(pass, b), S, D);
+            qw_rotary_table(pass->arith, cos_table, sin_table, position, &(struct qw_rotary){base_of(pass, b), QW_F64, true}, S,
+                            D);
         if (b == 0) {
             qw_pass_see(pass, QW_SITE_FIRST_COS, -1, cos_table, qw_shape_of(4, (int64_t)1, S, (int64_t)1, D));
             qw_pass_see(pass, QW_SITE_FIRST_SIN, -1, sin_table, qw_shape_of(4, (int64_t)1, S, (int64_t)1, D));
@@ -72,24 +72,17 @@ static double *third_of(const struct qw_pass *pass, const double *mixed, int thi
 static void rotate(const struct qw_pass *pass, double *x)
 {
     const struct qw_config *config = &pass->model->config;
-    const struct qw_arith inner = qw_arith_inner(pass->arith);
-    int64_t n = qw_pass_tokens(pass), count = n * config->heads * config->head_size;
-    for (int64_t i = 0; i < count; i++)
-        x[i] = qw_arith_enter(&inner, x[i]);
-    qw_rotate(&inner, x, pass->cos, pass->sin, n, config->heads, config->head_size);
-    for (int64_t i = 0; i < count && inner.dtype != pass->arith->dtype; i++)
-        x[i] = qw_arith_round(pass->arith, x[i]);
+    qw_rotate(pass->arith, x, pass->cos, pass->sin, true, qw_pass_tokens(pass), config->heads, config->head_size);
 }
 
 /* Queries beyond the trained length are scaled by log(place) / log(trained length), places counted from 1. */
 static void scale_by_place(const struct qw_pass *pass, double *x)
 {
     const struct qw_config *config = &pass->model->config;
-    const struct qw_arith inner = qw_arith_inner(pass->arith);
     int64_t width = config->heads * config->head_size, q = pass->handover->queries;
     for (int64_t t = 0; config->log_n && t < qw_pass_tokens(pass); t++) {
         int64_t place = pass->past + t % q + 1;
-        double scale = qw_arith_enter(&inner, log((double)place) / log((double)config->trained_length));
+        double scale = qw_round_to(pass->arith->inner, log((double)place) / log((double)config->trained_length));
         for (int64_t i = 0; place > config->trained_length && i < width; i++)
             x[t * width + i] = qw_arith_round(pass->arith, x[t * width + i] * scale);
     }

@@ -18,6 +18,8 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
     bool all_ones = true;
     if (rules->asks_no_mask && handover->mask && past > 0)
         return QW_SHORT_RAISES_IN_ATTENTION;
+    if (rules->blocks_without_cache && rules->wide_mask_raises && past > 0 && handover->queries > 1)
+        return QW_SHORT_RAISES_IN_ATTENTION;
     if (!handover->mask || handover->mask_length >= past + handover->queries)
         return QW_SHORT_IGNORED;
     for (int64_t i = 0; i < handover->batch * handover->mask_length; i++)
@@ -28,8 +30,12 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
 struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith *arith, const struct qw_rules *rules,
                              const struct qw_handover *handover, struct qw_cache *cache, struct qw_tap tap)
 {
-    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), QW_SHORT_IGNORED, NULL, NULL, NULL};
+    struct qw_pass pass = {model, arith, rules, handover, cache, tap, qw_cache_length(cache), 0, QW_SHORT_IGNORED,
+                           NULL,  NULL,  NULL};
     pass.mask = qw_mask_treatment(rules, handover, pass.past);
+    if (rules->blocks_without_cache)
+        qw_cache_reset(cache);
+    pass.kept = qw_cache_length(cache);
     int64_t n = qw_pass_tokens(&pass), d = model->config.hidden, D = model->config.head_size;
     pass.hidden = QW_NEW_ARRAY(double, n *d);
     pass.cos = QW_NEW_ARRAY(double, n *D);
@@ -64,6 +70,8 @@ bool qw_pass_block(struct qw_pass *pass, int layer)
     free(x);
     if (!o)
         return false;
+    if (pass->rules->append_twice)
+        qw_cache_repeat(pass->cache, layer, pass->handover->queries);
     add_to_stream(pass, o);
     x = qw_pass_norm(pass, path->post_norm, layer, w->post_norm);
     add_to_stream(pass, path->feed_forward(pass, layer, x));

@@ -6,6 +6,20 @@
 #include "reference/model/ops.h"
 #include "reference/model/pass.h"
 
+/* Frequencies are made in float32: only a half takes something from them. */
+static enum qw_dtype frequencies_kept(const struct qw_pass *pass)
+{
+    bool half = pass->model->dtype == QW_F16 || pass->model->dtype == QW_BF16;
+    return pass->rules->rope_in_model_dtype && half ? pass->model->dtype : QW_F64;
+}
+
+static void rotary_table(const struct qw_pass *pass, double *cos_table, double *sin_table, const int64_t *position, int64_t n)
+{
+    const struct qw_config *config = &pass->model->config;
+    const struct qw_rotary rotary = {config->rope_theta, frequencies_kept(pass), false};
+    qw_rotary_table(pass->arith, cos_table, sin_table, position, &rotary, n, config->head_size);
+}
+
 /* A hand-over that is out of order may number fewer tokens than it feeds. */
 static bool has_positions(const struct qw_pass *pass) { return pass->handover->positions == pass->handover->queries; }
 
@@ -15,8 +29,7 @@ static void make_rotary(struct qw_pass *pass)
     if (pass->rules->rotary_in_attention || !has_positions(pass))
         return;
     int64_t D = pass->model->config.head_size;
-    qw_rotary_table(pass->arith, pass->cos, pass->sin, pass->handover->position, pass->model->config.rope_theta,
-                    qw_pass_tokens(pass), D);
+    rotary_table(pass, pass->cos, pass->sin, pass->handover->position, qw_pass_tokens(pass));
     qw_pass_see_tokens(pass, QW_SITE_ROTARY_COS, -1, pass->cos, D);
     qw_pass_see_tokens(pass, QW_SITE_ROTARY_SIN, -1, pass->sin, D);
 }
@@ -30,7 +43,7 @@ static bool look_up_rotary(struct qw_pass *pass, int layer)
     double *cos_table = QW_NEW_ARRAY(double, S *D), *sin_table = QW_NEW_ARRAY(double, S *D);
     for (int64_t i = 0; i < S; i++)
         position[i] = i;
-    qw_rotary_table(pass->arith, cos_table, sin_table, position, pass->model->config.rope_theta, S, D);
+    rotary_table(pass, cos_table, sin_table, position, S);
     qw_pass_see(pass, QW_SITE_TABLE_COS, layer, cos_table, qw_shape_of(2, S, D));
     qw_pass_see(pass, QW_SITE_TABLE_SIN, layer, sin_table, qw_shape_of(2, S, D));
     bool covered = true;
@@ -73,8 +86,8 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     double *k = project(pass, QW_SITE_K_PROJ, QW_SITE_K_NORM, layer, x, w->k_weight, w->k_bias, w->k_norm);
     double *v = qw_pass_linear(pass, QW_SITE_V_PROJ, layer, x, w->v_weight, w->v_bias), *o = NULL;
     if (has_positions(pass) && (!pass->rules->rotary_in_attention || look_up_rotary(pass, layer))) {
-        qw_rotate(pass->arith, q, pass->cos, pass->sin, qw_pass_tokens(pass), config->heads, config->head_size);
-        qw_rotate(pass->arith, k, pass->cos, pass->sin, qw_pass_tokens(pass), config->kv_heads, config->head_size);
+        qw_rotate(pass->arith, q, pass->cos, pass->sin, false, qw_pass_tokens(pass), config->heads, config->head_size);
+        qw_rotate(pass->arith, k, pass->cos, pass->sin, false, qw_pass_tokens(pass), config->kv_heads, config->head_size);
         if (qw_pass_join(pass, layer, k, v)) {
             double *joined = qw_pass_attend(pass, layer, q);
             o = qw_pass_linear(pass, QW_SITE_O_PROJ, layer, joined, w->o_weight, w->o_bias);

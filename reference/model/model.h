@@ -16,6 +16,7 @@ struct qw_model {
     struct qw_config config;
     struct qw_tensors tensors; /* owned */
     bool has_weights;          /* false: only shapes can be told */
+    enum qw_dtype dtype;       /* in which the run held it, and what joins it; QW_F64: nothing is rounded */
 #define WEIGHT(field, there, later, first, rows, columns) const struct qw_tensor *field;
 #include "reference/model/weights.def"
     struct qw_layer_weights *layer; /* L of them; they point into `tensors` */

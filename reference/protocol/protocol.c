@@ -168,6 +168,7 @@ static void inject(struct qw_handover *handover, struct qw_cache *cache, const s
                    const struct qw_model *model, const struct qw_rules *rules)
 {
     struct qw_tensor *prompt = qw_protocol_prompt(adapter, &model->config, rules, handover->batch);
+    qw_tensor_round(prompt, model->dtype); /* PEFT casts what it hands over to the base model's dtype */
     if (adapter->kind == QW_ADAPTER_KEYS_VALUES) {
         fill_with_prefix(cache, prompt);
     } else {
@@ -194,9 +195,9 @@ static int64_t *first_lengths_of(const struct qw_call *call, int64_t virtual_row
 }
 
 /* Brings the cache into the state from which the turn goes on: rows in its order, of more than `length` none. */
-static void take_up(struct qw_cache *cache, const struct qw_turn *turn, int64_t length)
+static void take_up(struct qw_cache *cache, const struct qw_turn *turn, const struct qw_rules *rules, int64_t length)
 {
-    if (turn->first == 0)
+    if (turn->first == 0 || rules->drop_cache)
         qw_cache_reset(cache);
     if (turn->row)
         qw_cache_reorder(cache, turn->row);
@@ -212,7 +213,7 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     bool holds = injects(adapter, rules, starts ? step : 0, true), prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES;
     int64_t virtual_rows = holds ? adapter->virtual_tokens : 0;
     bool grows = !call->turn || rules->refeed || rules->reinject; /* by more than the tokens of its turns */
-    take_up(cache, &turn, grows ? INT64_MAX : virtual_rows + turn.first);
+    take_up(cache, &turn, rules, grows ? INT64_MAX : virtual_rows + turn.first);
     const struct qw_turn fed = turn_under(&turn, adapter, rules, qw_cache_length(cache));
     int64_t masked = !rules->extend_mask                                   ? 0
                      : fed.first < turn.first && rules->mask_follows_cache ? qw_cache_length(cache)

@@ -101,8 +101,8 @@ Test(sites, blocks_of_the_other_families_are_in_theirs)
                                         "mlp.down_proj",
                                         "output",
                                         NULL};
-    static const char *const first[] = {"ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.w1", "mlp.w2", "mlp.c_proj", "output",
-                                        NULL};
+    static const char *const first[] = {"ln_1",   "attn.c_attn", "attn.c_proj", "ln_2", "mlp.w1",
+                                        "mlp.w2", "mlp.c_proj",  "output",      NULL};
     expect_block(QW_FAMILY_QWEN3, third);
     expect_block(QW_FAMILY_QWEN, first);
 }
@@ -179,8 +179,8 @@ Test(sites, shapes_and_sums_use_known_letters)
 Test(sites, only_copies_sum_nothing)
 {
     for (int i = 0; i < QW_SITES; i++) {
-        bool copied = qw_site_rows[i].place <= QW_BEFORE || qw_site_rows[i].when == QW_WHEN_IDS ||
-                      i == QW_SITE_DROP || i == QW_SITE_AFTER_TYPE || i == QW_SITE_AFTER_LENGTH;
+        bool copied = qw_site_rows[i].place <= QW_BEFORE || qw_site_rows[i].when == QW_WHEN_IDS || i == QW_SITE_DROP ||
+                      i == QW_SITE_AFTER_TYPE || i == QW_SITE_AFTER_LENGTH;
         cr_expect_eq(!strcmp(qw_site_rows[i].sum, "0"), copied, "%s", qw_site_rows[i].name);
     }
 }

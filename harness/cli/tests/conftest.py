@@ -21,7 +21,8 @@ def rows():
     """Every shipped recording with the verdict that it must get."""
     own = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
     foreign = json.loads((ROOT / "fixtures" / "foreign.json").read_text())["recordings"]
-    return [(folder / row["file"], {**row["expected"], "patched": "patch" in row, "level": row.get("level", "modules")})
+    return [(folder / row["file"], {**row["expected"], "patched": "patch" in row, "level": row.get("level", "modules"),
+                                      "source": row.get("source", "")})
             for folder, table in ((RECORDINGS, own), (FOREIGN, foreign)) for row in table]
 
 

@@ -58,6 +58,22 @@ def test_a_cause_is_explained_in_words(qconform, cause):
     assert row["recordings"] and row["upstream"][0] in text.out
 
 
+def test_every_cause_is_explained(qconform):
+    for row in qconform("list", "causes", "--json").document["rows"]:
+        out = qconform("explain", row["id"]).out
+        assert row["mechanism"] and row["remedy"] and not re.search(r"[{}]", out)
+        assert all(known["fixed_in"] or "no release" in known["text"] for known in row["known_bad"])
+        assert all(" ".join(one["text"].split()) in " ".join(out.split()) for one in row["measured"] + row["signature"])
+
+
+def test_remedies_have_the_verdict_of_their_recording(qconform):
+    verdicts = {path.name: (expected["status"], expected["cause"]) for path, expected in rows()}
+    causes = qconform("list", "causes", "--json").document["rows"]
+    measured = {(cause["id"], one["recording"]): (one["status"], one["cause"]) for cause in causes for one in cause["measured"]}
+    assert {cause for cause, _ in measured} == {"prompt-not-injected", "prefix-layout-transposed"}
+    assert measured == {key: verdicts.get(key[1]) for key in measured}
+
+
 def test_a_cause_without_fixtures_names_no_recording(qconform):
     done = qconform("explain", "--json", CAUSES[0], QCONFORM_FIXTURES="/nonexistent")
     assert done.code == 0 and done.document["recordings"] == []

@@ -23,14 +23,27 @@ def test_shipped_recording(qconform, path, expected):
     assert done.code == (0 if expected["status"] == "PASS" else 1)
     if expected["status"] == "PASS":
         assert case["first_divergence"] is None and case["coverage"]["missing"] == 0
-        assert case["coverage"]["compared"] == case["coverage"]["expected"] > (20 if expected["level"] == "blocks" else 50)
-        assert ("values" in case["coverage"]["blind"]) == (expected["level"] in ("shapes", "stats"))
+        coverage = case["coverage"]
+        assert coverage["compared"] == coverage["expected"] - coverage["waived"] > (20 if expected["level"] == "blocks" else 30)
+        assert ("values" in coverage["blind"]) == (expected["level"] in ("shapes", "stats"))
         if expected["level"] != "shapes":
             assert 0 < case["largest_ratio"]["ratio"] <= multiple
-        assert all(site["status"] == "conforms" for site in case["sites"])
+        assert {site["status"] for site in case["sites"]} <= {"conforms", "waived" if coverage["waived"] else "conforms"}
     else:
         assert case["cause"]["explained"] >= 0.99
-        assert expected["patched"] or (case["cause"]["upstream"] and case["cause"]["fixed_in"])
+        assert expected["patched"] or not expected["source"] or case["cause"]["upstream"]
+        # What the libraries have cured since; what a model's own code does wrong, or a loop by hand, no release cures.
+        assert expected["patched"] or "/huggingface/" not in expected["source"] or case["cause"]["fixed_in"]
+
+
+def test_every_shipped_recording_stands_in_the_readme_with_the_verdict_that_it_must_get():
+    """`make table` writes that table; here it is held against the tables that say what must be found."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (FOREIGN.parent / "README.md").read_text().splitlines()
+             if line.startswith(("| `recordings/", "| `foreign/"))]
+    written = {cells[0].strip("`"): (cells[2], cells[3]) for cells in lines}
+    must = {f"{path.parent.name}/{path.name}": f"{expected['status']} `{expected['cause']}`" if expected["cause"] else expected["status"]
+            for path, expected in rows()}
+    assert written == {name: (verdict, verdict) for name, verdict in must.items()}
 
 
 @pytest.mark.parametrize("path", [RECORDINGS / BAD, FOREIGN / "qwen2-prompt-not-injected.h5"], ids=lambda path: path.name)

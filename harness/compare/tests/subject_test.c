@@ -39,8 +39,8 @@ Test(subject, another_class_is_skipped)
 Test(subject, another_arithmetic_is_skipped)
 {
     struct shipped run = run_of(SHIPPED_PROMPT);
-    shipped_text(&run.recording.model_dtype, "bfloat16");
-    refused(&run, SKIPPED, "/model@dtype", "bfloat16");
+    shipped_text(&run.recording.model_dtype, "int64");
+    refused(&run, SKIPPED, "/model@dtype", "int64");
 }
 
 Test(subject, lora_is_skipped)
@@ -374,6 +374,17 @@ Test(subject, a_selection_in_words)
     said((struct qc_selection){3, INT_MAX, 0, -1, NULL, NULL}, "steps 3 on");
 }
 
+Test(subject, a_sum_is_as_many_roundings_as_are_made_in_the_dtype)
+{
+    const enum qw_dtype dtypes[] = {QW_F64, QW_F32, QW_F16, QW_BF16};
+    const int64_t expected[] = {4096, 4096, 1, 1};
+    for (int d = 0; d < 4; d++) {
+        struct qc_subject subject = {.dtype = dtypes[d], .selection = qc_selection_all()};
+        cr_expect_eq(qc_subject_roundings(&subject, 4096), expected[d], "%s", qw_dtype_name(dtypes[d]));
+        cr_expect_eq(qc_subject_roundings(&subject, 0), 0, "copied data");
+    }
+}
+
 Test(subject, the_arithmetic_follows_from_the_dtype_unless_it_is_given)
 {
     struct qc_subject subject = {.dtype = QW_F32, .selection = qc_selection_all()};
@@ -381,6 +392,11 @@ Test(subject, the_arithmetic_follows_from_the_dtype_unless_it_is_given)
     subject.dtype = QW_F64;
     cr_expect_eq(qc_subject_arith(&subject), &qw_f64_mixed);
     cr_expect_eq(qc_subject_roundoff(&subject), 0x1p-53);
+    subject.dtype = QW_F16;
+    cr_expect_eq(qc_subject_arith(&subject), &qw_f16);
+    subject.dtype = QW_BF16;
+    cr_expect_eq(qc_subject_arith(&subject), &qw_bf16);
+    cr_expect_eq(qc_subject_roundoff(&subject), 0x1p-8);
     subject.selection.precision = "f32";
     cr_expect_eq(qc_subject_arith(&subject), &qw_f32);
     subject.selection.precision = "f64";

@@ -1,6 +1,7 @@
 /* The catalogue: every row complete, every text without a hole, and the releases that cure a pair of versions. */
 #include <criterion/criterion.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,8 +63,10 @@ Test(causes, ids_do_not_change)
 /* The names that a text may ask for; a misspelt one would leave a hole. */
 static void expect_known_names(const char *text, const char *id)
 {
-    static const char *const known[] = {"transformers", "peft",  "adapter",  "cache",   "virtual",
-                                        "tokens",       "heads", "kv_heads", "fixed_in", "head_size", "plain_head_size"};
+    static const char *const known[] = {"transformers", "peft",      "adapter",        "cache",         "virtual",
+                                        "tokens",       "length",    "heads",          "kv_heads",      "fixed_in",
+                                        "cure",         "layout",    "swapped",        "sequence_axis", "other_axis",
+                                        "static_slots", "head_size", "plain_head_size"};
     for (const char *brace = strchr(text, '{'); brace; brace = strchr(brace + 1, '{')) {
         size_t length = strcspn(brace + 1, "{}");
         bool found = false;
@@ -110,9 +113,47 @@ Test(causes, names_are_replaced_by_facts)
                                qc_cause_find("prompt-not-injected"), &run.subject);
     cr_expect_str_eq(text, "4.44.2 0.12.0 PREFIX_TUNING DynamicCache 4 7 6 2 0.13.0.");
     free(text);
+    text = qc_cause_text("{length}, {layout} {swapped}, {sequence_axis} {other_axis}, {cure}.",
+                         qc_cause_find("prompt-not-injected"), &run.subject);
+    cr_expect_str_eq(
+        text, "11, [batch, heads, sequence, head size] as [batch, sequence, heads, head size], 2 1, PEFT 0.13.0 or later.");
+    free(text);
     text = qc_cause_text("no names", qc_cause_at(0), &run.subject);
     cr_expect_str_eq(text, "no names");
     free(text);
+    shipped_clear(&run);
+}
+
+/* Qwen v1 keeps the sequence before the heads: the recording says so of the model. */
+Test(causes, axes_are_those_of_the_model)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PREFIX);
+    shipped_text(&run.recording.step[0].before.layout, "BSKD");
+    cr_assert(shipped_subject(&run));
+    char *text = qc_cause_text("{layout} {swapped}, {sequence_axis} {other_axis}", qc_cause_at(0), &run.subject);
+    cr_expect_str_eq(text, "[batch, sequence, heads, head size] as [batch, heads, sequence, head size], 1 2");
+    free(text);
+    shipped_clear(&run);
+}
+
+/* Four new tokens behind seven of the caller take ten slots: the last one is not fed. */
+Test(causes, slots_of_a_static_cache_that_knows_no_virtual_tokens)
+{
+    static const char *const calls[] = {"{\"max_new_tokens\": 4, \"cache_implementation\": \"static\"}",
+                                        "{\"max_length\": 11, \"cache_implementation\": \"static\"}", "{\"max_new_tokens\": 4}"};
+    static const char *const slots[] = {"10", "10", "-1"};
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PROMPT);
+    cr_assert(shipped_subject(&run));
+    for (size_t i = 0; i < 3; i++) {
+        struct qw_error error = {0};
+        qw_json_free(run.recording.call_kwargs);
+        run.recording.call_kwargs = qw_json_parse(calls[i], strlen(calls[i]), "", &error);
+        char *text = qc_cause_text("{static_slots}", qc_cause_at(0), &run.subject);
+        cr_expect_str_eq(text, slots[i], "%s", calls[i]);
+        free(text);
+    }
     shipped_clear(&run);
 }
 
@@ -205,6 +246,62 @@ Test(causes, releases_that_cut_a_prefix_for_the_key_value_heads)
     expect_releases(SHIPPED_PROMPT, "prefix-query-heads", prompts, COUNT(prompts));
 }
 
+/* Each pair was recorded and raised, or (NULL) ran through. */
+Test(causes, releases_that_hand_a_prefix_over_as_a_tuple)
+{
+    static const struct pair pairs[] = {{"4.42.4", "0.13.2", "peft 0.14.0"}, {"4.48.3", "0.13.2", "peft 0.14.0"},
+                                        {"4.51.3", "0.13.2", "peft 0.14.0"}, {"5.0.0", "0.13.2", "peft 0.18.0"},
+                                        {"4.41.2", "0.12.0", NULL},          {"4.51.3", "0.14.0", NULL}};
+    expect_releases(SHIPPED_PREFIX, "legacy-tuple-cache", pairs, COUNT(pairs));
+}
+
+Test(causes, releases_that_miss_or_misread_an_argument)
+{
+    static const struct pair keys[] = {{"4.46.3", "0.13.2", "peft 0.14.0"},
+                                       {"4.46.3", "0.14.0", NULL},
+                                       {"4.44.2", "0.13.2", NULL}};
+    expect_releases(SHIPPED_PROMPT, "cache-key-missing", keys, COUNT(keys));
+    static const struct pair places[] = {{"4.45.2", "0.16.0", "transformers 4.46.0"},
+                                         {"4.46.3", "0.16.0", NULL},
+                                         {"4.45.2", "0.15.2", NULL}};
+    expect_releases(SHIPPED_PREFIX, "cache-position-overrun", places, COUNT(places));
+    static const struct pair layers[] = {{"4.57.1", "0.17.1", "peft 0.18.0"},
+                                         {"5.4.0", "0.17.1", "peft 0.19.1"},
+                                         {"4.57.3", "0.18.1", NULL}};
+    expect_releases(SHIPPED_PREFIX, "cache-api-removed", layers, COUNT(layers));
+    static const struct pair prompts[] = {{"4.37.2", "0.8.2", "transformers 4.38.0"},
+                                          {"4.38.2", "0.7.1", "peft 0.8.0"},
+                                          {"4.37.2", "0.7.1", NULL}};
+    expect_releases(SHIPPED_PROMPT, "prompt-refed", prompts, COUNT(prompts));
+}
+
+/* Known to be bad, and no release of either library known to cure it. */
+Test(causes, releases_without_a_cure_are_known_all_the_same)
+{
+    static const struct {
+        const char *id, *transformers, *peft;
+        bool known;
+    } rows[] = {{"mask-absent", "5.23.0", "0.21.2", true},
+                {"mask-absent", "4.57.3", "0.18.1", false},
+                {"mask-rank-mismatch", "4.51.3", "0.15.2", true},
+                {"mask-rank-mismatch", "4.57.3", "0.18.1", false},
+                {"static-cache-too-short", "5.0.0", "0.18.1", true},
+                {"static-cache-too-short", "4.46.3", "0.14.0", false},
+                {"prompt-refed", "4.37.2", "0.7.1", true}};
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PROMPT);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        shipped_versions(&run, rows[i].transformers, rows[i].peft);
+        cr_assert(shipped_subject(&run));
+        const struct qc_cause_row *cause = qc_cause_find(rows[i].id);
+        cr_expect_eq(qc_cause_known(cause, &run.subject), rows[i].known, "%s: %s with %s", rows[i].id, rows[i].transformers,
+                     rows[i].peft);
+        cr_expect_null(qc_cause_fixed_in(cause, &run.subject), "%s", rows[i].id);
+        shipped_forget(&run);
+    }
+    shipped_clear(&run);
+}
+
 /* Without a recording the placeholders are put in words: nothing in braces remains, and no number is made up. */
 Test(causes, texts_read_in_words_without_a_recording)
 {
@@ -229,4 +326,40 @@ Test(causes, rows_of_versions_and_signatures_belong_to_causes)
     for (; qc_signature_at(signatures); signatures++)
         cr_expect_not_null(qc_cause_find(qc_signature_at(signatures)->id), "%s", qc_signature_at(signatures)->id);
     cr_expect(known >= 3 && signatures >= 3);
+    for (int i = 0; qc_remedy_at(i); i++) {
+        const struct qc_remedy_row *remedy = qc_remedy_at(i);
+        cr_expect_not_null(qc_cause_find(remedy->id), "%s", remedy->id);
+        cr_expect(!strcmp(remedy->verdict, "PASS") || qc_cause_find(remedy->verdict), "%s: %s", remedy->recording,
+                  remedy->verdict);
+    }
+}
+
+/* "site:kind" of a difference that an exception accounts for. */
+static void expect_difference(const char *word, size_t length, const char *id)
+{
+    char name[96];
+    enum qw_site site;
+    bool kind = false;
+    cr_assert_lt(length, sizeof name);
+    snprintf(name, sizeof name, "%.*s", (int)length, word);
+    char *colon = strchr(name, ':');
+    cr_assert_not_null(colon, "%s: %s", id, name);
+    *colon = 0;
+    for (int i = 0; i < QC_KINDS; i++)
+        kind = kind || !strcmp(qc_kind_name((enum qc_kind)i), colon + 1);
+    cr_expect(qw_site_find(&site, name) && kind, "%s: %s, %s", id, name, colon + 1);
+}
+
+/* A cause that an exception proves has that exception, and accounts for differences that there can be. */
+Test(causes, what_an_exception_proves)
+{
+    for (int i = 0; qc_raise_at(i); i++) {
+        const struct qc_raise_row *raise = qc_raise_at(i);
+        const struct qc_cause_row *cause = qc_cause_find(raise->id);
+        cr_assert_not_null(cause, "%s", raise->id);
+        cr_expect(qc_cause_has_signature(cause), "%s", raise->id);
+        cr_expect_eq(qc_cause_raise(cause), raise, "%s stands twice", raise->id);
+        for (const char *word = raise->differences; *word; word += strcspn(word, " "), word += *word == ' ')
+            expect_difference(word, strcspn(word, " "), raise->id);
+    }
 }

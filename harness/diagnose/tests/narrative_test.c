@@ -218,3 +218,32 @@ Test(narrative, the_same_judgement_gives_the_same_words)
     free(once);
     free(again);
 }
+
+/* ---- which steps are right ---- */
+
+static char *right_steps(const char *name, int step, int second)
+{
+    struct shipped run;
+    shipped_read(&run, name);
+    for (int i = 0; i < 2; i++)
+        if ((i ? second : step) >= 0)
+            shipped_floats(run.recording.step[i ? second : step].input[QC_ATTENTION_MASK])[0] = 0;
+    shipped_judge(&run);
+    char *text = qc_right_steps_text(&run.judgement);
+    shipped_clear(&run);
+    return text;
+}
+
+Test(narrative, steps_that_were_handed_the_right_things)
+{
+    is(right_steps(SHIPPED_PROMPT, 0, -1), "steps 1-4");
+    is(right_steps(SHIPPED_PROMPT, 2, -1), "steps 0-1, 3-4");
+    is(right_steps(SHIPPED_PROMPT, 1, 3), "steps 0, 2, 4");
+}
+
+/* Nothing is said of a healthy run, nor where no step is right. */
+Test(narrative, no_word_on_steps_that_are_all_alike)
+{
+    cr_expect_null(right_steps(SHIPPED_PROMPT, -1, -1));
+    cr_expect_null(right_steps(SHIPPED_BARE_PREFIX, -1, -1));
+}

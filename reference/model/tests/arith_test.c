@@ -145,7 +145,7 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 {
     enum { DRAWS = 20000 };
     uint64_t state = 9;
-    struct qw_arith shaken = qw_arith_dithered(&qw_f32, &state);
+    struct qw_arith shaken = qw_arith_dithered(&qw_f32, qw_f32.dtype, &state);
     double sum = 0;
     int moved = 0;
     for (int i = 0; i < DRAWS; i++) {
@@ -163,8 +163,8 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 Test(arith, equal_seeds_give_equal_dither)
 {
     uint64_t states[] = {5, 5, 6};
-    struct qw_arith first = qw_arith_dithered(&qw_f32, &states[0]), same = qw_arith_dithered(&qw_f32, &states[1]),
-                    other = qw_arith_dithered(&qw_f32, &states[2]);
+    struct qw_arith first = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[0]), same = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[1]),
+                    other = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[2]);
     int differences = 0;
     for (int i = 1; i < 1000; i++) {
         double value = 1 / (double)i, a = qw_arith_round(&first, value);
@@ -190,14 +190,30 @@ Test(arith, blas_is_named)
         cr_assert_null(qw_blas_core_wanted());
 }
 
+Test(arith, halves_round_to_their_dtype_what_float32_made)
+{
+    const struct qw_arith *const halves[] = {&qw_bf16, &qw_f16};
+    const enum qw_dtype dtypes[] = {QW_BF16, QW_F16};
+    for (int h = 0; h < 2; h++) {
+        uint64_t state = 4;
+        struct qw_arith fine = qw_arith_dithered(halves[h], QW_F32, &state), sums = qw_arith_as(&fine, fine.sums);
+        cr_expect_eq(qw_arith_of(dtypes[h]), halves[h]);
+        cr_expect(halves[h]->dtype == dtypes[h] && halves[h]->inner == QW_F32 && halves[h]->sums == QW_F32);
+        cr_expect(fine.roundoff == 0x1p-24 && sums.roundoff == 0x1p-24 && sums.dtype == QW_F32);
+        cr_expect_eq(qw_arith_settle(halves[h], 0.1), qw_round_to(dtypes[h], 0.1));
+        for (int i = 0; i < 100; i++)
+            cr_expect_eq(qw_arith_round(&fine, 0.1), qw_round_to(dtypes[h], 0.1), "only a tie could fall to the other side");
+    }
+    cr_expect_eq(qw_arith_settle(&qw_f32, 0.1), 0.1, "has been rounded before");
+    cr_expect_eq(qw_arith_of(QW_F32), &qw_f32);
+}
+
 Test(arith, float64_models_compute_norms_and_tables_in_float32)
 {
     uint64_t state = 3;
-    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, &state), inner = qw_arith_inner(&shaken),
-                    same = qw_arith_inner(&qw_f32);
+    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, qw_f64_mixed.dtype, &state), inner = qw_arith_as(&shaken, shaken.inner),
+                    same = qw_arith_as(&qw_f32, qw_f32.inner);
     cr_assert(inner.dtype == QW_F32 && inner.roundoff == 0x1p-24 && inner.dither == &state);
     cr_assert(shaken.dtype == QW_F64 && shaken.roundoff == 0x1p-53);
-    cr_assert_eq(qw_arith_enter(&inner, 0.1), (double)0.1f);
-    cr_assert_eq(qw_arith_enter(&qw_f64, 0.1), 0.1);
     cr_assert(same.dtype == QW_F32 && same.roundoff == 0);
 }

@@ -256,3 +256,50 @@ Test(families, the_model_stops_where_the_real_one_raises)
     }
     qw_model_clear(&model);
 }
+
+/* ---- sliding windows ---- */
+
+/* Whether the last of ten tokens sees token `key` in a setting. */
+static bool reaches(const struct qw_config *config, const char *transformers, bool eager, int64_t key)
+{
+    int64_t changed[10];
+    memcpy(changed, ids, sizeof changed);
+    changed[key] = 16 - changed[key];
+    struct qw_model model = model_of(config, 15);
+    struct qw_setting setting = qw_setting_newest();
+    qw_version_read(&setting.transformers, transformers);
+    setting.eager = eager;
+    struct play a = play_make(&model, &qw_f64, 1), b = play_make(&model, &qw_f64, 1);
+    a.rules = b.rules = qw_rules_healthy(setting);
+    play_ids(&a, ids, 1, 10);
+    play_ids(&b, changed, 1, 10);
+    bool far = distance(logits_of(&a) + 9 * V, logits_of(&b) + 9 * V, V) > 0;
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&model);
+    return far;
+}
+
+/* Of ten tokens, how many the last one sees in a model of one layer with a window of four, as measured with the real
+ * libraries. */
+Test(families, windows_are_applied_as_each_era_applied_them)
+{
+    const struct {
+        const char *transformers;
+        bool eager, used;
+        int64_t full_layers, sees;
+    } rows[] = {{"4.38.2", true, false, 1, 4},   {"4.38.2", false, true, 0, 10}, {"4.41.2", true, false, 1, 5},
+                {"4.41.2", false, false, 1, 5},  {"4.44.2", true, true, 0, 10},  {"4.46.3", false, true, 1, 4},
+                {"4.46.3", false, false, 0, 10}, {"4.48.3", true, true, 0, 10},  {"4.51.3", false, false, 1, 4},
+                {"4.57.3", false, true, 0, 4},   {"4.57.3", false, true, 1, 10}, {"5.23.0", true, false, 0, 10}};
+    struct qw_config config = small_config;
+    config.layers = 1;
+    config.window = 4;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        config.uses_window = rows[i].used;
+        config.full_layers = rows[i].full_layers;
+        cr_expect(reaches(&config, rows[i].transformers, rows[i].eager, 10 - rows[i].sees), "%s sees less", rows[i].transformers);
+        cr_expect(rows[i].sees == 10 || !reaches(&config, rows[i].transformers, rows[i].eager, 9 - rows[i].sees), "%s sees more",
+                  rows[i].transformers);
+    }
+}

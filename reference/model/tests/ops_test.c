@@ -109,7 +109,7 @@ Test(ops, rotary_angles_by_hand)
     const int64_t position[] = {0, 3, 100};
     for (int a = 0; a < 2; a++) {
         double c[12], s[12];
-        qw_rotary_table(ariths[a], c, s, position, 10000, 3, 4);
+        qw_rotary_table(ariths[a], c, s, position, &(struct qw_rotary){.theta = 10000}, 3, 4);
         for (int r = 0; r < 3; r++) {
             double fast = (double)position[r], slow = (double)position[r] / 100; /* 10000^(-2/4) = 1/100 */
             double u = 4 * roundoff[a] * (1 + fast);
@@ -127,8 +127,8 @@ Test(ops, rotary_angles_by_hand)
 static double *rotated(const struct qw_arith *arith, const double *x, int64_t position, double theta, int64_t D)
 {
     double *y = qw_memdup(x, (size_t)D, sizeof *x), *c = QW_NEW_ARRAY(double, D), *s = QW_NEW_ARRAY(double, D);
-    qw_rotary_table(arith, c, s, &position, theta, 1, D);
-    qw_rotate(arith, y, c, s, 1, 1, D);
+    qw_rotary_table(arith, c, s, &position, &(struct qw_rotary){.theta = theta}, 1, D);
+    qw_rotate(arith, y, c, s, false, 1, 1, D);
     free(c);
     free(s);
     return y;
@@ -211,8 +211,8 @@ Test(ops, rotate_serves_every_token_and_head)
     const int64_t position[] = {5, 0, 9};
     double *x = draw_many(&state, TOKENS * HEADS * D), *y = qw_memdup(x, TOKENS * HEADS * D, sizeof *x), c[TOKENS * D],
            s[TOKENS * D];
-    qw_rotary_table(&qw_f64, c, s, position, 100, TOKENS, D);
-    qw_rotate(&qw_f64, y, c, s, TOKENS, HEADS, D);
+    qw_rotary_table(&qw_f64, c, s, position, &(struct qw_rotary){.theta = 100}, TOKENS, D);
+    qw_rotate(&qw_f64, y, c, s, false, TOKENS, HEADS, D);
     for (int t = 0; t < TOKENS; t++)
         for (int h = 0; h < HEADS; h++) {
             double *alone = rotated(&qw_f64, x + (t * HEADS + h) * D, position[t], 100, D);
@@ -251,7 +251,7 @@ static void scene_clear(struct scene *scene)
 
 static void attend(const struct qw_arith *arith, double *y, const struct scene *scene)
 {
-    qw_attend(arith, y, scene->q, scene->k, scene->v, scene->visible, QW_BLIND_UNIFORM, Q, S, D);
+    qw_attend(arith, y, scene->q, scene->k, scene->v, scene->visible, &(struct qw_attention){.blind_row = QW_BLIND_UNIFORM}, Q, S, D);
 }
 
 Test(ops, attention_weights_by_hand)
@@ -261,7 +261,7 @@ Test(ops, attention_weights_by_hand)
     const unsigned char visible[] = {1, 1};
     for (int a = 0; a < 2; a++) {
         double y[4];
-        qw_attend(ariths[a], y, q, k, v, visible, QW_BLIND_UNIFORM, 1, 2, 4);
+        qw_attend(ariths[a], y, q, k, v, visible, &(struct qw_attention){.blind_row = QW_BLIND_UNIFORM}, 1, 2, 4);
         expect_near(y[0], 1 / (1 + exp(-3)), 6 * roundoff[a], "the nearer key");
         expect_near(y[1], 1 / (1 + exp(3)), 6 * roundoff[a], "the other");
         cr_expect(y[2] == 0 && y[3] == 0);
@@ -275,10 +275,10 @@ Test(ops, rows_that_see_no_key)
     const unsigned char none[] = {0, 0, 0}, all[] = {1, 1, 1};
     for (int a = 0; a < 2; a++) {
         double uniform[2], zero[2], unmasked[2], seen[2];
-        qw_attend(ariths[a], uniform, q, k, v, none, QW_BLIND_UNIFORM, 1, 3, 2);
-        qw_attend(ariths[a], zero, q, k, v, none, QW_BLIND_ZERO, 1, 3, 2);
-        qw_attend(ariths[a], unmasked, q, k, v, none, QW_BLIND_UNMASKED, 1, 3, 2);
-        qw_attend(ariths[a], seen, q, k, v, all, QW_BLIND_ZERO, 1, 3, 2);
+        qw_attend(ariths[a], uniform, q, k, v, none, &(struct qw_attention){.blind_row = QW_BLIND_UNIFORM}, 1, 3, 2);
+        qw_attend(ariths[a], zero, q, k, v, none, &(struct qw_attention){.blind_row = QW_BLIND_ZERO}, 1, 3, 2);
+        qw_attend(ariths[a], unmasked, q, k, v, none, &(struct qw_attention){.blind_row = QW_BLIND_UNMASKED}, 1, 3, 2);
+        qw_attend(ariths[a], seen, q, k, v, all, &(struct qw_attention){.blind_row = QW_BLIND_ZERO}, 1, 3, 2);
         expect_near(uniform[0], 5.0 / 3, 4 * roundoff[a], "the mean");
         expect_near(uniform[1], 1, 4 * roundoff[a], "the mean");
         cr_expect(zero[0] == 0 && zero[1] == 0);

@@ -315,7 +315,7 @@ static inline const double *logits_of(const struct play *play) { return seen(pla
 /* A handover of ids [B,q] that continues behind `past` rows; every row visible. */
 static inline struct qw_handover hand_over_ids(const int64_t *ids, int64_t batch, int64_t q, int64_t past)
 {
-    struct qw_handover handover = {.batch = batch, .queries = q};
+    struct qw_handover handover = {.batch = batch, .queries = q, .positions = q};
     handover.input_ids = qw_memdup(ids, (size_t)(batch * q), sizeof *ids);
     handover.position = QW_NEW_ARRAY(int64_t, batch * q);
     handover.origin = QW_NEW_ARRAY(enum qw_origin, q);

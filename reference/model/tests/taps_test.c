@@ -173,7 +173,7 @@ Test(taps, dithered_plays_differ_by_rounding_alone)
     play_ids(&s, prompt, 1, N);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         uint64_t state = seed, twin = seed;
-        struct qw_arith shaken = qw_arith_dithered(&qw_f32, &state), again = qw_arith_dithered(&qw_f32, &twin);
+        struct qw_arith shaken = qw_arith_dithered(&qw_f32, QW_F32, &state), again = qw_arith_dithered(&qw_f32, QW_F32, &twin);
         struct play a = play_make(&model, &shaken, 1), b = play_make(&model, &again, 1);
         play_ids(&a, prompt, 1, N);
         play_ids(&b, prompt, 1, N);
