@@ -94,7 +94,7 @@ struct qw_rules {
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
-    int window_extra;      /* keys that are seen beyond the window */
+    int window_extra;       /* keys that are seen beyond the window */
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
     bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */

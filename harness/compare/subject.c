@@ -302,8 +302,7 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     if (ok) {
         make_rules(subject);
         ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
-             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error) &&
-             check_windows(subject, error);
+             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error) && check_windows(subject, error);
         if (ok)
             qc_encoded_settle(subject);
     }

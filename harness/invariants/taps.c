@@ -79,6 +79,12 @@ bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *
     return last_rank(judgement, stop->step) == expected;
 }
 
+/* The first Qwen makes its rotary tables in float32, whatever the model's type. */
+static enum qw_dtype dtype_of(const struct qc_judgement *judgement, enum qw_site site)
+{
+    return site == QW_SITE_FIRST_COS || site == QW_SITE_FIRST_SIN ? QW_F32 : judgement->subject->dtype;
+}
+
 static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site site, const struct qw_tensor *tap,
                              const struct qw_shape *expected)
 {
@@ -87,7 +93,7 @@ static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site 
     if (qw_site_rows[site].when == QW_WHEN_ONCE && qc_shape_kind(tap, &once) == QC_KIND_NONE)
         return QC_KIND_NONE;
     enum qc_kind kind = qc_shape_kind(tap, expected);
-    return kind == QC_KIND_NONE && tap->dtype != judgement->subject->dtype ? QC_DTYPE : kind;
+    return kind == QC_KIND_NONE && tap->dtype != dtype_of(judgement, site) ? QC_DTYPE : kind;
 }
 
 static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,

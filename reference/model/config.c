@@ -136,9 +136,9 @@ static bool read_layer_types(struct qw_config *config, const struct qw_fields *f
         if (sliding)
             config->windowed[layer / 64] |= (uint64_t)1 << layer % 64;
     }
-    return layer == config->layers || qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT,
-                                              "layer_types has %lld entries for %lld layers", (long long)layer,
-                                              (long long)config->layers);
+    return layer == config->layers ||
+           qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT, "layer_types has %lld entries for %lld layers",
+                   (long long)layer, (long long)config->layers);
 }
 
 static bool read_window(struct qw_config *config, const struct qw_fields *from)

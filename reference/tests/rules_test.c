@@ -55,9 +55,8 @@ static bool same(const struct qw_rules *a, const struct qw_rules *b)
            a->blind_row == b->blind_row && a->plain_head_size == b->plain_head_size && a->rotate_prefix == b->rotate_prefix &&
            a->token_order == b->token_order && a->wiring == b->wiring && a->projections == b->projections &&
            a->prompt_dtype == b->prompt_dtype && a->fused == b->fused && a->rope_in_model_dtype == b->rope_in_model_dtype &&
-           a->sees_ahead == b->sees_ahead &&
-           a->joins_along_heads == b->joins_along_heads && a->asks_no_mask == b->asks_no_mask && a->window == b->window &&
-           a->window_extra == b->window_extra;
+           a->sees_ahead == b->sees_ahead && a->joins_along_heads == b->joins_along_heads && a->asks_no_mask == b->asks_no_mask &&
+           a->window == b->window && a->window_extra == b->window_extra;
 }
 
 /* Pairs that were measured, with what they were seen to do. */

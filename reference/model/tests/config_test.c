@@ -14,7 +14,7 @@
     "\"num_hidden_layers\":24,\"hidden_size\":896,\"num_attention_heads\":14,\"intermediate_size\":4864,\"vocab_size\":151936"
 #define QWEN2 "\"model_type\":\"qwen2\","
 #define QWEN3 "\"model_type\":\"qwen3\","
-#define QWEN "\"model_type\":\"qwen\","
+#define QWEN  "\"model_type\":\"qwen\","
 
 static struct qw_json *parse(const char *text)
 {

@@ -86,12 +86,18 @@ static struct qw_model as_qwen2(const struct qw_model *first)
     static const struct {
         const char *name, *source;
         int64_t part, parts;
-    } rows[] = {{"input_layernorm.weight", "ln_1.weight", 0, 1},          {"self_attn.q_proj.weight", "attn.c_attn.weight", 0, 3},
-                {"self_attn.k_proj.weight", "attn.c_attn.weight", 1, 3},  {"self_attn.v_proj.weight", "attn.c_attn.weight", 2, 3},
-                {"self_attn.q_proj.bias", "attn.c_attn.bias", 0, 3},      {"self_attn.k_proj.bias", "attn.c_attn.bias", 1, 3},
-                {"self_attn.v_proj.bias", "attn.c_attn.bias", 2, 3},      {"self_attn.o_proj.weight", "attn.c_proj.weight", 0, 1},
-                {"post_attention_layernorm.weight", "ln_2.weight", 0, 1}, {"mlp.gate_proj.weight", "mlp.w2.weight", 0, 1},
-                {"mlp.up_proj.weight", "mlp.w1.weight", 0, 1},            {"mlp.down_proj.weight", "mlp.c_proj.weight", 0, 1}};
+    } rows[] = {{"input_layernorm.weight", "ln_1.weight", 0, 1},
+                {"self_attn.q_proj.weight", "attn.c_attn.weight", 0, 3},
+                {"self_attn.k_proj.weight", "attn.c_attn.weight", 1, 3},
+                {"self_attn.v_proj.weight", "attn.c_attn.weight", 2, 3},
+                {"self_attn.q_proj.bias", "attn.c_attn.bias", 0, 3},
+                {"self_attn.k_proj.bias", "attn.c_attn.bias", 1, 3},
+                {"self_attn.v_proj.bias", "attn.c_attn.bias", 2, 3},
+                {"self_attn.o_proj.weight", "attn.c_proj.weight", 0, 1},
+                {"post_attention_layernorm.weight", "ln_2.weight", 0, 1},
+                {"mlp.gate_proj.weight", "mlp.w2.weight", 0, 1},
+                {"mlp.up_proj.weight", "mlp.w1.weight", 0, 1},
+                {"mlp.down_proj.weight", "mlp.c_proj.weight", 0, 1}};
     struct qw_model model = {.config = first->config};
     model.config.family = QW_FAMILY_QWEN2;
     copy_part(&model, "model.embed_tokens.weight", first, "transformer.wte.weight", 0, 1);
@@ -203,7 +209,8 @@ Test(families, the_first_qwen_counts_rows_not_positions)
 /* ---- what goes wrong behind a filled cache ---- */
 
 /* Plays `last` behind five tokens under rules that one deviation has changed; the play goes on only where nothing stops it. */
-static struct play behind_five(const struct qw_model *model, enum qw_deviation deviation, const int64_t *last, int64_t q, bool masked)
+static struct play behind_five(const struct qw_model *model, enum qw_deviation deviation, const int64_t *last, int64_t q,
+                               bool masked)
 {
     struct play play = play_make(model, &qw_f64, 1);
     qw_deviation_apply(&play.rules, deviation);
