@@ -50,6 +50,14 @@ enum qw_blind_row {
     QW_BLIND_UNMASKED, /* as if it saw every key */
 };
 
+/* To which layers a configured sliding window applies. */
+enum qw_window_habit {
+    QW_WINDOW_NOWHERE,
+    QW_WINDOW_EVERYWHERE, /* whether use_sliding_window is set or not */
+    QW_WINDOW_IF_USED,    /* all layers, if it is set */
+    QW_WINDOW_BY_LAYER,   /* those that layer_types names, else those from max_window_layers on, if it is set */
+};
+
 struct qw_rules {
     /* protocol */
     bool inject_first;       /* virtual tokens reach the first step */
@@ -87,6 +95,8 @@ struct qw_rules {
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
+    enum qw_window_habit window;
+    int window_extra;       /* keys that are seen beyond the window */
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
     bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 const struct qw_family_row qw_family_rows[QW_FAMILIES] = {
-#define FAMILY(id, class, model_type, covers, root, blocks, attention, layout, names, embed, projected)                           \
-    {class,           model_type,          covers,           root, blocks, attention, QW_LAYOUT_##layout, QW_NAMES_##names, \
+#define FAMILY(id, class, model_type, covers, root, blocks, attention, layout, names, embed, projected)                          \
+    {class,           model_type,         covers, root, blocks, attention, QW_LAYOUT_##layout, QW_NAMES_##names,                 \
      QW_SITE_##embed, QW_SITE_##projected},
 #include "reference/families.def"
 #undef FAMILY
@@ -23,7 +23,7 @@ enum {
 };
 
 const struct qw_site_row qw_site_rows[QW_SITES] = {
-#define SITE(id, families, when, name, place, party, shape, sum, in_blocks)                                                       \
+#define SITE(id, families, when, name, place, party, shape, sum, in_blocks)                                                      \
     {name, QW_##place, QW_##party, OF_##families, QW_WHEN_##when, shape, sum, in_blocks},
 #include "reference/sites.def"
 #undef SITE

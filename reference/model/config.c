@@ -66,14 +66,10 @@ static bool check_family(enum qw_family *family, const struct qw_fields *from)
 static bool check_covered(const struct qw_fields *from)
 {
     const char *activation = "silu";
-    bool window = false;
     if (!qw_json_is_null(qw_json_get(from->object, "quantization_config")))
         return unsupported(from, "a quantised base model");
-    if (!qw_field_bool(&window, from, "use_sliding_window", QW_NULLABLE) ||
-        !qw_field_text(&activation, from, "hidden_act", QW_OPTIONAL))
+    if (!qw_field_text(&activation, from, "hidden_act", QW_OPTIONAL))
         return false;
-    if (window)
-        return unsupported(from, "a sliding attention window");
     return !strcmp(activation, "silu") || unsupported(from, "an activation other than silu");
 }
 
@@ -123,9 +119,43 @@ static bool read_norm(struct qw_config *config, const struct qw_fields *from, co
     return qw_field_real(&config->norm_eps, from, key, QW_OPTIONAL, 0, 1);
 }
 
+/* layer_types: "full_attention" or "sliding_attention" for each layer. */
+static bool read_layer_types(struct qw_config *config, const struct qw_fields *from)
+{
+    const struct qw_json *list = qw_json_get(from->object, "layer_types");
+    int64_t layer = 0;
+    if (qw_json_is_null(list))
+        return true;
+    config->names_layers = true;
+    for (const struct qw_json *type = qw_json_first(list); type; type = qw_json_next(type), layer++) {
+        bool sliding = !strcmp(qw_json_text(type, ""), "sliding_attention");
+        if (!sliding && strcmp(qw_json_text(type, ""), "full_attention"))
+            return unsupported(from, "a kind of layer other than full_attention and sliding_attention (layer_types)");
+        if (sliding && layer >= 512)
+            return unsupported(from, "a sliding window behind layer 511");
+        if (sliding)
+            config->windowed[layer / 64] |= (uint64_t)1 << layer % 64;
+    }
+    return layer == config->layers ||
+           qw_fail(from->error, QW_ERROR_INPUT, from->place, HINT, "layer_types has %lld entries for %lld layers",
+                   (long long)layer, (long long)config->layers);
+}
+
+static bool read_window(struct qw_config *config, const struct qw_fields *from)
+{
+    bool given = qw_json_get(from->object, "sliding_window") != NULL;
+    config->window = given ? 0 : 4096;
+    config->full_layers = 28;
+    return qw_field_whole(&config->window, from, "sliding_window", QW_NULLABLE, 1, INT64_C(1) << 40) &&
+           qw_field_bool(&config->uses_window, from, "use_sliding_window", QW_NULLABLE) &&
+           qw_field_whole(&config->full_layers, from, "max_window_layers", QW_NULLABLE, 0, 1 << 22) &&
+           read_layer_types(config, from);
+}
+
 static bool read_qwen2(struct qw_config *config, const struct qw_fields *from)
 {
-    return read_extents(config, from, 0) && read_rotary(config, from) && read_norm(config, from, "rms_norm_eps");
+    return read_extents(config, from, 0) && read_rotary(config, from) && read_norm(config, from, "rms_norm_eps") &&
+           read_window(config, from);
 }
 
 /* attention_bias is for all four projections.  Heads have 128 dimensions unless head_dim says otherwise, whatever d / H. */
@@ -137,7 +167,8 @@ static bool read_qwen3(struct qw_config *config, const struct qw_fields *from)
     config->bare_projections = !biased;
     config->output_bias = biased;
     config->head_norms = true;
-    return read_extents(config, from, 128) && read_rotary(config, from) && read_norm(config, from, "rms_norm_eps");
+    return read_extents(config, from, 128) && read_rotary(config, from) && read_norm(config, from, "rms_norm_eps") &&
+           read_window(config, from);
 }
 
 /* What the first Qwen can be configured to and its published models are not. */

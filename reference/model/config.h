@@ -28,6 +28,12 @@ struct qw_config {
     bool output_bias;      /* o has one */
     bool ffn_bias;         /* so have the products of the feed-forward */
     bool head_norms;       /* queries and keys are normalised head by head */
+    /* Sliding windows; what is made of them is a rule of the era (qw_window_of). */
+    int64_t window;       /* sliding_window: keys that a token sees, itself included; 0: all */
+    bool uses_window;     /* use_sliding_window */
+    int64_t full_layers;  /* max_window_layers: the first that see all keys, unless layer_types says otherwise */
+    bool names_layers;    /* layer_types is there: */
+    uint64_t windowed[8]; /* a bit for each layer that it calls sliding */
     /* The first Qwen alone. */
     int64_t trained_length; /* seq_length: the longest input that it was trained on */
     bool dynamic_ntk;       /* longer inputs are rotated by a larger base */

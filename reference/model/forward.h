@@ -44,6 +44,9 @@ struct qw_pass qw_pass_begin(const struct qw_model *model, const struct qw_arith
 /* What becomes of the keys that the handover's mask does not cover, behind `past` rows; IGNORED when it covers all. */
 enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct qw_handover *handover, int64_t past);
 
+/* Keys that a token sees in a layer, itself included, under the rules; 0: all. */
+int64_t qw_window_of(const struct qw_config *config, const struct qw_rules *rules, int64_t layer);
+
 /* False when the real model raises before its blocks: it cannot use a mask of this length. */
 bool qw_pass_enters_blocks(const struct qw_pass *pass);
 

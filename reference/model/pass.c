@@ -51,6 +51,19 @@ bool qw_pass_join(struct qw_pass *pass, int layer, const double *k, const double
     return true;
 }
 
+static bool has_window(const struct qw_config *config, enum qw_window_habit habit, int64_t layer)
+{
+    bool named = config->names_layers ? layer < 512 && config->windowed[layer / 64] >> layer % 64 & 1
+                                      : config->uses_window && layer >= config->full_layers;
+    return habit == QW_WINDOW_EVERYWHERE || (habit == QW_WINDOW_IF_USED && config->uses_window) ||
+           (habit == QW_WINDOW_BY_LAYER && named);
+}
+
+int64_t qw_window_of(const struct qw_config *config, const struct qw_rules *rules, int64_t layer)
+{
+    return config->window && has_window(config, rules->window, layer) ? config->window + rules->window_extra : 0;
+}
+
 static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
 {
     const struct qw_handover *handover = pass->handover;
@@ -58,16 +71,17 @@ static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
                                                          : pass->mask == QW_SHORT_IGNORED;
 }
 
-/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows, of the S that there are.  A mask
- * is aligned at the left; what it covers beyond S is nowhere. */
-static unsigned char *visible_keys(const struct qw_pass *pass, int64_t b)
+/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows, of the S that there are; the last
+ * ones alone where the layer has a window.  A mask is aligned at the left; what it covers beyond S is nowhere. */
+static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_t b)
 {
+    int64_t window = qw_window_of(&pass->model->config, pass->rules, layer);
     int64_t q = pass->handover->queries, S = pass->kept + q;
     bool ahead = pass->rules->sees_ahead && pass->past > 0;
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
     for (int64_t i = 0; i < q; i++)
         for (int64_t j = 0; j < S && (ahead || j <= pass->past + i); j++)
-            visible[i * S + j] = is_shown(pass, b, j);
+            visible[i * S + j] = is_shown(pass, b, j) && (!window || j > pass->past + i - window);
     return visible;
 }
 
@@ -103,7 +117,7 @@ double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
     double *out = QW_NEW_ARRAY(double, B *q *H *D), *Q = QW_NEW_ARRAY(double, q *D), *y = QW_NEW_ARRAY(double, q *D);
     const struct qw_attention how = {pass->rules->fused, pass->rules->blind_row};
     for (int64_t b = 0; b < B; b++) {
-        unsigned char *visible = visible_keys(pass, b);
+        unsigned char *visible = visible_keys(pass, layer, b);
         for (int64_t h = 0; h < H; h++) {
             int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
             gather_head(Q, queries, b, h, q, H, D);

@@ -163,7 +163,8 @@ Test(arith, dither_moves_a_value_by_at_most_one_roundoff_before_it_is_rounded)
 Test(arith, equal_seeds_give_equal_dither)
 {
     uint64_t states[] = {5, 5, 6};
-    struct qw_arith first = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[0]), same = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[1]),
+    struct qw_arith first = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[0]),
+                    same = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[1]),
                     other = qw_arith_dithered(&qw_f32, qw_f32.dtype, &states[2]);
     int differences = 0;
     for (int i = 1; i < 1000; i++) {
@@ -211,8 +212,8 @@ Test(arith, halves_round_to_their_dtype_what_float32_made)
 Test(arith, float64_models_compute_norms_and_tables_in_float32)
 {
     uint64_t state = 3;
-    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, qw_f64_mixed.dtype, &state), inner = qw_arith_as(&shaken, shaken.inner),
-                    same = qw_arith_as(&qw_f32, qw_f32.inner);
+    struct qw_arith shaken = qw_arith_dithered(&qw_f64_mixed, qw_f64_mixed.dtype, &state),
+                    inner = qw_arith_as(&shaken, shaken.inner), same = qw_arith_as(&qw_f32, qw_f32.inner);
     cr_assert(inner.dtype == QW_F32 && inner.roundoff == 0x1p-24 && inner.dither == &state);
     cr_assert(shaken.dtype == QW_F64 && shaken.roundoff == 0x1p-53);
     cr_assert(same.dtype == QW_F32 && same.roundoff == 0);

@@ -7,13 +7,14 @@
 
 #include "reference/base/file.h"
 #include "reference/base/text.h"
+#include "reference/letters.h"
 
 /* Qwen2-0.5B, without what the tests put in. */
 #define EXTENTS                                                                                                                  \
     "\"num_hidden_layers\":24,\"hidden_size\":896,\"num_attention_heads\":14,\"intermediate_size\":4864,\"vocab_size\":151936"
 #define QWEN2 "\"model_type\":\"qwen2\","
 #define QWEN3 "\"model_type\":\"qwen3\","
-#define QWEN "\"model_type\":\"qwen\","
+#define QWEN  "\"model_type\":\"qwen\","
 
 static struct qw_json *parse(const char *text)
 {
@@ -142,7 +143,7 @@ Test(config, what_is_not_covered_is_not_an_error_of_input)
         "{\"model_type\":\"qwen2_moe\"," EXTENTS "}",
         "{" EXTENTS "}",
         "{" QWEN2 EXTENTS ",\"quantization_config\":{\"quant_method\":\"gptq\"}}",
-        "{" QWEN2 EXTENTS ",\"use_sliding_window\":true}",
+        "{" QWEN2 EXTENTS ",\"layer_types\":[\"chunked_attention\"]}",
         "{" QWEN2 EXTENTS ",\"hidden_act\":\"gelu\"}",
         "{" QWEN2 EXTENTS ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0}}",
         "{" QWEN2 EXTENTS ",\"rope_scaling\":{\"rope_type\":\"dynamic\",\"factor\":2.0}}",
@@ -286,4 +287,71 @@ Test(config, unknown_keys_are_nobodys_business)
     accept_text("{" QWEN2 EXTENTS
                 ",\"rope_thetas\":\"x\",\"Tie_Word_Embeddings\":1,\"x\":{\"hidden_size\":[]},\"torch_dtype\":3}");
     cr_expect_not(accept_text("{" QWEN2 EXTENTS ",\"TIE_WORD_EMBEDDINGS\":true}").tied, "keys are case-sensitive");
+}
+
+/* ---- published sizes ---- */
+
+/* As their config.json files say; head_size 0: no head_dim in the file.  The first Qwen's intermediate_size holds both
+ * halves.  What must follow: D, and the rows of q (of c_attn in the first Qwen) and of k. */
+static const struct {
+    const char *name, *type;
+    long long hidden, layers, heads, kv_heads, head_size, ffn, vocab;
+    bool tied;
+    double theta, eps;
+    long long D, q_rows, k_rows;
+} published[] = {
+    {"Qwen-1.8B", "qwen", 2048, 24, 16, 0, 0, 11008, 151936, false, 1e4, 1e-6, 128, 6144, 2048},
+    {"Qwen-7B", "qwen", 4096, 32, 32, 0, 0, 22016, 151936, false, 1e4, 1e-6, 128, 12288, 4096},
+    {"Qwen-14B", "qwen", 5120, 40, 40, 0, 0, 27392, 152064, false, 1e4, 1e-6, 128, 15360, 5120},
+    {"Qwen-72B", "qwen", 8192, 80, 64, 0, 0, 49152, 152064, false, 1e6, 1e-5, 128, 24576, 8192},
+    {"Qwen1.5-0.5B", "qwen2", 1024, 24, 16, 16, 0, 2816, 151936, true, 1e6, 1e-6, 64, 1024, 1024},
+    {"Qwen1.5-4B", "qwen2", 2560, 40, 20, 20, 0, 6912, 151936, false, 5e6, 1e-6, 128, 2560, 2560},
+    {"Qwen1.5-7B", "qwen2", 4096, 32, 32, 32, 0, 11008, 151936, false, 1e6, 1e-6, 128, 4096, 4096},
+    {"Qwen2-0.5B", "qwen2", 896, 24, 14, 2, 0, 4864, 151936, true, 1e6, 1e-6, 64, 896, 128},
+    {"Qwen2-7B", "qwen2", 3584, 28, 28, 4, 0, 18944, 152064, false, 1e6, 1e-6, 128, 3584, 512},
+    {"Qwen2.5-1.5B", "qwen2", 1536, 28, 12, 2, 0, 8960, 151936, true, 1e6, 1e-6, 128, 1536, 256},
+    {"Qwen2.5-3B", "qwen2", 2048, 36, 16, 2, 0, 11008, 151936, true, 1e6, 1e-6, 128, 2048, 256},
+    {"Qwen3-0.6B", "qwen3", 1024, 28, 16, 8, 128, 3072, 151936, true, 1e6, 1e-6, 128, 2048, 1024},
+    {"Qwen3-4B", "qwen3", 2560, 36, 32, 8, 128, 9728, 151936, true, 1e6, 1e-6, 128, 4096, 1024},
+    {"Qwen3-8B", "qwen3", 4096, 36, 32, 8, 128, 12288, 151936, false, 1e6, 1e-6, 128, 4096, 1024},
+};
+
+static char *published_text(size_t i)
+{
+    struct qw_text text = {0};
+    qw_text_addf(&text,
+                 "{\"model_type\":\"%s\",\"hidden_size\":%lld,\"num_hidden_layers\":%lld,\"num_attention_heads\":%lld,"
+                 "\"intermediate_size\":%lld,\"vocab_size\":%lld,\"tie_word_embeddings\":%s,\"rope_theta\":%g,"
+                 "\"rotary_emb_base\":%g,\"rms_norm_eps\":%g,\"layer_norm_epsilon\":%g",
+                 published[i].type, published[i].hidden, published[i].layers, published[i].heads, published[i].ffn,
+                 published[i].vocab, published[i].tied ? "true" : "false", published[i].theta, published[i].theta,
+                 published[i].eps, published[i].eps);
+    if (published[i].kv_heads)
+        qw_text_addf(&text, ",\"num_key_value_heads\":%lld,\"use_sliding_window\":false,\"sliding_window\":32768",
+                     published[i].kv_heads);
+    else
+        qw_text_add(&text, ",\"seq_length\":8192,\"kv_channels\":128,\"rotary_pct\":1.0");
+    if (published[i].head_size)
+        qw_text_addf(&text, ",\"head_dim\":%lld", published[i].head_size);
+    qw_text_add(&text, "}");
+    return qw_text_take(&text);
+}
+
+Test(config, published_sizes)
+{
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        char *text = published_text(i);
+        struct qw_config c = accept_text(text);
+        struct qw_letters letters = qw_letters_of(&c);
+        bool first = c.family == QW_FAMILY_QWEN;
+        cr_expect_str_eq(c.model_type, published[i].type, "%s", published[i].name);
+        cr_expect(c.head_size == published[i].D && c.tied == published[i].tied && c.rope_theta == published[i].theta, "%s",
+                  published[i].name);
+        cr_expect_eq(c.ffn, first ? published[i].ffn / 2 : published[i].ffn, "%s", published[i].name);
+        cr_expect_eq(qw_extent_from_letters(first ? "3HD" : "HD", &letters), published[i].q_rows, "%s", published[i].name);
+        cr_expect_eq(qw_extent_from_letters("KD", &letters), published[i].k_rows, "%s", published[i].name);
+        cr_expect(c.norm_eps == published[i].eps && c.vocab == published[i].vocab && c.layers == published[i].layers, "%s",
+                  published[i].name);
+        free(text);
+    }
 }

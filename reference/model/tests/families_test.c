@@ -86,12 +86,18 @@ static struct qw_model as_qwen2(const struct qw_model *first)
     static const struct {
         const char *name, *source;
         int64_t part, parts;
-    } rows[] = {{"input_layernorm.weight", "ln_1.weight", 0, 1},          {"self_attn.q_proj.weight", "attn.c_attn.weight", 0, 3},
-                {"self_attn.k_proj.weight", "attn.c_attn.weight", 1, 3},  {"self_attn.v_proj.weight", "attn.c_attn.weight", 2, 3},
-                {"self_attn.q_proj.bias", "attn.c_attn.bias", 0, 3},      {"self_attn.k_proj.bias", "attn.c_attn.bias", 1, 3},
-                {"self_attn.v_proj.bias", "attn.c_attn.bias", 2, 3},      {"self_attn.o_proj.weight", "attn.c_proj.weight", 0, 1},
-                {"post_attention_layernorm.weight", "ln_2.weight", 0, 1}, {"mlp.gate_proj.weight", "mlp.w2.weight", 0, 1},
-                {"mlp.up_proj.weight", "mlp.w1.weight", 0, 1},            {"mlp.down_proj.weight", "mlp.c_proj.weight", 0, 1}};
+    } rows[] = {{"input_layernorm.weight", "ln_1.weight", 0, 1},
+                {"self_attn.q_proj.weight", "attn.c_attn.weight", 0, 3},
+                {"self_attn.k_proj.weight", "attn.c_attn.weight", 1, 3},
+                {"self_attn.v_proj.weight", "attn.c_attn.weight", 2, 3},
+                {"self_attn.q_proj.bias", "attn.c_attn.bias", 0, 3},
+                {"self_attn.k_proj.bias", "attn.c_attn.bias", 1, 3},
+                {"self_attn.v_proj.bias", "attn.c_attn.bias", 2, 3},
+                {"self_attn.o_proj.weight", "attn.c_proj.weight", 0, 1},
+                {"post_attention_layernorm.weight", "ln_2.weight", 0, 1},
+                {"mlp.gate_proj.weight", "mlp.w2.weight", 0, 1},
+                {"mlp.up_proj.weight", "mlp.w1.weight", 0, 1},
+                {"mlp.down_proj.weight", "mlp.c_proj.weight", 0, 1}};
     struct qw_model model = {.config = first->config};
     model.config.family = QW_FAMILY_QWEN2;
     copy_part(&model, "model.embed_tokens.weight", first, "transformer.wte.weight", 0, 1);
@@ -203,7 +209,8 @@ Test(families, the_first_qwen_counts_rows_not_positions)
 /* ---- what goes wrong behind a filled cache ---- */
 
 /* Plays `last` behind five tokens under rules that one deviation has changed; the play goes on only where nothing stops it. */
-static struct play behind_five(const struct qw_model *model, enum qw_deviation deviation, const int64_t *last, int64_t q, bool masked)
+static struct play behind_five(const struct qw_model *model, enum qw_deviation deviation, const int64_t *last, int64_t q,
+                               bool masked)
 {
     struct play play = play_make(model, &qw_f64, 1);
     qw_deviation_apply(&play.rules, deviation);
@@ -255,4 +262,51 @@ Test(families, the_model_stops_where_the_real_one_raises)
         play_clear(&play);
     }
     qw_model_clear(&model);
+}
+
+/* ---- sliding windows ---- */
+
+/* Whether the last of ten tokens sees token `key` in a setting. */
+static bool reaches(const struct qw_config *config, const char *transformers, bool eager, int64_t key)
+{
+    int64_t changed[10];
+    memcpy(changed, ids, sizeof changed);
+    changed[key] = 16 - changed[key];
+    struct qw_model model = model_of(config, 15);
+    struct qw_setting setting = qw_setting_newest();
+    qw_version_read(&setting.transformers, transformers);
+    setting.eager = eager;
+    struct play a = play_make(&model, &qw_f64, 1), b = play_make(&model, &qw_f64, 1);
+    a.rules = b.rules = qw_rules_healthy(setting);
+    play_ids(&a, ids, 1, 10);
+    play_ids(&b, changed, 1, 10);
+    bool far = distance(logits_of(&a) + 9 * V, logits_of(&b) + 9 * V, V) > 0;
+    play_clear(&a);
+    play_clear(&b);
+    qw_model_clear(&model);
+    return far;
+}
+
+/* Of ten tokens, how many the last one sees in a model of one layer with a window of four, as measured with the real
+ * libraries. */
+Test(families, windows_are_applied_as_each_era_applied_them)
+{
+    const struct {
+        const char *transformers;
+        bool eager, used;
+        int64_t full_layers, sees;
+    } rows[] = {{"4.38.2", true, false, 1, 4},   {"4.38.2", false, true, 0, 10}, {"4.41.2", true, false, 1, 5},
+                {"4.41.2", false, false, 1, 5},  {"4.44.2", true, true, 0, 10},  {"4.46.3", false, true, 1, 4},
+                {"4.46.3", false, false, 0, 10}, {"4.48.3", true, true, 0, 10},  {"4.51.3", false, false, 1, 4},
+                {"4.57.3", false, true, 0, 4},   {"4.57.3", false, true, 1, 10}, {"5.23.0", true, false, 0, 10}};
+    struct qw_config config = small_config;
+    config.layers = 1;
+    config.window = 4;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        config.uses_window = rows[i].used;
+        config.full_layers = rows[i].full_layers;
+        cr_expect(reaches(&config, rows[i].transformers, rows[i].eager, 10 - rows[i].sees), "%s sees less", rows[i].transformers);
+        cr_expect(rows[i].sees == 10 || !reaches(&config, rows[i].transformers, rows[i].eager, 9 - rows[i].sees), "%s sees more",
+                  rows[i].transformers);
+    }
 }

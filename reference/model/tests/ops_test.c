@@ -251,7 +251,8 @@ static void scene_clear(struct scene *scene)
 
 static void attend(const struct qw_arith *arith, double *y, const struct scene *scene)
 {
-    qw_attend(arith, y, scene->q, scene->k, scene->v, scene->visible, &(struct qw_attention){.blind_row = QW_BLIND_UNIFORM}, Q, S, D);
+    qw_attend(arith, y, scene->q, scene->k, scene->v, scene->visible, &(struct qw_attention){.blind_row = QW_BLIND_UNIFORM}, Q, S,
+              D);
 }
 
 Test(ops, attention_weights_by_hand)
