@@ -99,6 +99,7 @@ struct qw_rules {
     int window_extra;       /* keys that are seen beyond the window */
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
+    bool ignores_positions; /* the model counts the rows of its cache, whatever positions are handed over */
     bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
     bool withhold_cache;    /* blocks that are recomputed are not given the cache that positions and mask reckon with */
     bool wide_mask_raises;  /* … and a mask over more keys than they have then raises in the first; else it is cut */
