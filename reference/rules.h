@@ -48,6 +48,7 @@ enum qw_blind_row {
     QW_BLIND_UNIFORM,  /* every key weighs the same, those of the future included */
     QW_BLIND_ZERO,     /* nothing */
     QW_BLIND_UNMASKED, /* as if it saw every key */
+    QW_BLIND_SUNK,     /* the same, by what is left of a score once the least float16 was added to it */
 };
 
 /* To which layers a configured sliding window applies. */
@@ -121,6 +122,7 @@ int qw_version_compare(struct qw_version a, struct qw_version b); /* < 0, 0, > 0
 /* Where a run took place, as far as healthy rules depend on it. */
 struct qw_setting {
     struct qw_version transformers, peft;
+    bool half;  /* a float16 model: its least number does not swallow a score */
     bool eager; /* attention written out in the model's code, not torch's scaled_dot_product_attention */
     bool cuda;
     enum qw_family family;

@@ -271,6 +271,7 @@ static void make_rules(struct qc_subject *subject)
         setting->peft = newest.peft;
     setting->family = subject->model.config.family;
     setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
+    setting->half = subject->dtype == QW_F16;
     setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
     subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
                      qw_version_compare(setting->peft, newest.peft) > 0;
