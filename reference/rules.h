@@ -59,6 +59,9 @@ enum qw_window_habit {
     QW_WINDOW_BY_LAYER,   /* those that layer_types names, else those from max_window_layers on, if it is set */
 };
 
+/* How a layer's window departs from what its era makes of the configuration. */
+enum qw_window_fault { QW_WINDOW_RIGHT, QW_WINDOW_IGNORED, QW_WINDOW_IN_ALL_LAYERS, QW_WINDOW_WIDER, QW_WINDOW_NARROWER };
+
 struct qw_rules {
     /* protocol */
     bool inject_first;       /* virtual tokens reach the first step */
@@ -98,6 +101,7 @@ struct qw_rules {
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
     int window_extra;       /* keys that are seen beyond the window */
+    enum qw_window_fault window_fault;
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
     bool ignores_positions; /* the model counts the rows of its cache, whatever positions are handed over */
