@@ -77,11 +77,12 @@ static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_
 {
     int64_t window = qw_window_of(&pass->model->config, pass->rules, layer);
     int64_t q = pass->handover->queries, S = pass->kept + q;
+    int64_t first = pass->past + pass->handover->slots_ahead; /* its row of the mask is made for the place that it is told */
     bool ahead = pass->rules->sees_ahead && pass->past > 0;
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
     for (int64_t i = 0; i < q; i++)
-        for (int64_t j = 0; j < S && (ahead || j <= pass->past + i); j++)
-            visible[i * S + j] = is_shown(pass, b, j) && (!window || j > pass->past + i - window);
+        for (int64_t j = 0; j < S && (ahead || j <= first + i); j++)
+            visible[i * S + j] = is_shown(pass, b, j) && (!window || j > first + i - window);
     return visible;
 }
 
