@@ -13,6 +13,7 @@
 #include "reference/cache/cache.h"
 #include "reference/sites.h"
 
+enum qw_restart { QW_RESTART_NEVER, QW_RESTART_LATER, QW_RESTART_EVERY }; /* steps that go on; the first, behind a prefix, too */
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 /* Whose keys and values a layer of the prefix gets. */
 enum qw_prefix_wiring {
@@ -67,7 +68,7 @@ struct qw_rules {
     bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
     bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
     bool trim_later;         /* steps that go on feed their last token alone */
-    bool restart_positions;  /* steps that go on count their positions from 0 */
+    enum qw_restart restart_positions; /* which steps count their positions from 0 */
     bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
     bool extend_mask;        /* the mask covers the virtual tokens */
     bool hide_virtual;       /* … with zeros */

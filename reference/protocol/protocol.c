@@ -170,7 +170,7 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
         int64_t place = first + i % count, token = place - virtual_rows;
         int64_t number = handover->states_positions ? number_of(call, rules, i / count, token) : token;
         position[i] = token < 0 ? place : rules->virtual_offset * virtual_rows + number;
-        if (turn->first > 0 && rules->restart_positions)
+        if (rules->restart_positions > (turn->first > 0 ? QW_RESTART_NEVER : QW_RESTART_LATER))
             position[i] = i % count;
     }
     return position;
