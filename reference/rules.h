@@ -13,6 +13,7 @@
 #include "reference/cache/cache.h"
 #include "reference/sites.h"
 
+enum qw_restart { QW_RESTART_NEVER, QW_RESTART_LATER, QW_RESTART_EVERY }; /* steps that go on; the first, behind a prefix, too */
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 /* Whose keys and values a layer of the prefix gets. */
 enum qw_prefix_wiring {
@@ -26,6 +27,7 @@ enum qw_prefix_wiring {
 };
 /* How often an adapter's encoder is applied to its embedding. */
 enum qw_projections { QW_PROJECTED_ONCE, QW_PROJECTED_TWICE, QW_PROJECTED_NEVER };
+#define QW_EVERY_STEP      (-1)                          /* of qw_rules.drop_cache */
 #define QW_TOKENS_REVERSED 0x10000                       /* of qw_rules.token_order */
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 /* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
@@ -64,15 +66,17 @@ enum qw_window_fault { QW_WINDOW_RIGHT, QW_WINDOW_IGNORED, QW_WINDOW_IN_ALL_LAYE
 
 struct qw_rules {
     /* protocol */
+    bool bypass_adapter;     /* the base model is called as if there were no adapter */
     bool inject_first;       /* virtual tokens reach the first step */
     bool inject_again;       /* … and every later step that starts without a cache (use_cache=False) */
     bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
     bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
     bool trim_later;         /* steps that go on feed their last token alone */
-    bool restart_positions;  /* steps that go on count their positions from 0 */
+    enum qw_restart restart_positions; /* which steps count their positions from 0 */
     bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
     bool extend_mask;        /* the mask covers the virtual tokens */
     bool hide_virtual;       /* … with zeros */
+    int mask_shift;          /* the mask's entries stand that many places further right than they belong (cyclic) */
     int virtual_offset;      /* real tokens start at this many times P */
     bool transpose_prefix;   /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
     bool prefix_counted;     /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
@@ -88,7 +92,7 @@ struct qw_rules {
     enum qw_prefix_wiring wiring;
     enum qw_projections projections;
     enum qw_dtype prompt_dtype; /* virtual tokens are rounded to it on their way; QW_F64: not at all */
-    bool drop_cache;            /* every later step is handed an empty cache */
+    int drop_cache;             /* step n > 0 is handed an empty cache; QW_EVERY_STEP: every one behind the first; 0: none */
     enum qw_mask_habit unpadded_mask;
     enum qw_prefix_heads prefix_heads; /* for how many heads a prefix is cut */
     unsigned empty_caches;             /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */

@@ -8,6 +8,15 @@
 
 static bool recomputes(const struct qc_recording *recording) { return recording->training && recording->gradient_checkpointing; }
 
+/* Whether the run hands over the places of its rows at every step; a single step counts from the cache. */
+static bool counts_slots(const struct qc_recording *recording)
+{
+    for (int step = 0; step < recording->steps; step++)
+        if (!recording->step[step].input[QC_CACHE_POSITION])
+            return false;
+    return recording->steps > 1;
+}
+
 /* A model that recomputes its layers in the backward pass returns no cache, whatever was asked for. */
 static bool keeps_cache(const struct qc_recording *recording) { return recording->use_cache && !recomputes(recording); }
 
@@ -490,6 +499,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     int64_t rows = qc_way_rows(recording);
     *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = keeps_cache(recording)};
     call->recomputes = recomputes(recording);
+    call->counts_slots = counts_slots(recording);
     call->batch = recording->input_ids->shape.dim[0] * rows;
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = repeated(recording->input_ids, rows);

@@ -111,6 +111,19 @@ static void hand_over_to_plays(const struct qc_judgement *judgement, int step, s
     }
 }
 
+/* Where a mask that hides nothing may stay away, and did, the model makes its own. */
+static void leave_mask_away(struct qw_handover *handover, const struct qw_rules *rules, const struct qc_step *recorded)
+{
+    bool hides = false;
+    for (int64_t i = 0; handover->mask && i < handover->batch * handover->mask_length; i++)
+        hides = hides || handover->mask[i] == 0;
+    if (hides || rules->unpadded_mask != QW_MASK_OPTIONAL || !recorded || recorded->input[QC_ATTENTION_MASK])
+        return;
+    free(handover->mask);
+    handover->mask = NULL;
+    handover->mask_length = 0;
+}
+
 static void judge_freely(struct qc_judgement *judgement, int step, struct qc_play *play)
 {
     const struct qc_subject *subject = judgement->subject;
@@ -122,6 +135,7 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     int64_t rows = qc_logits_rows(recorded, own, handover.queries);
     struct qc_extents extents = {handover.queries, past, rows, handover.embeds};
     qc_judge_received(judgement, step, &handover);
+    leave_mask_away(&handover, &judgement->rules, recorded);
     if (judgement->rules.take_rewritten)
         qc_held_take_rewritten(play, judgement, step);
     if (recorded)
