@@ -87,9 +87,8 @@ static void together(struct rp_page *page, const struct qw_json *one)
 
 static void cause_card(struct rp_page *page, const struct qw_json *one, const struct qw_json *cause)
 {
-    const struct qw_json *parameter = qw_json_get(cause, "parameter");
     const char *mechanism = qw_json_get_text(cause, "mechanism", NULL);
-    struct qw_text consequence = {0};
+    struct qw_text consequence = {0}, fitting = {0};
     rp_open_card(page, "why", "cause", rp_is_named(cause) ? "Why: the cause" : "Why: no known cause");
     rp_markup(page->out, "<p class=\"lead\">%t</p>\n<p class=\"id\"><code>%t</code></p>\n",
               qw_json_get_text(cause, "title", "No known cause reproduces what was recorded"),
@@ -98,8 +97,8 @@ static void cause_card(struct rp_page *page, const struct qw_json *one, const st
         rp_markup(page->out, "<p>%t</p>\n", mechanism);
     qw_text_add(page->out, "<dl>\n");
     text_list(page, "Evidence", qw_json_get(cause, "evidence"));
-    if (!qw_json_is_null(parameter))
-        rp_add_term(page, "Value that fits", qw_json_text(parameter, rp_value(parameter).text));
+    if (rp_add_fitting(&fitting, cause))
+        rp_add_term(page, "What fits", fitting.bytes);
     confidence(page, cause);
     rivals(page, cause);
     together(page, one);
@@ -110,6 +109,7 @@ static void cause_card(struct rp_page *page, const struct qw_json *one, const st
     link_list(page, qw_json_get(cause, "upstream"));
     qw_text_add(page->out, "</dl>\n</section>\n");
     qw_text_free(&consequence);
+    qw_text_free(&fitting);
 }
 
 /* A case without a judgement: what stopped it. */

@@ -85,11 +85,8 @@ static void cause_names(const struct screen *to, const struct qw_json *cause)
     if (rp_is_named(cause))
         qw_text_addf(&text, ", explains %s of the divergence", rp_share(qw_json_get(cause, "explained")).text);
     flush_line(to, "", &text);
-    if (!qw_json_is_null(qw_json_get(cause, "parameter"))) {
-        qw_text_addf(&text, "value that fits: %s",
-                     qw_json_text(qw_json_get(cause, "parameter"), rp_value(qw_json_get(cause, "parameter")).text));
-        flush_line(to, "", &text);
-    }
+    if (rp_add_fitting(&text, cause))
+        flush_line(to, "what fits", &text);
 }
 
 static void cause_rivals(const struct screen *to, const struct qw_json *cause)

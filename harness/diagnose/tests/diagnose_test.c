@@ -208,10 +208,10 @@ Test(diagnose, a_cause_beside_another_difference)
 
 /* ---- signatures ---- */
 
-static bool signed_as(const char *id, const char *type, const char *message, const char *traceback)
+static bool signed_in(const char *name, const char *id, const char *type, const char *message, const char *traceback)
 {
     struct shipped run;
-    shipped_read(&run, SHIPPED_EMPTY_CACHE);
+    shipped_read(&run, name);
     shipped_text(&run.recording.exception_type, type);
     shipped_text(&run.recording.exception_message, message);
     shipped_text(&run.recording.traceback, traceback);
@@ -219,6 +219,11 @@ static bool signed_as(const char *id, const char *type, const char *message, con
     bool found = qc_cause_signed(qc_cause_find(id), &run.subject);
     shipped_clear(&run);
     return found;
+}
+
+static bool signed_as(const char *id, const char *type, const char *message, const char *traceback)
+{
+    return signed_in(SHIPPED_EMPTY_CACHE, id, type, message, traceback);
 }
 
 Test(diagnose, signatures_of_an_empty_cache)
@@ -237,7 +242,7 @@ Test(diagnose, signatures_of_an_empty_cache)
         signed_as("prompt-not-injected", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
 }
 
-/* The message counts heads: 6 query and 2 key/value heads here. */
+/* The message counts heads: 6 query and 2 key/value heads here.  Only a prefix has heads. */
 Test(diagnose, a_signature_with_the_facts_of_the_model)
 {
     const char *message =
@@ -245,8 +250,9 @@ Test(diagnose, a_signature_with_the_facts_of_the_model)
     char right[160], wrong[160];
     snprintf(right, sizeof right, message, 6, 2);
     snprintf(wrong, sizeof wrong, message, 2, 6);
-    cr_expect(signed_as("prefix-query-heads", "RuntimeError", right, ""));
-    cr_expect_not(signed_as("prefix-query-heads", "RuntimeError", wrong, ""));
+    cr_expect(signed_in(SHIPPED_QUERY_HEADS, "prefix-query-heads", "RuntimeError", right, ""));
+    cr_expect_not(signed_in(SHIPPED_QUERY_HEADS, "prefix-query-heads", "RuntimeError", wrong, ""));
+    cr_expect_not(signed_in(SHIPPED_EMPTY_CACHE, "prefix-query-heads", "RuntimeError", right, ""), "a prompt");
 }
 
 /* The exception of an unknown pair of versions: named, but with little confidence. */
