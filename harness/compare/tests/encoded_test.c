@@ -153,7 +153,8 @@ static bool is_settled_when_saved(const char *config, double share)
     struct qw_error error = {0};
     struct made made;
     make(&made, encoders[0].folder, encoders[0].kind, &healthy);
-    struct qw_tensor *own = made.subject.adapter.table, *saved = as_saved(made.table);
+    const struct qw_tensor *own = made.subject.adapter.table;
+    struct qw_tensor *saved = as_saved(made.table);
     made.subject.adapter.table = saved;
     made.subject.adapter.computed = false;
     snprintf(made.subject.adapter.peft_type, sizeof made.subject.adapter.peft_type, "P_TUNING");
