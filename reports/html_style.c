@@ -113,7 +113,7 @@ const char rp_page_style[] =
     ".sideways tr.changed{background:color-mix(in srgb,var(--changed) 9%,transparent)}"
     ".differences{min-width:48rem}.differences td:last-child{width:45%}"
     "mark{background:#ffea46;color:#111;font-weight:700;padding:0 .2em;border-radius:.2em}"
-    ".axes{margin-top:.3rem}.axes thead th{white-space:normal}"
+    ".axes{margin-top:.3rem}.axes thead th{white-space:normal;overflow-wrap:normal}"
     ".notice{border-left:.25rem solid var(--changed);padding-left:.7rem;margin-top:.7rem}\n"
     "@media(forced-colors:active){.map td{forced-color-adjust:none}.swatch{forced-color-adjust:none}}\n"
     "@media(prefers-contrast:more){:root{--muted:var(--text);--line:currentColor}}\n"

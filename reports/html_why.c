@@ -87,9 +87,8 @@ static void together(struct rp_page *page, const struct qw_json *one)
 
 static void cause_card(struct rp_page *page, const struct qw_json *one, const struct qw_json *cause)
 {
-    const struct qw_json *parameter = qw_json_get(cause, "parameter");
     const char *mechanism = qw_json_get_text(cause, "mechanism", NULL);
-    struct qw_text consequence = {0};
+    struct qw_text consequence = {0}, fitting = {0};
     rp_open_card(page, "why", "cause", rp_is_named(cause) ? "Why: the cause" : "Why: no known cause");
     rp_markup(page->out, "<p class=\"lead\">%t</p>\n<p class=\"id\"><code>%t</code></p>\n",
               qw_json_get_text(cause, "title", "No known cause reproduces what was recorded"),
@@ -98,8 +97,8 @@ static void cause_card(struct rp_page *page, const struct qw_json *one, const st
         rp_markup(page->out, "<p>%t</p>\n", mechanism);
     qw_text_add(page->out, "<dl>\n");
     text_list(page, "Evidence", qw_json_get(cause, "evidence"));
-    if (!qw_json_is_null(parameter))
-        rp_add_term(page, "Value that fits", qw_json_text(parameter, rp_value(parameter).text));
+    if (rp_add_fitting(&fitting, cause))
+        rp_add_term(page, "What fits", fitting.bytes);
     confidence(page, cause);
     rivals(page, cause);
     together(page, one);
@@ -110,6 +109,7 @@ static void cause_card(struct rp_page *page, const struct qw_json *one, const st
     link_list(page, qw_json_get(cause, "upstream"));
     qw_text_add(page->out, "</dl>\n</section>\n");
     qw_text_free(&consequence);
+    qw_text_free(&fitting);
 }
 
 /* A case without a judgement: what stopped it. */
@@ -196,7 +196,7 @@ static void layout(struct rp_page *page, const struct qw_json *found)
 {
     const struct qw_json *permutation = qw_json_get(found, "permutation");
     struct qw_text words = {0};
-    int axis = 0, rank = qw_json_size(permutation);
+    int axis = 0;
     if (!rp_add_layout(&words, found))
         return;
     rp_markup(page->out,
@@ -204,7 +204,7 @@ static void layout(struct rp_page *page, const struct qw_json *found)
               "<th scope=\"col\">holds by right</th><th scope=\"col\">found at axis</th></tr></thead><tbody>\n",
               words.bytes);
     for (const struct qw_json *p = qw_json_first(permutation); p && axis < 8; p = qw_json_next(p), axis++)
-        rp_markup(page->out, "<tr><th scope=\"row\">%d</th><td>%t</td><td>%t%t</td></tr>\n", axis, rp_axis_meaning(axis, rank),
+        rp_markup(page->out, "<tr><th scope=\"row\">%d</th><td>%t</td><td>%t%t</td></tr>\n", axis, rp_axis_meaning(found, axis),
                   rp_value(p).text, qw_json_int(p, -1) == axis ? "" : " (moved)");
     qw_text_add(page->out, "</tbody></table></dd>\n");
     qw_text_free(&words);
@@ -231,6 +231,8 @@ static void details(struct rp_page *page, const struct qw_json *one, const struc
     list_term(page, "Index", qw_json_get(found, "index"), "");
     rp_add_term(page, "That is", qw_json_get_text(found, "position", NULL));
     rp_add_term(page, "In words", qw_json_get_text(found, "text", NULL));
+    rp_add_term(page, "Rearranged", qw_json_get_text(rp_finding(one, "transform"), "message", NULL));
+    rp_add_term(page, "Tokens", qw_json_get_text(rp_finding(one, "ledger"), "message", NULL));
     if (!qw_json_is_null(ratio))
         size_term(page, ratio, rp_is_bitwise(one));
 }

@@ -127,18 +127,12 @@ bool rp_add_unprotected(struct qw_text *out, const struct qw_json *result)
 
 /* --- layout --- */
 
-const char *rp_axis_meaning(int axis, int rank)
+const char *rp_axis_meaning(const struct qw_json *found, int axis)
 {
-    static const char *const names[][6] = {
-        {"axis", "axis", "axis", "axis", "axis", "axis"},
-        {"elements"},
-        {"batch", "sequence"},
-        {"batch", "sequence", "features"},
-        {"batch", "heads", "sequence", "head size"},
-        {"axis", "axis", "axis", "axis", "axis"},
-        {"layers", "key and value", "batch", "heads", "virtual tokens", "head size"},
-    };
-    return rank >= 1 && rank <= 6 && axis >= 0 && axis < rank ? names[rank][axis] : "axis";
+    const struct qw_json *name = qw_json_first(qw_json_get(found, "axes"));
+    while (name && axis-- > 0)
+        name = qw_json_next(name);
+    return qw_json_text(name, "axis");
 }
 
 /* The two axes that are exchanged while the others stay; false for anything else. */
@@ -154,15 +148,23 @@ static bool find_swap(int swap[2], const struct qw_json *permutation)
 bool rp_add_layout(struct qw_text *out, const struct qw_json *found)
 {
     const struct qw_json *permutation = qw_json_get(found, "permutation");
-    int swap[2] = {0, 0}, rank = qw_json_size(permutation);
-    if (!qw_json_is_array(permutation) || !rank)
+    int swap[2] = {0, 0};
+    if (!qw_json_size(permutation))
         return false;
-    if (find_swap(swap, permutation))
-        qw_text_addf(out, "%s and %s are swapped: axes ", rp_axis_meaning(swap[0], rank), rp_axis_meaning(swap[1], rank));
+    if (find_swap(swap, permutation) && qw_json_size(qw_json_get(found, "axes")))
+        qw_text_addf(out, "%s and %s are swapped: axes ", rp_axis_meaning(found, swap[0]), rp_axis_meaning(found, swap[1]));
     else
         qw_text_add(out, "the axes stand in another order: ");
     rp_add_list(out, permutation);
     return true;
+}
+
+const struct qw_json *rp_finding(const struct qw_json *one, const char *id)
+{
+    const struct qw_json *f = qw_json_first(qw_json_get(one, "findings"));
+    while (f && strcmp(qw_json_get_text(f, "id", ""), id) != 0)
+        f = qw_json_next(f);
+    return f;
 }
 
 bool rp_is_bitwise(const struct qw_json *one)

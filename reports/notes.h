@@ -28,9 +28,11 @@ bool rp_add_unprotected(struct qw_text *out, const struct qw_json *result);
 /* "heads and sequence are swapped: axes [0, 2, 1, 3]" of a first divergence with a permutation. */
 bool rp_add_layout(struct qw_text *out, const struct qw_json *found);
 
-/* What axis `axis` of `rank` holds where a cache keeps keys and values: "batch", "heads", "sequence", "head size";
- * other ranks have their own names, unknown ones "axis". */
-const char *rp_axis_meaning(int axis, int rank);
+/* What axis `axis` of a first divergence holds by right; "axis" where the document does not say. */
+const char *rp_axis_meaning(const struct qw_json *found, int axis);
+
+/* The first finding of that id; NULL when there is none. */
+const struct qw_json *rp_finding(const struct qw_json *one, const char *id);
 
 /* A case in which two recordings were held against each other bit by bit: case.floor says so, or where it is absent no
  * ratio is between 0 and infinity. */

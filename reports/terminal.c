@@ -85,11 +85,6 @@ static void cause_names(const struct screen *to, const struct qw_json *cause)
     if (rp_is_named(cause))
         qw_text_addf(&text, ", explains %s of the divergence", rp_share(qw_json_get(cause, "explained")).text);
     flush_line(to, "", &text);
-    if (!qw_json_is_null(qw_json_get(cause, "parameter"))) {
-        qw_text_addf(&text, "value that fits: %s",
-                     qw_json_text(qw_json_get(cause, "parameter"), rp_value(qw_json_get(cause, "parameter")).text));
-        flush_line(to, "", &text);
-    }
 }
 
 static void cause_rivals(const struct screen *to, const struct qw_json *cause)
@@ -126,11 +121,14 @@ static void other_causes(const struct screen *to, const struct qw_json *one)
 static void cause(const struct screen *to, const struct qw_json *one)
 {
     const struct qw_json *found = rp_case_cause(one);
+    struct qw_text text = {0};
     if (!qw_json_is_object(found))
         return;
     qw_text_add(to->out, "\n");
     cause_names(to, found);
     optional(to, "", qw_json_get_text(found, "mechanism", NULL));
+    if (rp_add_fitting(&text, found))
+        flush_line(to, "what fits", &text);
     if (to->style->verbosity > 0)
         list(to, "evidence", qw_json_get(found, "evidence"));
     cause_rivals(to, found);
@@ -181,6 +179,18 @@ static void where(const struct screen *to, const struct qw_json *found)
         flush_line(to, "", &text);
 }
 
+/* How what is found comes of what is expected, at the first place where that could be told. */
+static void rearranged(const struct screen *to, const struct qw_json *one)
+{
+    const struct qw_json *found = rp_finding(one, "transform");
+    struct qw_text text = {0};
+    if (!found)
+        return;
+    rp_add_place(&text, found);
+    qw_text_addf(&text, ": %s", qw_json_get_text(found, "message", ""));
+    flush_line(to, "rearranged", &text);
+}
+
 static void first_divergence(const struct screen *to, const struct qw_json *one)
 {
     struct qw_text text = {0};
@@ -197,6 +207,8 @@ static void first_divergence(const struct screen *to, const struct qw_json *one)
     side(to, "expected", qw_json_get(found, "expected"));
     side(to, "observed", qw_json_get(found, "observed"));
     where(to, found);
+    rearranged(to, one);
+    optional(to, "tokens", qw_json_get_text(rp_finding(one, "ledger"), "message", NULL));
     if (!qw_json_is_object(good))
         return;
     rp_add_place(&text, good);
@@ -292,6 +304,21 @@ static void noise(const struct screen *to, const struct qw_json *result, const s
     flush_line(to, "noise", &text);
 }
 
+/* What ran: model, arithmetic, adapter. */
+static void subject(const struct screen *to, const struct qw_json *one)
+{
+    const struct qw_json *model = qw_json_get(one, "model"), *adapter = qw_json_get(one, "adapter");
+    struct qw_text text = {0};
+    if (!qw_json_is_object(model))
+        return;
+    qw_text_addf(&text, "%s, %s layers, %s", qw_json_get_text(model, "class", "-"), rp_value(qw_json_get(model, "layers")).text,
+                 qw_json_get_text(model, "dtype", "-"));
+    if (qw_json_is_object(adapter))
+        qw_text_addf(&text, "; %s, %s virtual tokens", qw_json_get_text(adapter, "peft_type", "-"),
+                     rp_value(qw_json_get(adapter, "virtual_tokens")).text);
+    flush_line(to, "model", &text);
+}
+
 static void versions(const struct screen *to, const struct qw_json *one)
 {
     struct qw_text text = {0};
@@ -376,6 +403,7 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
     parties(to, one);
     coverage(to, one);
     noise(to, result, one);
+    subject(to, one);
     versions(to, one);
     if (to->style->verbosity > 0) {
         failing_sites(to, one);

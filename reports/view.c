@@ -272,6 +272,17 @@ bool rp_is_named(const struct qw_json *cause)
     return *id && strcmp(id, "unclassified") != 0;
 }
 
+bool rp_add_fitting(struct qw_text *out, const struct qw_json *cause)
+{
+    const struct qw_json *parameter = qw_json_get(cause, "parameter");
+    const char *variant = qw_json_get_text(cause, "variant", NULL);
+    if (variant)
+        qw_text_add(out, variant);
+    else if (!qw_json_is_null(parameter))
+        qw_text_add(out, rp_value(parameter).text);
+    return variant || !qw_json_is_null(parameter);
+}
+
 const struct qw_json *rp_case_cause(const struct qw_json *one)
 {
     return rp_is_comparison(one) ? NULL : qw_json_get(one, "cause");

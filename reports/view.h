@@ -75,6 +75,9 @@ bool rp_is_comparison(const struct qw_json *one);
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);
 
+/* Appends which of the cause's values or kinds reproduces the record; false, and nothing, when it has none. */
+bool rp_add_fitting(struct qw_text *out, const struct qw_json *cause);
+
 /* The cause of a case; NULL for a comparison, which names none. */
 const struct qw_json *rp_case_cause(const struct qw_json *one);
 

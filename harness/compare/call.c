@@ -457,21 +457,29 @@ static void make_candidates(struct making *making)
 
 /* ---- the whole ---- */
 
-/* A token id that the call or else the model's configuration names; -1: neither. */
-static int64_t named_token(const struct qc_recording *recording, const char *name)
+/* The token id, or the list of them, that the call or else the model's configuration names; NULL: neither. */
+static const struct qw_json *named_tokens(const struct qc_recording *recording, const char *name)
 {
-    return asked(recording, name, qw_json_get_int(recording->model_config, name, -1));
+    return qw_json_get(is_asked(recording, name) ? recording->call_kwargs : recording->model_config, name);
+}
+
+static bool is_among(const struct qw_json *tokens, int64_t token)
+{
+    bool found = qw_json_int(tokens, -1) == token;
+    for (const struct qw_json *t = qw_json_first(tokens); t && !found; t = qw_json_next(t))
+        found = qw_json_int(t, -1) == token;
+    return found;
 }
 
 /* generate() makes the mask that it was not given, where padding can be told from text: [B,T] (GenerationMixin,
  * _prepare_attention_mask_for_generation); NULL where it takes all tokens for text. */
 static int64_t *mask_from_padding(const struct qc_recording *recording, const struct qw_call *call)
 {
-    int64_t padding = named_token(recording, "pad_token_id"), count = call->batch * call->tokens;
+    int64_t padding = qw_json_int(named_tokens(recording, "pad_token_id"), -1), count = call->batch * call->tokens;
     bool padded = false;
     for (int64_t i = 0; i < count; i++)
         padded = padded || call->input_ids[i] == padding;
-    if (!call->generate || call->mask || !padded || padding == named_token(recording, "eos_token_id"))
+    if (!call->generate || call->mask || !padded || is_among(named_tokens(recording, "eos_token_id"), padding))
         return NULL;
     int64_t *mask = QW_NEW_ARRAY(int64_t, count);
     for (int64_t i = 0; i < count; i++)

@@ -90,8 +90,7 @@ static char *extra_text(const char *name, const struct qc_item *item)
                      shaped ? shape : "");
 }
 
-/* What the axes of a site's tensors mean, outermost first. */
-static const char *axis_name(const struct qc_item *item, int axis)
+const char *qc_axis_name(const struct qc_item *item, int axis)
 {
     static const char *const prompt[] = {"layer", "key or value", "batch", "heads", "sequence", "head size"};
     static const char *const cache[][4] = {[QW_LAYOUT_BKSD] = {"batch", "heads", "sequence", "head size"},
@@ -112,8 +111,8 @@ static char *layout_text(const char *name, const struct qc_item *item)
         qw_text_addf(&order, "%s%d", i ? ", " : "", view->permutation[i]);
         if (view->permutation[i] == i)
             continue;
-        qw_text_addf(&is, "%s%s", is.length ? ", " : "", axis_name(item, view->permutation[i]));
-        qw_text_addf(&should, "%s%s", should.length ? ", " : "", axis_name(item, i));
+        qw_text_addf(&is, "%s%s", is.length ? ", " : "", qc_axis_name(item, view->permutation[i]));
+        qw_text_addf(&should, "%s%s", should.length ? ", " : "", qc_axis_name(item, i));
     }
     char *text = qw_format("%s holds its axes in the order [%s]: %s where %s are expected", name, order.bytes, is.bytes,
                            should.bytes);

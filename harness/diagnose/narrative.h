@@ -12,6 +12,8 @@ char *qc_site_name(const struct qc_item *item, const struct qc_recording *record
 int qc_site_layer(const struct qc_item *item, const struct qc_recording *recording);
 /* "cache_before.length is 0 where 5 is expected" */
 char *qc_difference_text(const struct qc_item *item, const struct qc_recording *recording);
+/* What an axis of the site's tensors is made of, in the model's own order: "batch", "heads", "sequence", "head size". */
+const char *qc_axis_name(const struct qc_item *item, int axis);
 /* "virtual token 0 of 8" for an element of a tensor with a sequence axis; NULL when there is nothing to say. */
 char *qc_position_text(const struct qc_item *item, const struct qc_judgement *judgement);
 

@@ -68,6 +68,16 @@ void qc_put_permutation(struct qw_json *json, const struct qc_view *how)
         qw_json_add_int(array, how->permutation[i]);
 }
 
+/* What each axis holds by right, for the reader of a permutation. */
+static void put_axes(struct qw_json *json, const struct qc_item *item)
+{
+    if (qc_item_view(item)->kind != QC_LAYOUT)
+        return;
+    struct qw_json *array = qw_json_put(json, "axes", qw_json_array());
+    for (int i = 0; i < qc_item_view(item)->expected_shape.rank; i++)
+        qw_json_add_text(array, qc_axis_name(item, i));
+}
+
 void qc_put_first(struct qw_json *json, const struct qc_case_view *view, const struct qc_item *item)
 {
     if (!item) {
@@ -81,6 +91,7 @@ void qc_put_first(struct qw_json *json, const struct qc_case_view *view, const s
     qw_json_put_text(first, "party", qw_party_name(qw_site_rows[item->site].party));
     qw_json_put_text(first, "kind", qc_kind_name(qc_item_view(item)->kind));
     qc_put_permutation(first, qc_item_view(item));
+    put_axes(first, item);
     put_side(first, "expected", view, item, false);
     put_side(first, "observed", view, item, true);
     put_element(first, view, item);

@@ -81,15 +81,15 @@ static void put_runner_up(struct qw_json *cause, const struct qc_diagnosis *diag
     qw_json_put_real(runner_up, "explained", diagnosis->ranked[next].explained);
 }
 
-/* The value of a deviation that has several: by its name, or the number itself. */
+/* The value of a deviation that has several: a number is its parameter, one that has a name is its variant. */
 static void put_parameter(struct qw_json *cause, const struct qw_value *value)
 {
-    if (!value)
+    bool is_named = value && value->words[0];
+    if (!value || is_named)
         qw_json_put_null(cause, "parameter");
-    else if (value->words[0])
-        qw_json_put_text(cause, "parameter", value->words);
     else
         qw_json_put_real(cause, "parameter", value->number);
+    qw_json_put_text(cause, "variant", is_named ? value->words : NULL);
 }
 
 struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, const char *remedy, const char *party)
@@ -102,7 +102,7 @@ struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, 
     qw_json_put(cause, "against", qw_json_array());
     qw_json_put_null(cause, "runner_up");
     qw_json_put(cause, "equivalent", qw_json_array());
-    qw_json_put_null(cause, "parameter");
+    put_parameter(cause, NULL);
     qw_json_put(cause, "upstream", qw_json_array());
     qw_json_put_null(cause, "fixed_in");
     qw_json_put_text(cause, "remedy", remedy);

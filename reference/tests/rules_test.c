@@ -45,8 +45,23 @@ static struct qw_rules healthy_of(const char *transformers, const char *peft)
     return qw_rules_healthy((struct qw_setting){.transformers = version(transformers), .peft = version(peft)});
 }
 
-/* Both come of one initialiser, so that what lies between their members is zero in both. */
-static bool same(const struct qw_rules *a, const struct qw_rules *b) { return memcmp(a, b, sizeof *a) == 0; }
+/* What lies between members is nobody's: without this builtin, rules that are the same may be taken for others. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define CLEAR_PADDING(object) __builtin_clear_padding(object)
+#endif
+#endif
+#ifndef CLEAR_PADDING
+#define CLEAR_PADDING(object) ((void)(object))
+#endif
+
+static bool same(const struct qw_rules *a, const struct qw_rules *b)
+{
+    struct qw_rules one = *a, other = *b;
+    CLEAR_PADDING(&one);
+    CLEAR_PADDING(&other);
+    return memcmp(&one, &other, sizeof one) == 0;
+}
 
 /* Pairs that were measured, with what they were seen to do. */
 static const struct {

@@ -49,8 +49,11 @@ Test(notes, a_sandbox_says_what_holds_and_what_does_not)
 
 Test(notes, a_layout_in_words)
 {
-    expect_note(rp_add_layout, "{\"permutation\": [0, 2, 1, 3]}", "heads and sequence are swapped: axes [0, 2, 1, 3]");
-    expect_note(rp_add_layout, "{\"permutation\": [1, 0]}", "batch and sequence are swapped: axes [1, 0]");
+    expect_note(rp_add_layout, "{\"permutation\": [0, 2, 1, 3], \"axes\": [\"batch\", \"heads\", \"sequence\", \"head size\"]}",
+                "heads and sequence are swapped: axes [0, 2, 1, 3]");
+    expect_note(rp_add_layout, "{\"permutation\": [0, 2, 1, 3], \"axes\": [\"batch\", \"sequence\", \"heads\", \"head size\"]}",
+                "sequence and heads are swapped: axes [0, 2, 1, 3]");
+    expect_note(rp_add_layout, "{\"permutation\": [1, 0]}", "the axes stand in another order: [1, 0]");
     expect_note(rp_add_layout, "{\"permutation\": [2, 0, 1, 3]}", "the axes stand in another order: [2, 0, 1, 3]");
     expect_note(rp_add_layout, "{\"permutation\": null}", "");
     expect_note(rp_add_layout, "{\"permutation\": [9, 9, 9, 9, 9, 9, 9, 9, 9]}",

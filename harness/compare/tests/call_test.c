@@ -286,3 +286,33 @@ Test(ledger, other_tokens_than_those_of_the_sequence)
     cr_expect_null(qc_entry_cause(QC_ENTRY_OTHER_TOKENS));
     clear(&run);
 }
+
+/* ---- the mask that was not given ---- */
+
+static const struct {
+    const char *kind, *kwargs, *config;
+    bool made;
+} unmasked[] = {
+    {"generate", "{\"pad_token_id\": 1}", "{}", true},
+    {"generate", "{}", "{\"pad_token_id\": 1, \"eos_token_id\": 2}", true},
+    {"generate", "{\"pad_token_id\": 9}", "{\"pad_token_id\": 1}", false},
+    {"generate", "{\"pad_token_id\": 1, \"eos_token_id\": 1}", "{}", false},
+    {"generate", "{\"pad_token_id\": 1, \"eos_token_id\": [2, 1]}", "{}", false},
+    {"generate", "{}", "{}", false},
+    {"forward", "{\"pad_token_id\": 1}", "{}", false},
+};
+
+Test(call, generate_hides_padding_that_can_be_told_from_text)
+{
+    for (size_t i = 0; i < sizeof unmasked / sizeof *unmasked; i++) {
+        struct run run = run_of(unmasked[i].kind, unmasked[i].kwargs);
+        run.recording.model_config = qw_json_parse(unmasked[i].config, strlen(unmasked[i].config), "", &run.error);
+        make(&run, QW_ADAPTER_NONE, 0);
+        const int64_t *mask = run.subject.call.mask;
+        cr_expect_eq(mask != NULL, unmasked[i].made, "%s, %s", unmasked[i].kwargs, unmasked[i].config);
+        for (int t = 0; mask && t < T; t++)
+            cr_expect_eq(mask[t], t > 0, "token %d", t);
+        qw_json_free(run.recording.model_config);
+        clear(&run);
+    }
+}

@@ -244,7 +244,7 @@ Test(diagnose, signatures_of_an_empty_cache)
         signed_as("prompt-not-injected", "KeyError", "'Cache only has 0 layers, attempted to access layer with index 0'", ""));
 }
 
-/* The message counts heads: 6 query and 2 key/value heads here. */
+/* The message counts heads: 6 query and 2 key/value heads here.  Only a prefix has heads. */
 Test(diagnose, a_signature_with_the_facts_of_the_model)
 {
     const char *message =
