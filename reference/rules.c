@@ -2,6 +2,7 @@
 #include "reference/rules.h"
 
 #include <limits.h>
+#include <string.h>
 
 /* Reads the digits at `*text`; what is too large for an int becomes the largest. */
 static bool read_number(int *number, const char **text)
@@ -42,7 +43,8 @@ static bool at_least(struct qw_version version, const char *bound)
 
 struct qw_rules qw_rules_healthy(struct qw_setting setting)
 {
-    struct qw_rules healthy = {0}, *rules = &healthy;
+    struct qw_rules healthy, *rules = &healthy;
+    memset(rules, 0, sizeof *rules); /* what lies between the members too: rules are compared as a whole */
     bool eager = setting.eager, cuda = setting.cuda, first = setting.family == QW_FAMILY_QWEN;
 #define ERA(transformers_from, peft_from, assignment)                                                                            \
     if (at_least(setting.transformers, transformers_from) && at_least(setting.peft, peft_from))                                  \

@@ -45,7 +45,7 @@ static struct qw_rules healthy_of(const char *transformers, const char *peft)
     return qw_rules_healthy((struct qw_setting){.transformers = version(transformers), .peft = version(peft)});
 }
 
-/* Both come of one initialiser, so that what lies between their members is zero in both. */
+/* What lies between their members is zero in both. */
 static bool same(const struct qw_rules *a, const struct qw_rules *b) { return memcmp(a, b, sizeof *a) == 0; }
 
 /* Pairs that were measured, with what they were seen to do. */

@@ -291,8 +291,8 @@ static void give_window(struct shipped *run)
 {
     struct qw_config *config = &run->subject.model.config;
     config->window = 5;
-    config->uses_window = true;
-    config->full_layers = 1;
+    config->names_layers = true;
+    config->windowed[0] = 1u << 1;
 }
 
 /* A sliding layer keeps one row less than its window; get_seq_length() counts all that went in. */
