@@ -50,6 +50,7 @@ enum qw_blind_row {
     QW_BLIND_UNIFORM,  /* every key weighs the same, those of the future included */
     QW_BLIND_ZERO,     /* nothing */
     QW_BLIND_UNMASKED, /* as if it saw every key */
+    QW_BLIND_SUNK,     /* the same, by what is left of a score once the least float16 was added to it */
 };
 
 /* To which layers a configured sliding window applies. */
@@ -59,6 +60,9 @@ enum qw_window_habit {
     QW_WINDOW_IF_USED,    /* all layers, if it is set */
     QW_WINDOW_BY_LAYER,   /* those that layer_types names, else those from max_window_layers on, if it is set */
 };
+
+/* How a layer's window departs from what its era makes of the configuration. */
+enum qw_window_fault { QW_WINDOW_RIGHT, QW_WINDOW_IGNORED, QW_WINDOW_IN_ALL_LAYERS, QW_WINDOW_WIDER, QW_WINDOW_NARROWER };
 
 struct qw_rules {
     /* protocol */
@@ -101,6 +105,7 @@ struct qw_rules {
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
     int window_extra;       /* keys that are seen beyond the window */
+    enum qw_window_fault window_fault;
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
     bool ignores_positions; /* the model counts the rows of its cache, whatever positions are handed over */
@@ -125,6 +130,7 @@ int qw_version_compare(struct qw_version a, struct qw_version b); /* < 0, 0, > 0
 /* Where a run took place, as far as healthy rules depend on it. */
 struct qw_setting {
     struct qw_version transformers, peft;
+    bool half;  /* a float16 model: its least number does not swallow a score */
     bool eager; /* attention written out in the model's code, not torch's scaled_dot_product_attention */
     bool cuda;
     enum qw_family family;

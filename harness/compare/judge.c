@@ -48,7 +48,7 @@ static void advance_structure(struct qw_cache *cache, const struct qw_config *co
         free(cache->layer[i].key);
         free(cache->layer[i].value);
         cache->layer[i] = (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL,
-                                                  NULL};
+                                                  NULL, 0};
     }
 }
 
@@ -138,6 +138,8 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     leave_mask_away(&handover, &judgement->rules, recorded);
     if (judgement->rules.take_rewritten)
         qc_held_take_rewritten(play, judgement, step);
+    if (recorded)
+        qc_held_let_go(play, subject, &recorded->before);
     qc_judge_before(judgement, step, &play->truth);
     qc_judge_taps(judgement, step, &extents, false);
     int64_t after = past + qw_rows_appended(&judgement->rules, handover.queries);
