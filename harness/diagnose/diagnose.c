@@ -108,15 +108,13 @@ static bool fails_apart(const struct qc_judgement *healthy)
     return false;
 }
 
-/* The energy of a raise between two steps, in the library's own code, that the cause is known to come to: it is accounted
- * for where the play reproduces all that differs before it, and something does. */
-static double consequent_raise(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy,
-                               const struct qc_judgement *deviated)
+/* Whether the run raised between two steps, in the library's own code, as the cause is known to come to, and its play
+ * reproduces all that differs before, which is something: nothing is left but the raise. */
+static bool raise_follows(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, double left)
 {
     const struct qc_recording *recording = healthy->subject->recording;
     bool between = recording->raised && recording->steps > 0 && !recording->step[recording->steps - 1].raised;
-    double rest = qc_judgement_energy(deviated) + unreached_energy(healthy, deviated);
-    return between && !only_raised(healthy) && rest == 1 && qc_cause_signed(hypothesis->cause, healthy->subject) ? 1 : 0;
+    return between && !only_raised(healthy) && left <= 1 && qc_cause_signed(hypothesis->cause, healthy->subject);
 }
 
 /* Holds what the deviation would hand over against the record, which takes no play: false when that rules it out. */
@@ -143,10 +141,11 @@ static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_ju
         return;
     qc_hypothesis_apply(&rules, hypothesis);
     qc_judge(&deviated, healthy->subject, &rules, fails_apart(healthy));
-    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated) -
-                    consequent_raise(hypothesis, healthy, &deviated);
-    hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
+    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
+    bool comes_to_raise = raise_follows(hypothesis, healthy, after);
+    hypothesis->explained = before > 0 ? fmax(0, 1 - (after - comes_to_raise) / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
+    hypothesis->reproduced += comes_to_raise;
     rule_out(hypothesis, healthy, &deviated);
     if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)))
         hypothesis->explained = hypothesis->reproduced = 0;

@@ -79,7 +79,7 @@ static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
 static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_t b, int64_t first, int64_t n)
 {
     int64_t window = qw_window_of(&pass->model->config, pass->rules, layer), q = pass->handover->queries;
-    int64_t own = pass->past + pass->handover->slots_ahead; /* its row of the mask is made for the place that it is told */
+    int64_t own = pass->past + pass->handover->slots_ahead; /* a row of the mask is made for the place that is told */
     bool ahead = pass->rules->sees_ahead && pass->past > 0;
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *n);
     for (int64_t i = 0; i < q; i++)

@@ -55,7 +55,7 @@ Test(items, the_view_that_decides)
     cr_expect_eq(qc_item_view(&alone), &alone.isolated);
 }
 
-/* Energy is that of the free view: the isolated one belongs to the verdict. */
+/* Energy is that of the free view, unless what was computed fails in the isolated one alone. */
 Test(items, energy)
 {
     struct qc_item value = seen(true, QC_VALUE, true, QC_KIND_NONE), shape = seen(true, QC_SHAPE, false, QC_KIND_NONE);
@@ -64,7 +64,11 @@ Test(items, energy)
     conforming.free.difference.energy = conforming.isolated.difference.energy = 0.5;
     cr_expect_eq(qc_item_energy(&value), 0.25);
     cr_expect_eq(qc_item_energy(&shape), 1);
-    cr_expect_eq(qc_item_energy(&conforming), 0);
+    conforming.site = QW_SITE_INPUTS_EMBEDS;
+    cr_expect_eq(qc_item_energy(&conforming), 0, "what is handed over is not computed");
+    conforming.site = QW_SITE_Q_PROJ;
+    cr_expect(qc_item_fails_apart(&conforming) && qc_item_energy(&conforming) == 0.5);
+    cr_expect_not(qc_item_fails_apart(&value));
     cr_expect_eq(qc_item_energy(&unseen), 0);
 }
 

@@ -124,6 +124,61 @@ Test(diagnose, a_play_that_stops_explains_no_run_that_went_on)
     shipped_clear(&run);
 }
 
+/* ---- a raise ---- */
+
+static struct qc_diagnosis diagnosis_of_raise(struct shipped *run, const char *name, const char *type, const char *message)
+{
+    shipped_read(run, name);
+    if (type) {
+        run->recording.raised = true;
+        run->recording.steps--;
+        shipped_text(&run->recording.exception_type, type);
+        shipped_text(&run->recording.exception_message, message);
+        shipped_text(&run->recording.traceback, "callback.py, in __call__");
+    }
+    shipped_judge(run);
+    return qc_diagnose(&run->judgement);
+}
+
+/* Between two steps that are as in a healthy run anything may raise, and nothing is known of it. */
+Test(diagnose, a_raise_that_is_not_the_librarys_has_no_cause)
+{
+    static const char *const raises[][2] = {
+        {"RuntimeError", "stop"},
+        {"OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB."},
+        {"KeyboardInterrupt", ""},
+        {"RuntimeError", "The size of tensor a (9) must match the size of tensor b (4) at non-singleton dimension 3"},
+        {"IndexError", "index 9 is out of bounds for dimension 0 with size 9"}};
+    static const char *const names[] = {SHIPPED_PROMPT, SHIPPED_PREFIX};
+    for (int i = 0; i < 10; i++) {
+        struct shipped run;
+        struct qc_diagnosis diagnosis = diagnosis_of_raise(&run, names[i / 5], raises[i % 5][0], raises[i % 5][1]);
+        cr_assert_not_null(qc_judgement_first(&run.judgement));
+        cr_expect_not(diagnosis.named, "%s is named for %s", diagnosis.ranked[0].cause->id, raises[i % 5][0]);
+        qc_diagnosis_clear(&diagnosis);
+        shipped_clear(&run);
+    }
+}
+
+/* A raise between two steps is accounted for by the cause that is known to come to it, and reproduces what came before. */
+Test(diagnose, a_raise_that_follows_from_its_cause)
+{
+    const char *name = "qwen2.5-prompt-lookup-tf4.57.3-peft0.18.1.h5";
+    struct shipped run;
+    struct qc_diagnosis diagnosis = diagnosis_of_raise(&run, name, NULL, NULL);
+    cr_expect_str_eq(diagnosis.ranked[0].cause->id, "tokens-trimmed");
+    cr_expect(diagnosis.ranked[0].explained == 1 && diagnosis.ranked[0].reproduced == diagnosis.ranked[0].sites);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_text(&run.recording.exception_message, "stop");
+    shipped_forget(&run);
+    shipped_judge(&run);
+    diagnosis = qc_diagnose(&run.judgement);
+    cr_expect_lt(diagnosis.ranked[0].explained, 1, "the raise is another");
+    cr_expect_lt(diagnosis.ranked[0].reproduced, diagnosis.ranked[0].sites);
+    qc_diagnosis_clear(&diagnosis);
+    shipped_clear(&run);
+}
+
 /* ---- ranking ---- */
 
 /* Without a deviation, and without an exception that would prove it, a cause is never a hypothesis. */

@@ -68,6 +68,96 @@ Test(deviations, mask_may_hide_the_virtual_tokens_alone)
     qw_model_clear(&model);
 }
 
+/* Hands over `step` with a cache of `length` rows, none of them known. */
+static struct qw_handover handed(const struct qw_call *call, const struct qw_adapter *adapter, const struct qw_rules *rules,
+                                 struct qw_cache *cache, int64_t length, int64_t step)
+{
+    struct qw_model model = small_model(40);
+    *cache = qw_cache_make(model.config.layers, 2);
+    for (int64_t layer = 0; layer < model.config.layers; layer++)
+        qw_cache_fill(cache, layer, NULL, NULL, 2, length, 4);
+    struct qw_handover handover = qw_protocol_hand_over(cache, call, adapter, &model, rules, step);
+    qw_model_clear(&model);
+    return handover;
+}
+
+Test(deviations, mask_may_be_shifted_to_either_side)
+{
+    static const int64_t padded[] = {0, 1, 1, 1, 1, 1};
+    struct qw_adapter prompt = drawn_prompt();
+    struct qw_call call = call_of(true);
+    call.mask = padded;
+    for (int shift = -(P + T + 2); shift <= P + T + 2; shift++) {
+        struct qw_rules rules = newest_rules();
+        struct qw_cache cache;
+        qw_deviation_apply_value(&rules, QW_DEVIATION_MASK_SHIFTED, shift);
+        struct qw_handover handover = handed(&call, &prompt, &rules, &cache, 0, 0);
+        int64_t zero = (P + shift + 2 * (P + T)) % (P + T);
+        for (int64_t i = 0; i < 2 * (P + T); i++)
+            cr_expect_eq(handover.mask[i], i != zero, "shifted by %d, entry %d", shift, (int)i);
+        qw_handover_clear(&handover);
+        qw_cache_clear(&cache);
+    }
+    qw_adapter_clear(&prompt);
+}
+
+Test(deviations, cache_may_be_lost_at_one_step_or_at_every)
+{
+    struct qw_adapter prompt = drawn_prompt();
+    struct qw_call call = call_of(true);
+    for (int when = QW_EVERY_STEP; when <= 2; when++)
+        for (int64_t step = 1; step <= 2; step++) {
+            struct qw_rules rules = newest_rules();
+            struct qw_cache cache;
+            rules.drop_cache = when;
+            struct qw_handover handover = handed(&call, &prompt, &rules, &cache, P + T + step - 1, step);
+            bool lost = when == QW_EVERY_STEP || when == step;
+            cr_expect_eq(qw_cache_length(&cache), lost ? 0 : P + T + step - 1, "%d at step %d", when, (int)step);
+            qw_handover_clear(&handover);
+            qw_cache_clear(&cache);
+        }
+    qw_adapter_clear(&prompt);
+}
+
+/* Where generate() states the numbers of the tokens, a cache that got lost does not change them; else the model counts. */
+Test(deviations, numbers_of_generate_go_on_when_the_cache_is_lost)
+{
+    struct qw_adapter prefix = drawn_prefix(), prompt = drawn_prompt();
+    struct qw_call call = call_of(true);
+    struct qw_rules rules = newest_rules();
+    struct qw_cache cache;
+    rules.drop_cache = QW_EVERY_STEP;
+    for (int counted = 0; counted < 4; counted++) {
+        bool states = counted & 1, slots = counted & 2;
+        call.counts_slots = slots;
+        struct qw_handover handover = handed(&call, states ? &prefix : &prompt, &rules, &cache, P + T, 1);
+        cr_expect_eq(handover.position[0], states || slots ? P + T : 0);
+        cr_expect_eq(handover.first_slot, slots ? P + T : 0);
+        cr_expect_eq(handover.slots_ahead, slots ? P + T : 0);
+        qw_handover_clear(&handover);
+        qw_cache_clear(&cache);
+    }
+    qw_adapter_clear(&prefix);
+    qw_adapter_clear(&prompt);
+}
+
+Test(deviations, bypassed_adapter_leaves_the_call_of_the_base_model)
+{
+    struct qw_adapter prompt = drawn_prompt(), none = {0};
+    struct qw_call call = call_of(true);
+    struct qw_rules rules = newest_rules(), bypassed = rules;
+    struct qw_cache cache, other;
+    qw_deviation_apply(&bypassed, QW_DEVIATION_ADAPTER_BYPASSED);
+    struct qw_handover base = handed(&call, &none, &rules, &cache, 0, 0), bare = handed(&call, &prompt, &bypassed, &other, 0, 0);
+    cr_expect(bare.input_ids && !bare.embeds && bare.queries == T && bare.mask_length == T);
+    cr_expect_eq(bare.states_positions, base.states_positions);
+    qw_handover_clear(&base);
+    qw_handover_clear(&bare);
+    qw_cache_clear(&cache);
+    qw_cache_clear(&other);
+    qw_adapter_clear(&prompt);
+}
+
 /* Element [layer, half, b, i, j, k] of a prefix. */
 static double element(const struct qw_tensor *prompt, int64_t layer, int64_t half, int64_t b, int64_t i, int64_t j, int64_t k)
 {
