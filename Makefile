@@ -80,12 +80,11 @@ build/.test-packages: fixtures/packages.sh
 	sh fixtures/packages.sh test
 	@touch $@
 
-# Every test of test-fast once more, in a build that ends (status 99) at the first memory error, leak or undefined behaviour.
+# The tests of test-fast once more, in a build that ends (status 99) at the first memory error, leak or undefined behaviour.
+# Which ones are left out, and why: harness/cli/tests/conftest.py.
 asan: export BUILD  := build/asan
 asan: export CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 asan: export EXTRA  := fixtures/sanitize.c
-# These two compare plays with one another, at length; their code is covered by the rest.
-asan: export PYTEST_ADDOPTS := -k 'not same_inputs_same_bytes and not blas_kernel'
 asan:                 ## the fast tests under AddressSanitizer, LeakSanitizer and UBSan
 	@sh fixtures/test.sh unit corpus e2e
 

@@ -43,7 +43,7 @@ static bool at_least(struct qw_version version, const char *bound)
 struct qw_rules qw_rules_healthy(struct qw_setting setting)
 {
     struct qw_rules healthy = {0}, *rules = &healthy;
-    bool eager = setting.eager, cuda = setting.cuda, first = setting.family == QW_FAMILY_QWEN;
+    bool half = setting.half, eager = setting.eager, cuda = setting.cuda, first = setting.family == QW_FAMILY_QWEN;
 #define ERA(transformers_from, peft_from, assignment)                                                                            \
     if (at_least(setting.transformers, transformers_from) && at_least(setting.peft, peft_from))                                  \
         assignment;

@@ -13,6 +13,7 @@
 #include "reference/cache/cache.h"
 #include "reference/sites.h"
 
+enum qw_restart { QW_RESTART_NEVER, QW_RESTART_LATER, QW_RESTART_EVERY }; /* steps that go on; the first, behind a prefix, too */
 enum qw_prefix_heads { QW_PREFIX_KEY_VALUE_HEADS, QW_PREFIX_QUERY_HEADS };
 /* Whose keys and values a layer of the prefix gets. */
 enum qw_prefix_wiring {
@@ -26,6 +27,7 @@ enum qw_prefix_wiring {
 };
 /* How often an adapter's encoder is applied to its embedding. */
 enum qw_projections { QW_PROJECTED_ONCE, QW_PROJECTED_TWICE, QW_PROJECTED_NEVER };
+#define QW_EVERY_STEP      (-1)                          /* of qw_rules.drop_cache */
 #define QW_TOKENS_REVERSED 0x10000                       /* of qw_rules.token_order */
 enum qw_mask_habit { QW_MASK_ALWAYS, QW_MASK_OPTIONAL }; /* OPTIONAL: may stay away when nothing is padded */
 /* What a library makes of a checkpoint that has a head of its own although its configuration ties it to the embedding. */
@@ -48,6 +50,7 @@ enum qw_blind_row {
     QW_BLIND_UNIFORM,  /* every key weighs the same, those of the future included */
     QW_BLIND_ZERO,     /* nothing */
     QW_BLIND_UNMASKED, /* as if it saw every key */
+    QW_BLIND_SUNK,     /* the same, by what is left of a score once the least float16 was added to it */
 };
 
 /* To which layers a configured sliding window applies. */
@@ -58,17 +61,22 @@ enum qw_window_habit {
     QW_WINDOW_BY_LAYER,   /* those that layer_types names, else those from max_window_layers on, if it is set */
 };
 
+/* How a layer's window departs from what its era makes of the configuration. */
+enum qw_window_fault { QW_WINDOW_RIGHT, QW_WINDOW_IGNORED, QW_WINDOW_IN_ALL_LAYERS, QW_WINDOW_WIDER, QW_WINDOW_NARROWER };
+
 struct qw_rules {
     /* protocol */
+    bool bypass_adapter;     /* the base model is called as if there were no adapter */
     bool inject_first;       /* virtual tokens reach the first step */
     bool inject_again;       /* … and every later step that starts without a cache (use_cache=False) */
     bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
     bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
     bool trim_later;         /* steps that go on feed their last token alone */
-    bool restart_positions;  /* steps that go on count their positions from 0 */
+    enum qw_restart restart_positions; /* which steps count their positions from 0 */
     bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
     bool extend_mask;        /* the mask covers the virtual tokens */
     bool hide_virtual;       /* … with zeros */
+    int mask_shift;          /* the mask's entries stand that many places further right than they belong (cyclic) */
     int virtual_offset;      /* real tokens start at this many times P */
     bool transpose_prefix;   /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
     bool prefix_counted;     /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
@@ -84,7 +92,7 @@ struct qw_rules {
     enum qw_prefix_wiring wiring;
     enum qw_projections projections;
     enum qw_dtype prompt_dtype; /* virtual tokens are rounded to it on their way; QW_F64: not at all */
-    bool drop_cache;            /* every later step is handed an empty cache */
+    int drop_cache;             /* step n > 0 is handed an empty cache; QW_EVERY_STEP: every one behind the first; 0: none */
     enum qw_mask_habit unpadded_mask;
     enum qw_prefix_heads prefix_heads; /* for how many heads a prefix is cut */
     unsigned empty_caches;             /* kinds (1 << enum qw_cache_kind) that may stand for an empty cache */
@@ -97,8 +105,10 @@ struct qw_rules {
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
     int window_extra;       /* keys that are seen beyond the window */
+    enum qw_window_fault window_fault;
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */
+    bool ignores_positions; /* the model counts the rows of its cache, whatever positions are handed over */
     bool asks_no_mask;      /* behind a filled cache, a mask that is handed over is expanded to a causal one that is not there */
     bool withhold_cache;    /* blocks that are recomputed are not given the cache that positions and mask reckon with */
     bool wide_mask_raises;  /* … and a mask over more keys than they have then raises in the first; else it is cut */
@@ -120,6 +130,7 @@ int qw_version_compare(struct qw_version a, struct qw_version b); /* < 0, 0, > 0
 /* Where a run took place, as far as healthy rules depend on it. */
 struct qw_setting {
     struct qw_version transformers, peft;
+    bool half;  /* a float16 model: its least number does not swallow a score */
     bool eager; /* attention written out in the model's code, not torch's scaled_dot_product_attention */
     bool cuda;
     enum qw_family family;

@@ -8,6 +8,15 @@
 
 static bool recomputes(const struct qc_recording *recording) { return recording->training && recording->gradient_checkpointing; }
 
+/* Whether the run hands over the places of its rows at every step; a single step counts from the cache. */
+static bool counts_slots(const struct qc_recording *recording)
+{
+    for (int step = 0; step < recording->steps; step++)
+        if (!recording->step[step].input[QC_CACHE_POSITION])
+            return false;
+    return recording->steps > 1;
+}
+
 /* A model that recomputes its layers in the backward pass returns no cache, whatever was asked for. */
 static bool keeps_cache(const struct qc_recording *recording) { return recording->use_cache && !recomputes(recording); }
 
@@ -498,6 +507,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     int64_t rows = qc_way_rows(recording);
     *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = keeps_cache(recording)};
     call->recomputes = recomputes(recording);
+    call->counts_slots = counts_slots(recording);
     call->batch = recording->input_ids->shape.dim[0] * rows;
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = repeated(recording->input_ids, rows);
@@ -533,21 +543,25 @@ void qc_call_clear(struct qw_call *call)
     *call = (struct qw_call){0};
 }
 
-struct qw_tensor *qc_call_taken_up(const struct qc_subject *subject, int step, const struct qw_tensor *after, int64_t length)
+struct qw_tensor *qc_call_taken_up(const struct qc_subject *subject, int step, const struct qw_tensor *after, int64_t first,
+                                   int64_t count)
 {
     struct qw_turn turn = qw_protocol_turn(&subject->call, step);
     int axis = subject->model.config.layout == QW_LAYOUT_BSKD ? 1 : 2;
     struct qw_shape shape = after->shape;
-    if (subject->call.turn && shape.rank == 4 && length < shape.dim[axis])
-        shape.dim[axis] = length;
+    bool cut = subject->call.turn && shape.rank == 4 && first + count < shape.dim[axis];
+    first = subject->call.turn && shape.rank == 4 && first < shape.dim[axis] ? first : 0;
+    if (cut || first)
+        shape.dim[axis] = cut ? count : shape.dim[axis] - first;
     struct qw_tensor *tensor = after->data ? qw_tensor_make(after->dtype, &shape) : qw_tensor_structure(after->dtype, &shape);
     size_t slices = 1, inner = qw_dtype_bytes(after->dtype);
     for (int i = 1; i < shape.rank; i++)
         *(shape.rank == 4 && i >= axis ? &inner : &slices) *= (size_t)shape.dim[i];
-    size_t from = shape.rank == 4 && shape.dim[axis] ? inner / (size_t)shape.dim[axis] * (size_t)after->shape.dim[axis] : inner;
+    size_t unit = shape.rank == 4 && shape.dim[axis] ? inner / (size_t)shape.dim[axis] : 0;
+    size_t from = unit ? unit * (size_t)after->shape.dim[axis] : inner, skipped = unit * (size_t)first;
     for (size_t i = 0; after->data && i < (size_t)shape.dim[0] * slices; i++) {
         size_t b = i / slices, row = turn.row ? (size_t)turn.row[b] : b;
-        memcpy((char *)tensor->data + i * inner, (const char *)after->data + (row * slices + i % slices) * from, inner);
+        memcpy((char *)tensor->data + i * inner, (const char *)after->data + (row * slices + i % slices) * from + skipped, inner);
     }
     return tensor;
 }

@@ -26,8 +26,9 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
                   const struct qw_adapter *adapter, struct qw_error *error);
 void qc_call_clear(struct qw_call *call);
 
-/* Keys or values that the step before left, as `step` is to be handed them: a plain call's as they are, else the first
- * `length` rows in the order of its turn.  Free with qw_tensor_free. */
-struct qw_tensor *qc_call_taken_up(const struct qc_subject *subject, int step, const struct qw_tensor *after, int64_t length);
+/* Keys or values that the step before left, as `step` is to be handed them: a plain call's as they are, else `count` rows
+ * from `first` on (of them those that there are) in the order of its turn.  Free with qw_tensor_free. */
+struct qw_tensor *qc_call_taken_up(const struct qc_subject *subject, int step, const struct qw_tensor *after, int64_t first,
+                                   int64_t count);
 
 #endif

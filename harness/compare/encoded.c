@@ -108,19 +108,32 @@ static struct qw_tensor *handed_prompt(const struct qc_subject *subject)
 
 /* ---- settling ---- */
 
-/* The table that `handed` consists of under the rules: where each element comes from is seen by playing a table of numbers. */
+/* Batch row of element i of a prompt [B,P,d] or [L,2,B,.,.,D]. */
+static int64_t batch_row_of(const struct qw_shape *shape, int64_t i)
+{
+    int64_t index[QW_MAX_RANK];
+    qw_shape_unravel(index, shape, i);
+    return index[shape->rank == 3 ? 0 : 2];
+}
+
+/* The tables that `handed` consists of under the rules, one for each batch row: encoded together, equal rows may come out with
+ * other last bits.  Where each element comes from is seen by playing a table of numbers. */
 static struct qw_tensor *taken_back(const struct qc_subject *subject, const struct qw_rules *rules,
                                     const struct qw_tensor *handed)
 {
     struct qw_adapter numbered = subject->adapter;
     struct qw_tensor *numbers = qw_tensor_make(QW_F64, &subject->encoded.truth->shape);
-    struct qw_tensor *table = qw_tensor_make(QW_F64, &subject->encoded.truth->shape);
-    for (int64_t i = 0; i < qw_shape_count(&numbers->shape); i++)
+    int64_t count = qw_shape_count(&numbers->shape);
+    struct qw_shape shape = numbers->shape;
+    shape.dim[0] *= subject->call.batch;
+    struct qw_tensor *table = qw_tensor_make(QW_F64, &shape);
+    for (int64_t i = 0; i < count; i++)
         ((double *)numbers->data)[i] = (double)i;
     numbered.table = numbers;
     struct qw_tensor *source = qw_protocol_prompt(&numbered, &subject->model, rules, subject->call.batch);
     for (int64_t i = 0; i < qw_shape_count(&source->shape); i++)
-        ((double *)table->data)[(int64_t)((double *)source->data)[i]] = qw_tensor_at(handed, i);
+        ((double *)table->data)[batch_row_of(&source->shape, i) * count + (int64_t)((double *)source->data)[i]] =
+            qw_tensor_at(handed, i);
     qw_tensor_free(source);
     qw_tensor_free(numbers);
     return table;
@@ -152,8 +165,10 @@ static void settle(struct qc_subject *subject, const struct qw_tensor *handed)
             settled = qw_protocol_prompt_is_moved(&rules) && settle_under(subject, &rules, handed);
         }
     }
-    if (settled)
-        subject->adapter.table = subject->encoded.handed;
+    if (!settled)
+        return;
+    subject->adapter.table = subject->encoded.handed;
+    subject->adapter.tables = subject->call.batch;
 }
 
 /* Dropout between the layers of an LSTM, in training. */
@@ -212,6 +227,7 @@ struct qw_adapter qc_encoded_truth(const struct qc_subject *subject)
 {
     struct qw_adapter adapter = subject->adapter;
     adapter.table = subject->encoded.truth ? subject->encoded.truth : adapter.table;
+    adapter.tables = 0;
     return adapter;
 }
 

@@ -16,7 +16,7 @@ struct qc_encoded {
     int64_t sum;   /* products that one element sums */
     enum qw_dtype dtype;
     const struct qw_tensor *truth; /* in float64; owned by the adapter */
-    struct qw_tensor *handed;      /* the table as the run computed it, where that conforms; owned */
+    struct qw_tensor *handed;      /* the tables as the run computed them, one for each batch row, where they conform; owned */
     bool random;                   /* the encoder drew at random (dropout in training): nothing can be expected of it */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "reference/base/memory.h"
+#include "reference/model/forward.h"
 
 int qc_frame_axis(const struct qc_frame *frame) { return frame->layout == QW_LAYOUT_BSKD ? 1 : 2; }
 
@@ -23,27 +24,19 @@ static int64_t recorded_room(const struct qc_frame *frame, const struct qc_cache
     return key && key->shape.rank == 4 ? key->shape.dim[qc_frame_axis(frame)] : 0;
 }
 
-/* Rows that a layer keeps between calls where its cache slides: one less than its window.  0: all. */
-static int64_t kept_by(const struct qc_subject *subject, int layer)
-{
-    const struct qw_json *config = subject->recording->model_config;
-    const struct qw_json *type = qw_json_first(qw_json_get(config, "layer_types"));
-    int64_t window = qw_json_get_int(config, "sliding_window", 0);
-    while (type && layer-- > 0)
-        type = qw_json_next(type);
-    return type && !strcmp(qw_json_text(type, ""), "sliding_attention") && window > 1 ? window - 1 : 0;
-}
-
 static bool is_static(const struct qc_cache *cache)
 {
     return cache->present && !strcmp(cache->type, qw_cache_kind_name(QW_CACHE_STATIC));
 }
 
-/* Whether the recorded layer holds the last rows alone of `length`.  Not every cache of a model that slides does. */
+/* Whether the recorded layer holds the last rows alone of `length`: those at least that a later token sees.  A dynamic cache
+ * keeps no other, but while candidates may be taken back; a static one has room for the whole window; one that was made
+ * without the configuration keeps all. */
 static bool slides(const struct qc_subject *subject, int64_t room, int layer, int64_t length)
 {
-    int64_t kept = kept_by(subject, layer);
-    return kept > 0 && room == kept && length > kept;
+    const struct qw_rules *rules = &subject->rules;
+    int64_t window = rules->window == QW_WINDOW_BY_LAYER ? qw_window_of(&subject->model.config, rules, layer) : 0;
+    return window > 1 && room >= window - 1 && room < length;
 }
 
 struct qc_frame qc_frame_of(const struct qc_subject *subject, const struct qc_cache *recorded, int layer,
@@ -80,17 +73,20 @@ struct qw_cache_layer qc_frame_layer(const struct qc_subject *subject, const str
     if (slides(subject, rows, layer, recorded->length) ||
         (is_static(recorded) && recorded->length >= 0 && recorded->length < rows))
         rows = recorded->length;
-    return (struct qw_cache_layer){sequence_first ? dim[2] : dim[1], rows, dim[3], NULL, NULL};
+    return (struct qw_cache_layer){sequence_first ? dim[2] : dim[1], rows, dim[3], NULL, NULL, 0};
 }
 
 int64_t qc_frame_room(const struct qc_subject *subject)
 {
     const struct qc_recording *recording = subject->recording;
     struct qc_frame frame = {.layout = subject->model.config.layout};
+    int64_t room = 0;
     for (int s = 0; s < recording->steps; s++)
-        if (is_static(&recording->step[s].after))
-            return recorded_room(&frame, &recording->step[s].after, 0);
-    return 0;
+        for (int layer = 0; layer < recording->step[s].after.layers && is_static(&recording->step[s].after); layer++) {
+            int64_t of_layer = recorded_room(&frame, &recording->step[s].after, layer);
+            room = of_layer > room ? of_layer : room;
+        }
+    return room;
 }
 
 /* Where a row of the record lies: products of the extents before and behind the sequence axis. */

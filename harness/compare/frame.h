@@ -21,7 +21,7 @@ struct qc_frame qc_frame_of(const struct qc_subject *subject, const struct qc_ca
  * four axes. */
 struct qw_cache_layer qc_frame_layer(const struct qc_subject *subject, const struct qc_cache *recorded, int layer);
 
-/* Rows that the record's static caches have room for; 0 where it has none. */
+/* Rows that the record's static caches have room for, in layers that do not slide; 0 where it has none. */
 int64_t qc_frame_room(const struct qc_subject *subject);
 
 /* The axis along which rows are joined. */

@@ -107,7 +107,21 @@ bool qc_held_fill(struct qc_play *play, const struct qc_subject *subject, const 
     bool filled = fill_from_record(&play->truth, subject, recorded);
     for (int i = 0; filled && i < QC_NOISE_PLAYS; i++)
         filled = fill_from_record(&play->played[i], subject, recorded);
+    qc_held_let_go(play, subject, recorded);
     return filled;
+}
+
+static void let_go(struct qw_cache *cache, const struct qc_subject *subject, const struct qc_cache *recorded)
+{
+    for (int layer = 0; layer < cache->layers; layer++)
+        cache->layer[layer].gone = qc_frame_of(subject, recorded, layer, &cache->layer[layer]).first;
+}
+
+void qc_held_let_go(struct qc_play *play, const struct qc_subject *subject, const struct qc_cache *recorded)
+{
+    let_go(&play->truth, subject, recorded);
+    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        let_go(&play->played[i], subject, recorded);
 }
 
 /* ---- rows that change after they were written ---- */

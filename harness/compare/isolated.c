@@ -89,7 +89,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
         qc_judge_handed_back(judgement, step);
     if (queries > 0) {
         qc_judge_taps(judgement, step, &extents, true);
-        qc_judge_after(judgement, step, subject->call.use_cache ? past + queries : -1, true);
+        qc_judge_after(judgement, step, subject->call.use_cache ? past + qw_rows_appended(&judgement->rules, queries) : -1, true);
     }
     bool given = given_handover(&handover, subject, recorded);
     handover.first_length = first_lengths(subject);

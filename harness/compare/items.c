@@ -104,10 +104,19 @@ bool qc_item_fails(const struct qc_item *item)
     return status == QC_DIFFERS || status == QC_MISSES || status == QC_EXTRANEOUS;
 }
 
+static bool view_fails(const struct qc_view *view) { return view->looked && view->kind != QC_KIND_NONE; }
+
+bool qc_item_fails_apart(const struct qc_item *item)
+{
+    bool computed = qw_site_rows[item->site].party != QW_PROTOCOL;
+    return computed && !item->reason && !view_fails(&item->free) && view_fails(&item->isolated);
+}
+
 double qc_item_energy(const struct qc_item *item)
 {
-    if (!item->free.looked || item->free.kind == QC_KIND_NONE || item->reason)
+    const struct qc_view *view = qc_item_fails_apart(item) ? &item->isolated : &item->free;
+    if (!view_fails(view) || item->reason)
         return 0;
-    bool sized = item->free.kind == QC_VALUE || (item->free.kind == QC_LAYOUT && item->free.valued);
-    return sized ? item->free.difference.energy : 1;
+    bool sized = view->kind == QC_VALUE || (view->kind == QC_LAYOUT && view->valued);
+    return sized ? view->difference.energy : 1;
 }

@@ -79,7 +79,10 @@ enum qc_status qc_item_status(const struct qc_item *item);
 /* The view that decides (isolated where it fails or where only it exists) and its kind. */
 const struct qc_view *qc_item_view(const struct qc_item *item);
 bool qc_item_fails(const struct qc_item *item); /* differs, misses or extraneous: not merely inherited */
-/* Share of the divergence energy in the free-running view: 0 conforms, 1 for a structural difference. */
+/* Whether what the model or the cache computed conforms in the free-running view, whose floor grows with all that came
+ * before, and not in the isolated one. */
+bool qc_item_fails_apart(const struct qc_item *item);
+/* Share of the divergence energy, in the free-running view unless it fails apart: 0 conforms, 1 for a structural difference. */
 double qc_item_energy(const struct qc_item *item);
 
 const char *qc_kind_name(enum qc_kind kind);       /* "cache-length" */

@@ -48,7 +48,7 @@ static void advance_structure(struct qw_cache *cache, const struct qw_config *co
         free(cache->layer[i].key);
         free(cache->layer[i].value);
         cache->layer[i] = (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL,
-                                                  NULL};
+                                                  NULL, 0};
     }
 }
 
@@ -111,6 +111,19 @@ static void hand_over_to_plays(const struct qc_judgement *judgement, int step, s
     }
 }
 
+/* Where a mask that hides nothing may stay away, and did, the model makes its own. */
+static void leave_mask_away(struct qw_handover *handover, const struct qw_rules *rules, const struct qc_step *recorded)
+{
+    bool hides = false;
+    for (int64_t i = 0; handover->mask && i < handover->batch * handover->mask_length; i++)
+        hides = hides || handover->mask[i] == 0;
+    if (hides || rules->unpadded_mask != QW_MASK_OPTIONAL || !recorded || recorded->input[QC_ATTENTION_MASK])
+        return;
+    free(handover->mask);
+    handover->mask = NULL;
+    handover->mask_length = 0;
+}
+
 static void judge_freely(struct qc_judgement *judgement, int step, struct qc_play *play)
 {
     const struct qc_subject *subject = judgement->subject;
@@ -122,8 +135,11 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     int64_t rows = qc_logits_rows(recorded, own, handover.queries);
     struct qc_extents extents = {handover.queries, past, rows, handover.embeds};
     qc_judge_received(judgement, step, &handover);
+    leave_mask_away(&handover, &judgement->rules, recorded);
     if (judgement->rules.take_rewritten)
         qc_held_take_rewritten(play, judgement, step);
+    if (recorded)
+        qc_held_let_go(play, subject, &recorded->before);
     qc_judge_before(judgement, step, &play->truth);
     qc_judge_taps(judgement, step, &extents, false);
     int64_t after = past + qw_rows_appended(&judgement->rules, handover.queries);

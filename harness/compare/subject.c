@@ -12,7 +12,6 @@
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
-#include "reference/model/forward.h"
 
 static bool skip(struct qw_error *error, const char *place, const char *what)
 {
@@ -271,24 +270,12 @@ static void make_rules(struct qc_subject *subject)
         setting->peft = newest.peft;
     setting->family = subject->model.config.family;
     setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
+    setting->half = subject->dtype == QW_F16;
     setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
     subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
                      qw_version_compare(setting->peft, newest.peft) > 0;
     subject->rules = qw_rules_healthy(*setting);
     subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
-}
-
-/* Caches that drop what lies outside of a window are not played. */
-static bool check_windows(const struct qc_subject *subject, struct qw_error *error)
-{
-    const struct qw_config *config = &subject->model.config;
-    int64_t length = subject->adapter.virtual_tokens + subject->call.tokens + subject->call.generated;
-    for (int64_t layer = 0; layer < config->layers && subject->rules.window == QW_WINDOW_BY_LAYER; layer++) {
-        int64_t window = qw_window_of(config, &subject->rules, layer);
-        if (window && length >= window)
-            return skip(error, "/model@config", "a call that is longer than the model's sliding window");
-    }
-    return true;
 }
 
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
@@ -302,7 +289,7 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     if (ok) {
         make_rules(subject);
         ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
-             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error) && check_windows(subject, error);
+             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error);
         if (ok)
             qc_encoded_settle(subject);
     }

@@ -11,7 +11,7 @@
 struct qc_transform {
     const char *id;    /* NULL: none was found */
     const char *words; /* with {n} */
-    char index[64];    /* "recorded[b, k, s, d] = expected[b, k, s - 3, d]" */
+    char index[128];   /* "recorded[b, k, s, d] = expected[b, k, s - 3, d]" */
     int64_t amount;
 };
 

@@ -49,11 +49,12 @@ static double unreached_energy(const struct qc_judgement *healthy, const struct 
     return energy;
 }
 
-/* Sites whose content is integers or structure: a play gives them exactly or it does not. */
-static bool is_handover_fact(const struct qc_item *item)
+/* Sites whose content is integers, structure or copies (a prefix): a play gives them exactly or it does not. */
+static bool is_handover_fact(const struct qc_item *item, const struct qw_call *call)
 {
     enum qw_place place = qw_site_rows[item->site].place;
-    return place == QW_RECEIVED || item->site == QW_SITE_BEFORE_TYPE || item->site == QW_SITE_BEFORE_LENGTH;
+    bool copied = place == QW_BEFORE && qw_protocol_turn(call, item->step).first == 0;
+    return place == QW_RECEIVED || copied || item->site == QW_SITE_BEFORE_TYPE || item->site == QW_SITE_BEFORE_LENGTH;
 }
 
 /* The first fact of the hand-over that the healthy play has right and the deviated one wrong. */
@@ -64,7 +65,7 @@ static void rule_out(struct qc_hypothesis *hypothesis, const struct qc_judgement
         bool right = item->recorded && item->free.looked && item->free.kind == QC_KIND_NONE;
         bool wrong = twin->free.looked && twin->free.kind != QC_KIND_NONE;
         bool by_value = item->site == QW_SITE_INPUTS_EMBEDS && twin->free.kind == QC_VALUE;
-        if (!is_handover_fact(item) || !right || !wrong || by_value)
+        if (!is_handover_fact(item, &healthy->subject->call) || !right || !wrong || by_value)
             continue;
         hypothesis->ruled_out = true;
         hypothesis->against = item->site;
@@ -98,13 +99,52 @@ bool qc_hypothesis_apply(struct qw_rules *rules, const struct qc_hypothesis *hyp
     return true;
 }
 
+/* Whether something shows in the isolated view alone: then a play has to be looked at in both. */
+static bool fails_apart(const struct qc_judgement *healthy)
+{
+    for (int i = 0; i < healthy->items.count; i++)
+        if (qc_item_fails_apart(healthy->items.ordered[i]))
+            return true;
+    return false;
+}
+
+/* The energy of a raise between two steps, in the library's own code, that the cause is known to come to: it is accounted
+ * for where the play reproduces all that differs before it, and something does. */
+static double consequent_raise(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy,
+                               const struct qc_judgement *deviated)
+{
+    const struct qc_recording *recording = healthy->subject->recording;
+    bool between = recording->raised && recording->steps > 0 && !recording->step[recording->steps - 1].raised;
+    double rest = qc_judgement_energy(deviated) + unreached_energy(healthy, deviated);
+    return between && !only_raised(healthy) && rest == 1 && qc_cause_signed(hypothesis->cause, healthy->subject) ? 1 : 0;
+}
+
+/* Holds what the deviation would hand over against the record, which takes no play: false when that rules it out. */
+static bool may_be_played(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
+{
+    struct qc_subject bare = *healthy->subject;
+    struct qw_rules rules = bare.rules;
+    struct qc_judgement handed;
+    bare.model.has_weights = false;
+    qc_hypothesis_apply(&rules, hypothesis);
+    qc_judge(&handed, &bare, &rules, false);
+    rule_out(hypothesis, healthy, &handed);
+    qc_judgement_clear(&handed);
+    for (int i = 0; i < healthy->items.count; i++)
+        hypothesis->sites += hypothesis->ruled_out && qc_item_energy(healthy->items.ordered[i]) > 0;
+    return !hypothesis->ruled_out;
+}
+
 static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
 {
     struct qw_rules rules = healthy->subject->rules;
     struct qc_judgement deviated;
+    if (!may_be_played(hypothesis, healthy))
+        return;
     qc_hypothesis_apply(&rules, hypothesis);
-    qc_judge(&deviated, healthy->subject, &rules, false);
-    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
+    qc_judge(&deviated, healthy->subject, &rules, fails_apart(healthy));
+    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated) -
+                    consequent_raise(hypothesis, healthy, &deviated);
     hypothesis->explained = before > 0 ? fmax(0, 1 - after / before) : 0;
     count_reproduced(hypothesis, healthy, &deviated);
     rule_out(hypothesis, healthy, &deviated);

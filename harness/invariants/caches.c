@@ -93,6 +93,22 @@ static int64_t rows_taken_up(const struct qc_judgement *judgement, int step)
     return qc_way_of(judgement->subject->recording) == QC_WAY_CANDIDATES && handed < left ? handed : left;
 }
 
+/* Keys or values that the step before left, `left`, as far as the step takes them up, to `length`: a layer that slides lets
+ * go of the first.  Free with qw_tensor_free. */
+static struct qw_tensor *taken_up(const struct qc_judgement *judgement, int step, const struct qw_tensor *left, int64_t length,
+                                  int layer)
+{
+    const struct qc_subject *subject = judgement->subject;
+    const struct qc_cache *after = &qc_step_of(judgement, step - 1)->after;
+    struct qw_cache_layer was = qc_frame_layer(subject, after, layer), is = was;
+    is.length = length < was.length ? length : was.length;
+    struct qc_frame from = qc_frame_of(subject, after, layer, &was);
+    struct qc_frame to = qc_frame_of(subject, &qc_step_of(judgement, step)->before, layer, &is);
+    int64_t first = to.first > from.first ? to.first - from.first : 0;
+    int64_t count = to.room > to.rows ? INT64_MAX - first : is.length - from.first - first; /* a static one keeps its room */
+    return qc_call_taken_up(subject, step, left, first, count);
+}
+
 /* Copies of what the step before left. */
 static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, int step, int layer, bool value)
 {
@@ -100,7 +116,7 @@ static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, i
     const struct qw_tensor *before = half(judgement, &qc_step_of(judgement, step)->before, layer, value);
     if (!left || !before)
         return;
-    struct qw_tensor *after = qc_call_taken_up(judgement->subject, step, left, rows_taken_up(judgement, step));
+    struct qw_tensor *after = taken_up(judgement, step, left, rows_taken_up(judgement, step), layer);
     if (after && after->data && qw_shape_equal(&after->shape, &view->expected_shape)) {
         double *expected = qw_tensor_doubles(after);
         qc_look_at_axes(view, before, expected);
@@ -194,7 +210,7 @@ static void judge_half_handed_back(struct qc_judgement *judgement, int step, int
     struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
     if (!left && !before)
         return;
-    struct qw_tensor *after = left ? qc_call_taken_up(judgement->subject, step, left, length) : NULL;
+    struct qw_tensor *after = left ? taken_up(judgement, step, left, length, layer) : NULL;
     struct qw_shape nothing = qw_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0);
     look_at_half(item, &item->isolated, before, after ? &after->shape : &nothing);
     qc_look_at_dtype(&item->isolated, before, judgement);
@@ -248,7 +264,7 @@ static void judge_half_after(struct qc_judgement *judgement, int step, int64_t l
     const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
     struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
     struct qc_view *view = isolated ? &item->isolated : &item->free;
-    struct qw_cache_layer held = {config->kv_heads, length, config->head_size, NULL, NULL};
+    struct qw_cache_layer held = {config->kv_heads, length, config->head_size, NULL, NULL, 0};
     struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, &held);
     struct qw_shape shape = qc_frame_shape(&frame);
     item->expected = true;

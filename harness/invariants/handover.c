@@ -164,7 +164,8 @@ static void judge_position_ids(struct qc_judgement *judgement, int step, const s
 {
     const struct qc_step *recorded = qc_step_of(judgement, step);
     const struct qw_tensor *tensor = recorded->input[QC_POSITION_IDS];
-    if (!tensor && (!handover->states_positions || finds_positions(recorded, handover)))
+    bool needed = handover->states_positions && !judgement->rules.ignores_positions;
+    if (!tensor && (!needed || finds_positions(recorded, handover)))
         return;
     struct qc_item *item = qc_items_at(&judgement->items, QW_SITE_POSITION_IDS, step, -1);
     int64_t B = tensor && tensor->shape.rank == 2 && tensor->shape.dim[0] == 1 ? 1 : handover->batch;

@@ -6,8 +6,8 @@
 
 #include "reference/base/text.h"
 
-static const char *const entry_causes[] = {NULL,           NULL,                "prompt-not-injected", "prompt-refed",
-                                           "prompt-reinjected", "tokens-trimmed", NULL,                NULL};
+static const char *const entry_causes[] = {
+    NULL, NULL, "prompt-not-injected", "prompt-refed", "prompt-reinjected", "tokens-trimmed", NULL, NULL};
 
 const char *qc_entry_cause(enum qc_entry entry) { return entry_causes[entry]; }
 
@@ -55,7 +55,7 @@ static bool are_tokens_right(const struct qc_subject *subject, const struct qw_t
         bool known = turn->ids || at < call->tokens || (call->output_ids && at < call->tokens + call->generated);
         if (turn->unknown || !known)
             continue;
-        int64_t token = turn->ids          ? turn->ids[i]
+        int64_t token = turn->ids           ? turn->ids[i]
                         : at < call->tokens ? call->input_ids[b * call->tokens + at]
                                             : call->output_ids[b * (call->tokens + call->generated) + at];
         if ((int64_t)qw_tensor_at(given->ids, i) != token)
@@ -106,7 +106,8 @@ char *qc_ledger_words(const struct qc_subject *subject, int step)
     const struct given given = given_of(subject, step);
     int64_t end = turn.first + turn.count;
     switch (qc_ledger_entry(subject, step)) {
-    case QC_ENTRY_IN_ORDER: return words_with("feeds %s, as it should%s", tokens_text(turn.first, turn.count), qw_format("%s", ""));
+    case QC_ENTRY_IN_ORDER:
+        return words_with("feeds %s, as it should%s", tokens_text(turn.first, turn.count), qw_format("%s", ""));
     case QC_ENTRY_UNKNOWN: return qw_format("feeds nothing that can be counted");
     case QC_ENTRY_NO_VIRTUAL:
         return words_with("feeds %s without the %s virtual tokens in front", tokens_text(0, given.tokens),

@@ -52,7 +52,7 @@ void qw_cache_fill(struct qw_cache *cache, int64_t layer, const double *key, con
 {
     size_t count = (size_t)(cache->batch * heads * length * head_size);
     cache->layer[layer] = (struct qw_cache_layer){heads, length, head_size, key ? qw_memdup(key, count, sizeof *key) : NULL,
-                                                  value ? qw_memdup(value, count, sizeof *value) : NULL};
+                                                  value ? qw_memdup(value, count, sizeof *value) : NULL, 0};
 }
 
 bool qw_cache_joins(const struct qw_cache *cache, int64_t layer, int64_t heads, int64_t head_size)
@@ -84,7 +84,7 @@ void qw_cache_append(struct qw_cache *cache, int64_t layer, const double *key, c
     double *values = join(held->value, value, cache->batch, heads, held->length, q, head_size);
     free(held->key);
     free(held->value);
-    *held = (struct qw_cache_layer){heads, held->length + q, head_size, keys, values};
+    *held = (struct qw_cache_layer){heads, held->length + q, head_size, keys, values, held->gone};
 }
 
 /* Rows 0 … length-1 of batch rows row[0], row[1], … of [B,heads,S,D]; NULL of NULL. */
@@ -113,7 +113,7 @@ static void pick(struct qw_cache *cache, const int64_t *row, int64_t most)
         double *value = picked(held->value, held, row, cache->batch, length);
         free(held->key);
         free(held->value);
-        *held = (struct qw_cache_layer){held->heads, length, held->head_size, key, value};
+        *held = (struct qw_cache_layer){held->heads, length, held->head_size, key, value, 0};
     }
 }
 

@@ -23,6 +23,7 @@ enum qw_origin { QW_FROM_VIRTUAL, QW_FROM_PROMPT, QW_FROM_GENERATED };
 struct qw_cache_layer {
     int64_t heads, length, head_size; /* extents 1, 2, 3; all 0 while the layer is empty */
     double *key, *value;              /* [B,heads,length,head_size]; NULL when only the structure is known */
+    int64_t gone;                     /* of them the first that a layer that slides has let go: attention is not given them */
 };
 
 struct qw_cache {

@@ -107,13 +107,17 @@ static double exponentials(const struct qw_arith *arith, double *scores, const u
     return sum;
 }
 
+#define LEAST_F16 65504.0 /* what a float16 mask takes from the scores that it hides */
+
 /* The same of a row that sees nothing. */
 static double blind_exponentials(const struct qw_arith *arith, double *scores, enum qw_blind_row blind, int64_t S)
 {
     unsigned char *all = QW_NEW_ARRAY(unsigned char, S);
     memset(all, 1, (size_t)S);
-    for (int64_t j = 0; j < S && blind != QW_BLIND_UNMASKED; j++)
+    for (int64_t j = 0; j < S && (blind == QW_BLIND_UNIFORM || blind == QW_BLIND_ZERO); j++)
         scores[j] = 0;
+    for (int64_t j = 0; j < S && blind == QW_BLIND_SUNK; j++)
+        scores[j] = qw_arith_round(arith, scores[j] - LEAST_F16) + LEAST_F16;
     double sum = blind == QW_BLIND_ZERO ? 1 : exponentials(arith, scores, all, S);
     free(all);
     return sum;

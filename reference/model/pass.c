@@ -61,7 +61,10 @@ static bool has_window(const struct qw_config *config, enum qw_window_habit habi
 
 int64_t qw_window_of(const struct qw_config *config, const struct qw_rules *rules, int64_t layer)
 {
-    return config->window && has_window(config, rules->window, layer) ? config->window + rules->window_extra : 0;
+    bool everywhere = rules->window_fault == QW_WINDOW_IN_ALL_LAYERS, nowhere = rules->window_fault == QW_WINDOW_IGNORED;
+    int64_t off = (rules->window_fault == QW_WINDOW_WIDER) - (rules->window_fault == QW_WINDOW_NARROWER);
+    bool windowed = config->window && !nowhere && (everywhere || has_window(config, rules->window, layer));
+    return windowed && config->window + off > 0 ? config->window + rules->window_extra + off : 0;
 }
 
 static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
@@ -71,17 +74,17 @@ static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
                                                          : pass->mask == QW_SHORT_IGNORED;
 }
 
-/* visible[q,S] of batch row b: row i sees the keys up to past + i that the mask shows, of the S that there are; the last
- * ones alone where the layer has a window.  A mask is aligned at the left; what it covers beyond S is nowhere. */
-static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_t b)
+/* visible[q,n] of batch row b, the keys from `first` on: row i sees those up to past + i that the mask shows; the last ones
+ * alone where the layer has a window.  A mask is aligned at the left; what it covers beyond the keys is nowhere. */
+static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_t b, int64_t first, int64_t n)
 {
-    int64_t window = qw_window_of(&pass->model->config, pass->rules, layer);
-    int64_t q = pass->handover->queries, S = pass->kept + q;
+    int64_t window = qw_window_of(&pass->model->config, pass->rules, layer), q = pass->handover->queries;
+    int64_t own = pass->past + pass->handover->slots_ahead; /* its row of the mask is made for the place that it is told */
     bool ahead = pass->rules->sees_ahead && pass->past > 0;
-    unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *S);
+    unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *n);
     for (int64_t i = 0; i < q; i++)
-        for (int64_t j = 0; j < S && (ahead || j <= pass->past + i); j++)
-            visible[i * S + j] = is_shown(pass, b, j) && (!window || j > pass->past + i - window);
+        for (int64_t j = first; j < first + n && (ahead || j <= own + i); j++)
+            visible[i * n + j - first] = is_shown(pass, b, j) && (!window || j > own + i - window);
     return visible;
 }
 
@@ -100,13 +103,15 @@ static void scatter_head(double *to, const double *head, int64_t b, int64_t h, i
 
 static bool sees_nothing(const unsigned char *visible, int64_t S) { return memchr(visible, 1, (size_t)S) == NULL; }
 
-/* A row that sees nothing weighs the empty rows of a static cache as much as the filled ones: y [q,D]. */
-static void spread_blind_rows(const struct qw_pass *pass, double *y, const unsigned char *visible, int64_t q, int64_t S)
+/* A row that sees nothing weighs the empty rows of a static cache as much as the filled ones: y [q,D].  A layer with a
+ * window has no more of them than that. */
+static void spread_blind_rows(const struct qw_pass *pass, int layer, double *y, const unsigned char *visible, int64_t q, int64_t n)
 {
-    int64_t D = pass->model->config.head_size;
-    for (int64_t i = 0; i < q && pass->cache->room > S && pass->rules->blind_row == QW_BLIND_UNIFORM; i++)
-        for (int64_t k = 0; k < D && sees_nothing(visible + i * S, S); k++)
-            y[i * D + k] *= (double)S / (double)pass->cache->room;
+    int64_t D = pass->model->config.head_size, window = qw_window_of(&pass->model->config, pass->rules, layer);
+    int64_t room = window && window < pass->cache->room ? window : pass->cache->room;
+    for (int64_t i = 0; i < q && room > n && pass->rules->blind_row == QW_BLIND_UNIFORM; i++)
+        for (int64_t k = 0; k < D && sees_nothing(visible + i * n, n); k++)
+            y[i * D + k] *= (double)n / (double)room;
 }
 
 double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
@@ -114,15 +119,16 @@ double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries)
     const struct qw_config *config = &pass->model->config;
     const struct qw_cache_layer *held = &pass->cache->layer[layer];
     int64_t B = pass->handover->batch, q = pass->handover->queries, H = config->heads, D = config->head_size;
+    int64_t first = held->gone, n = held->length - first;
     double *out = QW_NEW_ARRAY(double, B *q *H *D), *Q = QW_NEW_ARRAY(double, q *D), *y = QW_NEW_ARRAY(double, q *D);
     const struct qw_attention how = {pass->rules->fused, pass->rules->blind_row};
     for (int64_t b = 0; b < B; b++) {
-        unsigned char *visible = visible_keys(pass, layer, b);
+        unsigned char *visible = visible_keys(pass, layer, b, first, n);
         for (int64_t h = 0; h < H; h++) {
-            int64_t slice = (b * config->kv_heads + h / (H / config->kv_heads)) * held->length * D;
+            int64_t slice = ((b * config->kv_heads + h / (H / config->kv_heads)) * held->length + first) * D;
             gather_head(Q, queries, b, h, q, H, D);
-            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, &how, q, held->length, D);
-            spread_blind_rows(pass, y, visible, q, held->length);
+            qw_attend(pass->arith, y, Q, held->key + slice, held->value + slice, visible, &how, q, n, D);
+            spread_blind_rows(pass, layer, y, visible, q, n);
             scatter_head(out, y, b, h, q, H, D);
         }
         free(visible);

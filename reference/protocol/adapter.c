@@ -127,7 +127,8 @@ bool qw_adapter_fits(const struct qw_adapter *adapter, const struct qw_config *c
     const struct qw_tensor *table = table_of(adapter, rules);
     int64_t head = prefix_heads(config, rules) * prefix_head_size(config, rules);
     int64_t columns = adapter->kind == QW_ADAPTER_EMBEDS ? config->hidden : 2 * config->layers * head;
-    return table && table->shape.dim[0] == adapter->virtual_tokens && table->shape.dim[1] == columns;
+    int64_t rows = adapter->virtual_tokens * (table == adapter->table && adapter->tables ? adapter->tables : 1);
+    return table && table->shape.dim[0] == rows && table->shape.dim[1] == columns;
 }
 
 /* ---- whose adapter is it ---- */
@@ -196,12 +197,15 @@ bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *
 
 /* ---- what it hands over ---- */
 
+/* Where batch row b begins in a table of P rows, or of as many for each batch row. */
+static int64_t first_row(const struct qw_tensor *table, int64_t P, int64_t b) { return b * P % table->shape.dim[0]; }
+
 /* [P,d] -> [B,P,d] */
-static void repeat_rows(double *prompt, const struct qw_tensor *table, int64_t batch)
+static void repeat_rows(double *prompt, const struct qw_tensor *table, const struct qw_shape *shape)
 {
-    int64_t count = qw_shape_count(&table->shape);
-    for (int64_t b = 0; b < batch; b++)
-        qw_tensor_read(prompt + b * count, table, 0, count);
+    int64_t B = shape->dim[0], P = shape->dim[1], d = shape->dim[2];
+    for (int64_t b = 0; b < B; b++)
+        qw_tensor_read(prompt + b * P * d, table, first_row(table, P, b) * d, P * d);
 }
 
 /* [P,2LhD] -> [L,2,B,h,P,D]; `part` runs over the 2L (layer, key or value) pairs */
@@ -213,7 +217,7 @@ static void cut_columns(double *prompt, const struct qw_tensor *table, const str
             for (int64_t h = 0; h < heads; h++)
                 for (int64_t p = 0; p < P; p++)
                     qw_tensor_read(prompt + (((part * B + b) * heads + h) * P + p) * D, table,
-                                   p * table->shape.dim[1] + (part * heads + h) * D, D);
+                                   (first_row(table, P, b) + p) * table->shape.dim[1] + (part * heads + h) * D, D);
 }
 
 struct qw_tensor *qw_adapter_prompt(const struct qw_adapter *adapter, const struct qw_config *config,
@@ -227,7 +231,7 @@ struct qw_tensor *qw_adapter_prompt(const struct qw_adapter *adapter, const stru
         return qw_tensor_structure(QW_F64, &shape);
     struct qw_tensor *prompt = qw_tensor_make(QW_F64, &shape);
     if (embeds)
-        repeat_rows(prompt->data, table_of(adapter, rules), batch);
+        repeat_rows(prompt->data, table_of(adapter, rules), &shape);
     else
         cut_columns(prompt->data, table_of(adapter, rules), &shape);
     return prompt;

@@ -24,6 +24,7 @@ struct qw_adapter {
     struct qw_encoder encoder;     /* parts of it in `tensors` */
     bool computed;                 /* the table is what the encoder makes: as good as the arithmetic that it is made in */
     const struct qw_tensor *table; /* [P,columns]; NULL when the weights are not at hand */
+    int64_t tables;                /* 0; or `table` has P rows of its own for each of so many batch rows */
     /* What a wrong number of projections gives, NULL where it cannot be: the embedding itself, and the table encoded again. */
     const struct qw_tensor *unprojected, *twice;
     struct qw_tensor *made[2]; /* what was computed of these; owned */

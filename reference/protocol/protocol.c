@@ -71,8 +71,16 @@ static bool shown(const struct qw_call *call, const struct qw_turn *turn, int64_
     return !call->mask || t >= call->tokens || call->mask[b * call->tokens + t] != 0;
 }
 
-/* [B, ahead + tokens so far]: `seen` (1) for what stands ahead of the tokens, then as shown */
-static double *mask_of(int64_t *length, const struct qw_call *call, const struct qw_turn *turn, int64_t ahead, double seen)
+/* Where entry `i` of a mask of that length is put. */
+static int64_t place_under(const struct qw_rules *rules, int64_t i, int64_t length)
+{
+    int64_t shifted = (i + rules->mask_shift) % length;
+    return shifted < 0 ? shifted + length : shifted;
+}
+
+/* [B, ahead + tokens so far]: 1, or 0 if the rules hide them, for what stands ahead of the tokens, then as shown */
+static double *mask_of(int64_t *length, const struct qw_call *call, const struct qw_turn *turn, int64_t ahead,
+                       const struct qw_rules *rules)
 {
     *length = ahead + turn->first + turn->count;
     if (!call->mask && !call->generate && !turn->mask)
@@ -80,7 +88,8 @@ static double *mask_of(int64_t *length, const struct qw_call *call, const struct
     double *mask = QW_NEW_ARRAY(double, call->batch **length);
     for (int64_t b = 0; b < call->batch; b++)
         for (int64_t i = 0; i < *length; i++)
-            mask[b * *length + i] = i < ahead ? seen : shown(call, turn, b, i - ahead);
+            mask[b * *length + place_under(rules, i, *length)] =
+                i < ahead ? !rules->hide_virtual : shown(call, turn, b, i - ahead);
     return mask;
 }
 
@@ -151,16 +160,17 @@ static int64_t number_of(const struct qw_call *call, const struct qw_rules *rule
 }
 
 static int64_t *positions_of(const struct qw_handover *handover, const struct qw_call *call, const struct qw_turn *turn,
-                             const struct qw_rules *rules, int64_t virtual_rows)
+                             const struct qw_rules *rules, int64_t virtual_rows, int64_t counted)
 {
     if (turn->position)
         return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
+    int64_t first = handover->states_positions ? counted : handover->first_slot;
     int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch * count);
     for (int64_t i = 0; i < handover->batch * count; i++) {
-        int64_t place = handover->first_slot + i % count, token = place - virtual_rows;
+        int64_t place = first + i % count, token = place - virtual_rows;
         int64_t number = handover->states_positions ? number_of(call, rules, i / count, token) : token;
         position[i] = token < 0 ? place : rules->virtual_offset * virtual_rows + number;
-        if (turn->first > 0 && rules->restart_positions)
+        if (rules->restart_positions > (turn->first > 0 ? QW_RESTART_NEVER : QW_RESTART_LATER))
             position[i] = i % count;
     }
     return position;
@@ -197,25 +207,35 @@ static int64_t *first_lengths_of(const struct qw_call *call, int64_t virtual_row
 }
 
 /* Brings the cache into the state from which the turn goes on: rows in its order, of more than `length` none. */
-static void take_up(struct qw_cache *cache, const struct qw_turn *turn, const struct qw_rules *rules, int64_t length)
+static void take_up(struct qw_cache *cache, const struct qw_turn *turn, const struct qw_rules *rules, int64_t length,
+                    int64_t step)
 {
-    if (turn->first == 0 || rules->drop_cache)
+    if (turn->first == 0 || rules->drop_cache == QW_EVERY_STEP || (rules->drop_cache && rules->drop_cache == step))
         qw_cache_reset(cache);
     if (turn->row)
         qw_cache_reorder(cache, turn->row);
     qw_cache_crop(cache, length);
 }
 
+/* The place from which generate() counts the rows of a step: on from the step before, whatever became of the cache. */
+static int64_t counted_of(const struct qw_turn *turn, const struct qw_turn *fed, int64_t virtual_rows, int64_t held,
+                          const struct qw_rules *rules)
+{
+    return fed->first < turn->first || rules->reinject ? held : virtual_rows + turn->first;
+}
+
 struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw_call *call, const struct qw_adapter *adapter,
                                          const struct qw_model *model, const struct qw_rules *rules, int64_t step)
 {
+    static const struct qw_adapter nobody = {.kind = QW_ADAPTER_NONE};
     struct qw_handover handover = {.batch = call->batch, .withheld = call->recomputes && rules->withhold_cache};
+    adapter = rules->bypass_adapter ? &nobody : adapter;
     const struct qw_turn turn = qw_protocol_turn(call, step);
     bool starts = turn.first == 0, injected = injects(adapter, rules, step, starts);
     bool holds = injects(adapter, rules, starts ? step : 0, true), prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES;
     int64_t virtual_rows = holds ? adapter->virtual_tokens : 0;
     bool grows = !call->turn || rules->refeed || rules->reinject; /* by more than the tokens of its turns */
-    take_up(cache, &turn, rules, grows ? INT64_MAX : virtual_rows + turn.first);
+    take_up(cache, &turn, rules, grows ? INT64_MAX : virtual_rows + turn.first, step);
     const struct qw_turn fed = turn_under(&turn, adapter, rules, qw_cache_length(cache));
     int64_t masked = !rules->extend_mask                                   ? 0
                      : fed.first < turn.first && rules->mask_follows_cache ? qw_cache_length(cache)
@@ -226,14 +246,16 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
         qw_cache_reset(cache);
     if (injected)
         inject(&handover, cache, adapter, model, rules);
-    bool counted = step == 0 && virtual_rows && prefix && call->generate && rules->prefix_counted;
-    handover.first_slot = counted ? virtual_rows : qw_cache_length(cache);
-    handover.mask = mask_of(&handover.mask_length, call, &turn, masked, rules->hide_virtual ? 0 : 1);
+    int64_t counted = counted_of(&turn, &fed, virtual_rows, qw_cache_length(cache), rules);
+    bool counts = call->generate && (call->counts_slots || (step == 0 && virtual_rows && prefix && rules->prefix_counted));
+    handover.first_slot = counts ? counted : qw_cache_length(cache);
+    handover.slots_ahead = handover.first_slot - qw_cache_length(cache);
+    handover.mask = mask_of(&handover.mask_length, call, &turn, masked, rules);
     handover.first_length = first_lengths_of(call, virtual_rows, virtual_rows && prefix);
     handover.origin = origins_of(call, &fed, handover.queries - fed.count);
     handover.states_positions = turn.position || states_positions(adapter, call, rules);
     handover.positions = handover.states_positions && fed.first > turn.first ? turn.count : handover.queries;
-    handover.position = positions_of(&handover, call, &turn, rules, virtual_rows);
+    handover.position = positions_of(&handover, call, &turn, rules, virtual_rows, counted);
     return handover;
 }
 

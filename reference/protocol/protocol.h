@@ -27,6 +27,7 @@ struct qw_call {
     bool generate; /* generate(); false: one forward() */
     bool use_cache;
     bool recomputes;           /* training with gradient checkpointing: blocks run again in the backward pass; no cache is kept */
+    bool counts_slots;         /* generate() counts the places and hands them over as cache_position */
     int64_t batch, tokens;     /* B, T */
     int64_t generated;         /* N; 0 for forward() */
     const int64_t *input_ids;  /* [B,T] */
@@ -50,6 +51,7 @@ struct qw_handover {
     int64_t positions;      /* q, where the hand-over is in order */
     bool states_positions;  /* they are handed over as position_ids; else the model counts places itself */
     int64_t first_slot;     /* place in the sequence of the first row of this call: what cache_position begins with */
+    int64_t slots_ahead;    /* … and how far that is ahead of the cache's length: 0 where the hand-over is in order */
     double *mask;           /* [B,mask_length], 1 visible, 0 hidden; NULL: none */
     int64_t mask_length;
     int64_t *first_length;  /* [B]: tokens of the call that filled the empty cache; NULL, or 0: a prefix filled it, or none did */

@@ -26,6 +26,41 @@ def rows():
             for folder, table in ((RECORDINGS, own), (FOREIGN, foreign)) for row in table]
 
 
+# What `make asan` leaves out of these tests, and why; this is the one list of it. Each run takes about ten times as long
+# there, and the sanitizers need each line to run once, on each kind of data, not each recording to be judged: the judge goes
+# over all recordings in the unit test diagnose::every_shipped_recording, under the sanitizers too. Beginnings of test ids.
+UNSANITIZED = {
+    "test_faults.py": "the sanitizers replace the allocator themselves",
+    "test_install.py": "copies files",
+    "test_recipes.py": "builds the program anew",
+    "test_reports.py": "looks at texts; reports are written in test_outputs.py, their unit tests and the target of fuzz",
+    "test_sweep.py::test_two_thousand_flipped_bytes": "reads the small file that test_cut_at_every_61st_byte reads, 2000 times",
+    "test_verdicts.py::test_same_inputs_same_bytes": "plays all recordings three times, to compare the plays",
+    "test_verdicts.py::test_verdicts_do_not_depend_on_the_blas_kernel": "plays all recordings twice, to compare the plays",
+}
+
+
+def kinds():
+    """File names of one recording of each kind: model, adapter, level, call, element type, and whether it is healthy."""
+    table = json.loads((ROOT / "fixtures" / "recordings.json").read_text())["recordings"]
+    names = ("model", "peft_type", "level", "kind", "dtype")
+    return set({(*(row.get(name) for name in names), row["expected"]["status"]): row["file"] for row in table}.values())
+
+
+def pytest_collection_modifyitems(config, items):
+    if "asan" not in PROGRAM.parent.name:
+        return
+    judged, shipped = kinds(), "test_verdicts.py::test_shipped_recording"
+
+    def wanted(item):
+        name = item.nodeid.rpartition("/")[2]
+        if name.startswith(shipped):
+            return item.callspec.params["path"].name in judged
+        return not name.startswith(tuple(UNSANITIZED))
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)
+
+
 def options():
     """Every option that writes a file, as the program lists them."""
     text = subprocess.run([str(PROGRAM), "help", "report"], stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -18,8 +18,6 @@ import pytest
 
 from conftest import FOREIGN, OPTIONS, PROGRAM, ROOT
 
-pytestmark = pytest.mark.skipif("asan" in PROGRAM.parent.name, reason="the sanitizers replace the allocator themselves")
-
 RECORDING = FOREIGN / "qwen2-prompt-not-injected-shapes.h5"
 SAMPLE = ROOT / "reports" / "tests" / "raised.json"
 OUTPUTS = [word for option in OPTIONS for word in (option, "out" + option)]

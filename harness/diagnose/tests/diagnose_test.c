@@ -45,7 +45,9 @@ static void expect_cause(const char *name, const char *cause, bool patched)
     cr_expect_geq(diagnosis.ranked[0].explained, 0.99, "%s: %g", name, diagnosis.ranked[0].explained);
     const struct qc_cause_row *best = diagnosis.ranked[0].cause;
     bool known = qc_cause_known(best, &run.subject) || (!patched && !qc_cause_has_versions(best));
-    cr_expect_eq(known, !patched, "%s: versions that are known to be bad, unless the run was patched", name);
+    /* what is put into PEFT does not touch the model's own code */
+    if (!patched || qc_cause_party(best) != QW_MODEL)
+        cr_expect_eq(known, !patched, "%s: versions that are known to be bad, unless the run was patched", name);
     expect_confidence(&diagnosis, name);
     qc_diagnosis_clear(&diagnosis);
     shipped_clear(&run);
@@ -260,7 +262,7 @@ Test(diagnose, a_signature_with_the_facts_of_the_model)
     snprintf(wrong, sizeof wrong, message, 2, 6);
     cr_expect(signed_in(SHIPPED_QUERY_HEADS, "prefix-query-heads", "RuntimeError", right, ""));
     cr_expect_not(signed_in(SHIPPED_QUERY_HEADS, "prefix-query-heads", "RuntimeError", wrong, ""));
-    cr_expect_not(signed_in(SHIPPED_EMPTY_CACHE, "prefix-query-heads", "RuntimeError", right, ""), "a prompt");
+    cr_expect_not(signed_as("prefix-query-heads", "RuntimeError", right, ""), "virtual tokens that are embeddings have no heads");
 }
 
 /* The exception of an unknown pair of versions: named, but with little confidence. */

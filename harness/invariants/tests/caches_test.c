@@ -297,7 +297,7 @@ Test(caches, a_sliding_layer_holds_its_last_rows)
     run.recording.model_config = qw_json_parse(text, strlen(text), "", &run.error);
     struct qc_cache *after = &run.recording.step[0].after;
     resize(&after->layer[1].key, 4, 0);
-    struct qw_cache_layer held = {2, 7, 8, NULL, NULL}, slid = qc_frame_layer(&run.subject, after, 1);
+    struct qw_cache_layer held = {2, 7, 8, NULL, NULL, 0}, slid = qc_frame_layer(&run.subject, after, 1);
     struct qc_frame whole = qc_frame_of(&run.subject, after, 0, &held), last = qc_frame_of(&run.subject, after, 1, &held);
     cr_expect(whole.first == 0 && whole.rows == 7);
     cr_expect(last.first == 3 && last.rows == 4 && last.room == 4);

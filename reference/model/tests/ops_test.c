@@ -287,6 +287,20 @@ Test(ops, rows_that_see_no_key)
     }
 }
 
+Test(ops, scores_beside_the_least_float16_keep_eight_bits)
+{
+    /* In float32, 65504 leaves steps of 1/256: scores 1/512 apart may fall together, those 1/64 apart do not. */
+    const double q[] = {1, 0}, k[] = {1, 0, 1 + 0x1p-10, 0, 1 + 0x1p-5, 0}, v[] = {1, 0, 0, 1, 0, 0};
+    const unsigned char none[] = {0, 0, 0};
+    double y[2], exact[2];
+    const struct qw_attention sunk = {.fused = true, .blind_row = QW_BLIND_SUNK};
+    qw_attend(&qw_f16, y, q, k, v, none, &sunk, 1, 3, 2);
+    qw_attend(&qw_f64, exact, q, k, v, none, &sunk, 1, 3, 2);
+    cr_expect_eq(y[0], y[1], "fallen together");
+    cr_expect_lt(exact[0], exact[1], "in float64 nothing is lost");
+    cr_expect_lt(y[0] + y[1], 2.0 / 3, "the third weighs more");
+}
+
 Test(ops, attention_is_causal)
 {
     struct scene scene = causal_scene(11);

@@ -60,6 +60,28 @@ static inline double distance(const double *a, const double *b, int64_t count)
     return largest == 0 ? 0 : largest / rms_of(b, count);
 }
 
+/* y = x w^T + b, summed in long double */
+static inline void product(double *y, const double *x, const struct qw_tensor *w, const struct qw_tensor *b, int64_t n)
+{
+    int64_t out = w->shape.dim[0], in = w->shape.dim[1];
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t c = 0; c < out; c++) {
+            long double sum = b ? (long double)qw_tensor_at(b, c) : 0;
+            for (int64_t i = 0; i < in; i++)
+                sum += (long double)x[r * in + i] * (long double)qw_tensor_at(w, c * in + i);
+            y[r * out + c] = (double)sum;
+        }
+}
+
+/* Float64 plays of the same arithmetic in another order may differ by this much, relative to the tensor's rms. */
+#define SAME 1e-12
+
+static inline void expect_same(const double *got, const double *wanted, int64_t count, const char *what)
+{
+    double far = distance(got, wanted, count);
+    cr_expect_leq(far, SAME, "%s: apart by %g of the rms", what, far);
+}
+
 /* ---- tensors ---- */
 
 static inline struct qw_tensor *float_tensor(const double *values, struct qw_shape shape)
