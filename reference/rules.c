@@ -2,6 +2,7 @@
 #include "reference/rules.h"
 
 #include <limits.h>
+#include <string.h>
 
 /* Reads the digits at `*text`; what is too large for an int becomes the largest. */
 static bool read_number(int *number, const char **text)

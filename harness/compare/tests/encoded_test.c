@@ -44,9 +44,10 @@ static void clear(struct made *made)
 static bool is_settled(const struct made *made)
 {
     const struct qw_tensor *table = made->subject.adapter.table;
-    bool same = table == made->subject.encoded.handed;
-    for (int64_t i = 0; same && i < qw_shape_count(&table->shape); i++)
-        same = qw_tensor_at(table, i) == qw_tensor_at(made->table, i);
+    int64_t count = qw_shape_count(&made->table->shape);
+    bool same = table == made->subject.encoded.handed && qw_shape_count(&table->shape) == 2 * count;
+    for (int64_t i = 0; same && i < 2 * count; i++)
+        same = qw_tensor_at(table, i) == qw_tensor_at(made->table, i % count);
     return same;
 }
 

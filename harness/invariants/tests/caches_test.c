@@ -286,15 +286,22 @@ Test(caches, a_prefix_is_what_the_adapter_gave)
 
 /* ---- sliding caches ---- */
 
+/* A window of five tokens in the second layer. */
+static void give_window(struct shipped *run)
+{
+    struct qw_config *config = &run->subject.model.config;
+    config->window = 5;
+    config->names_layers = true;
+    config->windowed[0] = 1u << 1;
+}
+
 /* A sliding layer keeps one row less than its window; get_seq_length() counts all that went in. */
 Test(caches, a_sliding_layer_holds_its_last_rows)
 {
     struct shipped run;
     shipped_read(&run, SHIPPED_BASE);
     cr_assert(shipped_subject(&run));
-    const char *text = "{\"sliding_window\": 5, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}";
-    qw_json_free(run.recording.model_config);
-    run.recording.model_config = qw_json_parse(text, strlen(text), "", &run.error);
+    give_window(&run);
     struct qc_cache *after = &run.recording.step[0].after;
     resize(&after->layer[1].key, 4, 0);
     struct qw_cache_layer held = {2, 7, 8, NULL, NULL, 0}, slid = qc_frame_layer(&run.subject, after, 1);
@@ -332,9 +339,7 @@ Test(caches, the_history_of_a_sliding_layer_is_that_of_the_rows_it_still_has)
         struct shipped run;
         shipped_read(&run, SHIPPED_BASE);
         cr_assert(shipped_subject(&run));
-        const char *text = "{\"sliding_window\": 5, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}";
-        qw_json_free(run.recording.model_config);
-        run.recording.model_config = qw_json_parse(text, strlen(text), "", &run.error);
+        give_window(&run);
         for (int s = 0; s < run.recording.steps; s++) {
             struct qc_cache *caches[] = {&run.recording.step[s].before, &run.recording.step[s].after};
             for (int i = caches[0]->layers == 0; i < 2; i++) {

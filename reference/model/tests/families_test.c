@@ -310,3 +310,56 @@ Test(families, windows_are_applied_as_each_era_applied_them)
                   rows[i].transformers);
     }
 }
+
+/* How many of ten tokens the last one sees, in a model of two layers of which the second has a window of four. */
+Test(families, a_window_is_misapplied_as_the_value_says)
+{
+    const struct {
+        enum qw_window_fault fault;
+        int64_t first, second; /* windows of the layers; 0: all keys */
+    } rows[] = {{QW_WINDOW_RIGHT, 0, 4}, {QW_WINDOW_IGNORED, 0, 0}, {QW_WINDOW_IN_ALL_LAYERS, 4, 4},
+                {QW_WINDOW_WIDER, 0, 5}, {QW_WINDOW_NARROWER, 0, 3}};
+    struct qw_config config = small_config;
+    config.window = 4;
+    config.uses_window = true;
+    config.full_layers = 1;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct qw_rules rules = qw_rules_healthy(qw_setting_newest());
+        qw_deviation_apply_value(&rules, QW_DEVIATION_SLIDING_WINDOW_MISAPPLIED, rows[i].fault);
+        cr_expect_eq(qw_window_of(&config, &rules, 0), rows[i].first);
+        cr_expect_eq(qw_window_of(&config, &rules, 1), rows[i].second);
+    }
+}
+
+/* Nine tokens, then one, with a window of four, of which the cache has let go of `gone` rows before the last token. */
+static struct play let_go_play(const struct qw_model *model, enum qw_window_fault fault, int64_t gone)
+{
+    struct play play = play_make(model, &qw_f64, 1);
+    play.rules = qw_rules_healthy(qw_setting_newest());
+    play.rules.window_fault = fault;
+    play_ids(&play, ids, 1, 9);
+    for (int64_t layer = 0; layer < play.cache.layers; layer++)
+        play.cache.layer[layer].gone = gone;
+    play_ids(&play, ids + 9, 1, 1);
+    return play;
+}
+
+/* A layer that slides keeps one row less than its window: what it let go of nobody would have seen, but a window that is
+ * too wide. */
+Test(families, rows_that_were_let_go_of_are_not_seen)
+{
+    struct qw_config config = small_config;
+    config.layers = 1;
+    config.window = 4;
+    config.uses_window = true;
+    struct qw_model model = model_of(&config, 15);
+    for (int wider = 0; wider < 2; wider++) {
+        enum qw_window_fault fault = wider ? QW_WINDOW_WIDER : QW_WINDOW_RIGHT;
+        struct play whole = let_go_play(&model, fault, 0), slid = let_go_play(&model, fault, 6);
+        double apart = distance(logits_of(&whole), logits_of(&slid), V);
+        cr_expect(wider ? apart > 1e-6 : apart < 1e-12, "%d: %g", wider, apart);
+        play_clear(&whole);
+        play_clear(&slid);
+    }
+    qw_model_clear(&model);
+}
