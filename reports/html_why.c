@@ -220,6 +220,19 @@ static void size_term(struct rp_page *page, const struct qw_json *ratio, bool bi
                   rp_number(multiple).text);
 }
 
+/* How what is found comes of what is expected, at the first place where that could be told. */
+static void rearranged(struct rp_page *page, const struct qw_json *one)
+{
+    const struct qw_json *found = rp_finding(one, "transform");
+    struct qw_text text = {0};
+    if (!found)
+        return;
+    rp_add_place(&text, found);
+    qw_text_addf(&text, ": %s", qw_json_get_text(found, "message", ""));
+    rp_add_term(page, "Rearranged", text.bytes);
+    qw_text_free(&text);
+}
+
 static void details(struct rp_page *page, const struct qw_json *one, const struct qw_json *found)
 {
     const struct qw_json *ratio = qw_json_get(found, "ratio");
@@ -231,7 +244,7 @@ static void details(struct rp_page *page, const struct qw_json *one, const struc
     list_term(page, "Index", qw_json_get(found, "index"), "");
     rp_add_term(page, "That is", qw_json_get_text(found, "position", NULL));
     rp_add_term(page, "In words", qw_json_get_text(found, "text", NULL));
-    rp_add_term(page, "Rearranged", qw_json_get_text(rp_finding(one, "transform"), "message", NULL));
+    rearranged(page, one);
     rp_add_term(page, "Tokens", qw_json_get_text(rp_finding(one, "ledger"), "message", NULL));
     if (!qw_json_is_null(ratio))
         size_term(page, ratio, rp_is_bitwise(one));

@@ -22,7 +22,7 @@ def named(recipe):
     return set(re.findall(r"^\| `([^`]+)` \|", section, re.M))
 
 
-@pytest.mark.parametrize("recipe", ["A cause", "A site", "A report format", "A model or an adapter type"])
+@pytest.mark.parametrize("recipe", ["A cause", "A site", "A report format", "A family of models", "An adapter type"])
 def test_named_files_are_there(recipe):
     files = named(recipe)
     assert files and all((ROOT / file).exists() or "NAME" in file for file in files)

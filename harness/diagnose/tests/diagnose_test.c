@@ -63,6 +63,14 @@ static void expect_health(const char *name)
     shipped_clear(&run);
 }
 
+/* Whether the fault was put into the libraries.  A prefix that is permuted on its way is a remedy, and what fails all the same
+ * is the model's own doing (fixtures/patches.py). */
+static bool is_planted(const struct qw_json *row)
+{
+    const char *patch = qw_json_get_text(row, "patch", NULL);
+    return patch && strcmp(patch, "prefix-permuted") != 0;
+}
+
 /* fixtures/recordings.json says what each recording shows. */
 Test(diagnose, every_shipped_recording)
 {
@@ -77,7 +85,7 @@ Test(diagnose, every_shipped_recording)
         const char *name = qw_json_get_text(row, "file", ""),
                    *cause = qw_json_get_text(qw_json_get(row, "expected"), "cause", NULL);
         if (cause)
-            expect_cause(name, cause, qw_json_get(row, "patch") != NULL);
+            expect_cause(name, cause, is_planted(row));
         else
             expect_health(name);
         faulty += cause != NULL;
