@@ -66,29 +66,29 @@ enum qw_window_fault { QW_WINDOW_RIGHT, QW_WINDOW_IGNORED, QW_WINDOW_IN_ALL_LAYE
 
 struct qw_rules {
     /* protocol */
-    bool bypass_adapter;     /* the base model is called as if there were no adapter */
-    bool inject_first;       /* virtual tokens reach the first step */
-    bool inject_again;       /* … and every later step that starts without a cache (use_cache=False) */
-    bool reinject;           /* … and steps that go on: before their tokens, or in the place of the cache */
-    bool refeed;             /* steps that go on feed every token so far, although the cache holds them */
-    bool trim_later;         /* steps that go on feed their last token alone */
+    bool bypass_adapter;               /* the base model is called as if there were no adapter */
+    bool inject_first;                 /* virtual tokens reach the first step */
+    bool inject_again;                 /* … and every later step that starts without a cache (use_cache=False) */
+    bool reinject;                     /* … and steps that go on: before their tokens, or in the place of the cache */
+    bool refeed;                       /* steps that go on feed every token so far, although the cache holds them */
+    bool trim_later;                   /* steps that go on feed their last token alone */
     enum qw_restart restart_positions; /* which steps count their positions from 0 */
-    bool mask_follows_cache; /* a mask for tokens that are fed again covers what the cache holds besides */
-    bool extend_mask;        /* the mask covers the virtual tokens */
-    bool hide_virtual;       /* … with zeros */
-    int mask_shift;          /* the mask's entries stand that many places further right than they belong (cyclic) */
-    int virtual_offset;      /* real tokens start at this many times P */
-    bool transpose_prefix;   /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
-    bool prefix_counted;     /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
-    bool numbers_base;       /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
-    bool numbers_prefix;     /* … and behind a prefix */
-    int padding_position;    /* what padding gets in that numbering */
-    bool decode_counts;      /* a decode step counts the mask again; else it goes on from the number of the last token */
-    bool swap_prefix;        /* … with keys in the place of values and the reverse */
-    bool plain_head_size;    /* … with heads of hidden / heads numbers, whatever the model's own head size */
-    bool normalize_prefix;   /* … with its keys normalised head by head, as the model does with its own (Qwen3) */
-    bool rotate_prefix;      /* … with its keys rotated as if they stood at positions 0 .. P-1 */
-    int token_order;         /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
+    bool mask_follows_cache;           /* a mask for tokens that are fed again covers what the cache holds besides */
+    bool extend_mask;                  /* the mask covers the virtual tokens */
+    bool hide_virtual;                 /* … with zeros */
+    int mask_shift;                    /* the mask's entries stand that many places further right than they belong (cyclic) */
+    int virtual_offset;                /* real tokens start at this many times P */
+    bool transpose_prefix;             /* a prefix is handed over with heads and tokens swapped, [B,P,K,D] */
+    bool prefix_counted;               /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
+    bool numbers_base;     /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
+    bool numbers_prefix;   /* … and behind a prefix */
+    int padding_position;  /* what padding gets in that numbering */
+    bool decode_counts;    /* a decode step counts the mask again; else it goes on from the number of the last token */
+    bool swap_prefix;      /* … with keys in the place of values and the reverse */
+    bool plain_head_size;  /* … with heads of hidden / heads numbers, whatever the model's own head size */
+    bool normalize_prefix; /* … with its keys normalised head by head, as the model does with its own (Qwen3) */
+    bool rotate_prefix;    /* … with its keys rotated as if they stood at positions 0 .. P-1 */
+    int token_order;       /* virtual token p is handed over in the place of p + token_order (cyclic); QW_TOKENS_REVERSED */
     enum qw_prefix_wiring wiring;
     enum qw_projections projections;
     enum qw_dtype prompt_dtype; /* virtual tokens are rounded to it on their way; QW_F64: not at all */
@@ -104,7 +104,7 @@ struct qw_rules {
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
-    int window_extra;       /* keys that are seen beyond the window */
+    int window_extra; /* keys that are seen beyond the window */
     enum qw_window_fault window_fault;
     bool sees_ahead;        /* behind a filled cache no key is hidden for being later */
     bool joins_along_heads; /* new keys and values are joined to the cache along the axis of the heads */

@@ -47,8 +47,8 @@ static void advance_structure(struct qw_cache *cache, const struct qw_config *co
     for (int64_t i = 0; i < cache->layers; i++) {
         free(cache->layer[i].key);
         free(cache->layer[i].value);
-        cache->layer[i] = (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL,
-                                                  NULL, 0};
+        cache->layer[i] =
+            (struct qw_cache_layer){config->kv_heads, cache->layer[i].length + queries, config->head_size, NULL, NULL, 0};
     }
 }
 

@@ -67,7 +67,8 @@ static void add_axis(struct axes *axes, const char *word, int64_t extent, const 
         product *= letters->value[(unsigned char)word[i] & 127];
     bool apart = length > 1 && letters && product == extent && axes->count + (int)length <= MAX_AXES;
     for (size_t i = 0; i < (apart ? length : 1) && axes->count < MAX_AXES; i++) {
-        axes->letter[axes->count] = length > 1 && !apart ? '?' : word[i];
+        const char unknown = '?';
+        axes->letter[axes->count] = length > 1 && !apart ? unknown : word[i];
         axes->extent[axes->count++] = apart ? letters->value[(unsigned char)word[i] & 127] : extent;
     }
 }
@@ -157,7 +158,11 @@ static bool try_row(struct match *match, struct search *search, const struct row
 }
 
 /* The letter of an axis as an index; key or value is v. */
-static char index_of(char letter) { return letter == '2' ? 'v' : (char)tolower((unsigned char)letter); }
+static char index_of(char letter)
+{
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
+    return letter == '2' ? 'v' : letter >= 'A' && letter <= 'Z' ? small[letter - 'A'] : letter;
+}
 
 static void describe(struct qc_transform *found, const struct match *match, const struct axes *axes)
 {

@@ -51,8 +51,12 @@ void qw_cache_fill(struct qw_cache *cache, int64_t layer, const double *key, con
                    int64_t head_size)
 {
     size_t count = (size_t)(cache->batch * heads * length * head_size);
-    cache->layer[layer] = (struct qw_cache_layer){heads, length, head_size, key ? qw_memdup(key, count, sizeof *key) : NULL,
-                                                  value ? qw_memdup(value, count, sizeof *value) : NULL, 0};
+    cache->layer[layer] = (struct qw_cache_layer){heads,
+                                                  length,
+                                                  head_size,
+                                                  key ? qw_memdup(key, count, sizeof *key) : NULL,
+                                                  value ? qw_memdup(value, count, sizeof *value) : NULL,
+                                                  0};
 }
 
 bool qw_cache_joins(const struct qw_cache *cache, int64_t layer, int64_t heads, int64_t head_size)

@@ -105,7 +105,8 @@ static bool sees_nothing(const unsigned char *visible, int64_t S) { return memch
 
 /* A row that sees nothing weighs the empty rows of a static cache as much as the filled ones: y [q,D].  A layer with a
  * window has no more of them than that. */
-static void spread_blind_rows(const struct qw_pass *pass, int layer, double *y, const unsigned char *visible, int64_t q, int64_t n)
+static void spread_blind_rows(const struct qw_pass *pass, int layer, double *y, const unsigned char *visible, int64_t q,
+                              int64_t n)
 {
     int64_t D = pass->model->config.head_size, window = qw_window_of(&pass->model->config, pass->rules, layer);
     int64_t room = window && window < pass->cache->room ? window : pass->cache->room;

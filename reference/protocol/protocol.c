@@ -88,8 +88,8 @@ static double *mask_of(int64_t *length, const struct qw_call *call, const struct
     double *mask = QW_NEW_ARRAY(double, call->batch **length);
     for (int64_t b = 0; b < call->batch; b++)
         for (int64_t i = 0; i < *length; i++)
-            mask[b * *length + place_under(rules, i, *length)] =
-                i < ahead ? !rules->hide_virtual : shown(call, turn, b, i - ahead);
+            mask[b * *length + place_under(rules, i, *length)] = i < ahead ? !rules->hide_virtual
+                                                                           : shown(call, turn, b, i - ahead);
     return mask;
 }
 

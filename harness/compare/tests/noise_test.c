@@ -280,8 +280,8 @@ Test(noise, an_infinity_conforms_where_the_arithmetic_overflows)
 Test(noise, an_infinity_elsewhere_fails)
 {
     const double truth[] = {1, 70000, 2}, infinite = (double)INFINITY;
-    const double recorded[][3] = {{infinite, infinite, 2}, {1, -infinite, 2}, {1, (double)NAN, 2}},
-                 played[] = {1, infinite, 2}, finite[] = {1, 65504, 2};
+    const double recorded[][3] = {{infinite, infinite, 2}, {1, -infinite, 2}, {1, (double)NAN, 2}}, played[] = {1, infinite, 2},
+                 finite[] = {1, 65504, 2};
     for (int i = 0; i < 3; i++)
         cr_expect(qc_difference_of(recorded[i], truth, played, 3, 1, 0x1p-11).nonfinite, "%d", i);
     const double saturated[] = {1, infinite, 2};

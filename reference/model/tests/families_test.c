@@ -317,8 +317,11 @@ Test(families, a_window_is_misapplied_as_the_value_says)
     const struct {
         enum qw_window_fault fault;
         int64_t first, second; /* windows of the layers; 0: all keys */
-    } rows[] = {{QW_WINDOW_RIGHT, 0, 4}, {QW_WINDOW_IGNORED, 0, 0}, {QW_WINDOW_IN_ALL_LAYERS, 4, 4},
-                {QW_WINDOW_WIDER, 0, 5}, {QW_WINDOW_NARROWER, 0, 3}};
+    } rows[] = {{QW_WINDOW_RIGHT, 0, 4},
+                {QW_WINDOW_IGNORED, 0, 0},
+                {QW_WINDOW_IN_ALL_LAYERS, 4, 4},
+                {QW_WINDOW_WIDER, 0, 5},
+                {QW_WINDOW_NARROWER, 0, 3}};
     struct qw_config config = small_config;
     config.window = 4;
     config.uses_window = true;

@@ -207,8 +207,8 @@ Test(deviations, transposed_prefix_without_a_table_keeps_its_extents)
 
 enum { LAYERS = 3, HEADS = 2, SIZE = 4, ROWS = 5 };
 
-static const struct qw_model numbered_model = {.config = {
-    .layers = LAYERS, .hidden = 12, .heads = 6, .kv_heads = HEADS, .head_size = SIZE, .rope_theta = 100}};
+static const struct qw_model numbered_model = {
+    .config = {.layers = LAYERS, .hidden = 12, .heads = 6, .kv_heads = HEADS, .head_size = SIZE, .rope_theta = 100}};
 
 /* A prefix whose element at row p and column c is 1000 p + c. */
 static struct qw_adapter numbered_prefix(int64_t columns)
@@ -327,7 +327,8 @@ Test(deviations, heads_may_be_cut_by_the_width_of_the_model)
     struct qw_adapter adapter = numbered_prefix(2 * LAYERS * HEADS * 2);
     struct qw_rules healthy = newest_rules(), deviating = healthy;
     qw_deviation_apply(&deviating, QW_DEVIATION_PREFIX_HEAD_SIZE);
-    cr_assert(qw_adapter_fits(&adapter, &numbered_model.config, &deviating) && !qw_adapter_fits(&adapter, &numbered_model.config, &healthy));
+    cr_assert(qw_adapter_fits(&adapter, &numbered_model.config, &deviating) &&
+              !qw_adapter_fits(&adapter, &numbered_model.config, &healthy));
     struct qw_tensor *prompt = qw_protocol_prompt(&adapter, &numbered_model, &deviating, 1);
     cr_assert(prompt->shape.dim[3] == HEADS && prompt->shape.dim[5] == 2, "hidden / heads = 2, the model's heads have 4");
     cr_expect_eq(element(prompt, 1, 1, 0, 1, 2, 1), (double)(2000 + (3 * HEADS + 1) * 2 + 1));
