@@ -1,7 +1,6 @@
 /* Invariant: a transform is reported only when it is the only one, and the expected order does not fit. */
 #include "harness/compare/transform.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,8 +66,9 @@ static void add_axis(struct axes *axes, const char *word, int64_t extent, const 
         product *= letters->value[(unsigned char)word[i] & 127];
     bool apart = length > 1 && letters && product == extent && axes->count + (int)length <= MAX_AXES;
     for (size_t i = 0; i < (apart ? length : 1) && axes->count < MAX_AXES; i++) {
-        const char unknown = '?';
-        axes->letter[axes->count] = length > 1 && !apart ? unknown : word[i];
+        axes->letter[axes->count] = word[i];
+        if (length > 1 && !apart)
+            axes->letter[axes->count] = '?';
         axes->extent[axes->count++] = apart ? letters->value[(unsigned char)word[i] & 127] : extent;
     }
 }
@@ -161,7 +161,11 @@ static bool try_row(struct match *match, struct search *search, const struct row
 static char index_of(char letter)
 {
     static const char small[] = "abcdefghijklmnopqrstuvwxyz";
-    return letter == '2' ? 'v' : letter >= 'A' && letter <= 'Z' ? small[letter - 'A'] : letter;
+    if (letter == '2')
+        return 'v';
+    if (letter >= 'A' && letter <= 'Z')
+        return small[letter - 'A'];
+    return letter;
 }
 
 static void describe(struct qc_transform *found, const struct match *match, const struct axes *axes)
