@@ -83,6 +83,7 @@ struct qw_rules {
     bool numbers_base;     /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
     bool numbers_prefix;   /* … and behind a prefix */
     int padding_position;  /* what padding gets in that numbering */
+    bool chunks_by_place;  /* a chunk of the prompt that is not its end is numbered by place, padding or not */
     bool decode_counts;    /* a decode step counts the mask again; else it goes on from the number of the last token */
     bool swap_prefix;      /* … with keys in the place of values and the reverse */
     bool plain_head_size;  /* … with heads of hidden / heads numbers, whatever the model's own head size */

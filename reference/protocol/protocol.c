@@ -165,10 +165,11 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
     if (turn->position)
         return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
     int64_t first = handover->states_positions ? counted : handover->first_slot;
+    bool by_place = rules->chunks_by_place && turn->first + turn->count < call->tokens;
     int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch * count);
     for (int64_t i = 0; i < handover->batch * count; i++) {
         int64_t place = first + i % count, token = place - virtual_rows;
-        int64_t number = handover->states_positions ? number_of(call, rules, i / count, token) : token;
+        int64_t number = handover->states_positions && !by_place ? number_of(call, rules, i / count, token) : token;
         position[i] = token < 0 ? place : rules->virtual_offset * virtual_rows + number;
         if (rules->restart_positions > (turn->first > 0 ? QW_RESTART_NEVER : QW_RESTART_LATER))
             position[i] = i % count;

@@ -113,3 +113,17 @@ Test(positions, decode_that_starts_again_counts_from_nothing)
     expect(&call, &prompt, &rules, 1, false, (const int64_t[]){0, 0});
     qw_adapter_clear(&prompt);
 }
+
+/* Chunks of two and one tokens: only the end of the prompt is numbered by the mask up to 5.1. */
+Test(positions, chunks_before_the_last_go_by_places_up_to_5_1)
+{
+    static const struct qw_turn turns[] = {{.first = 0, .count = 2}, {.first = 2, .count = 1}, {.first = 3, .count = 1}};
+    struct qw_call call = padded_call(true);
+    call.turn = turns;
+    call.turns = 3;
+    struct qw_rules older = rules_of("4.57.3", "0.18.1"), newer = rules_of("5.4.0", "0.19.1");
+    expect(&call, &no_adapter, &older, 0, true, (const int64_t[]){0, 1, 0, 1});
+    expect(&call, &no_adapter, &older, 1, true, (const int64_t[]){1, 1});
+    expect(&call, &no_adapter, &newer, 0, true, (const int64_t[]){0, 0, 0, 1});
+    expect(&call, &no_adapter, &newer, 1, true, (const int64_t[]){1, 0});
+}
