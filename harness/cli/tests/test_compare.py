@@ -101,7 +101,9 @@ def test_newer_libraries_differ_by_rounding_and_by_healthy_absences(qconform):
     assert exact.code == 1 and [site["site"] for site in sites(exact.case, "differs")] == ["lm_head"]
     assert floor.code == 0 and floor.case["largest_ratio"]["site"] == "lm_head"
     reasons = {site["reason"] for site in sites(floor.case, "waived")}
-    assert len(reasons) == 2 and not sites(floor.case, "missing") and not sites(floor.case, "extra")
+    assert reasons == {"a mask that hides nothing may stay away", "versions differ in where they make their rotary tables",
+                       "the weights are not kept in a way that both recordings share"}
+    assert not sites(floor.case, "missing") and not sites(floor.case, "extra")
 
 
 def test_floor_needs_weights(qconform, damaged):

@@ -44,7 +44,7 @@ def test_shipped_recording(qconform, path, expected):
 def test_every_shipped_recording_stands_in_the_readme_with_the_verdict_that_it_must_get():
     """`make table` writes that table; here it is held against the tables that say what must be found."""
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (FOREIGN.parent / "README.md").read_text().splitlines()
-             if line.startswith(("| `recordings/", "| `foreign/"))]
+             if line.startswith(("| `recordings/", "| `foreign/")) and ".h5" in line.split("|")[1]]
     written = {cells[0].strip("`"): (cells[2], cells[3]) for cells in lines}
     must = {f"{path.parent.name}/{path.name}": f"{expected['status']} `{expected['cause']}`" if expected["cause"] else expected["status"]
             for path, expected in rows()}
@@ -110,7 +110,11 @@ def test_one_part_in_a_thousand(qconform, damaged, tensor, site, step, layer):
     first = done.case["first_divergence"]
     assert done.code == 1 and done.case["status"] == "FAIL"
     assert (first["site"], first["step"], first["layer"], first["kind"]) == (site, step, layer, "value")
-    assert done.case["cause"]["id"] == "unclassified" and done.case["cause"]["explained"] == 0
+    cause = done.case["cause"]
+    if site == "cache_before.key" and step > 0:  # a row that the step before had left otherwise, and the step itself too
+        assert cause["id"] == "cache-rewritten" and cause["explained"] < 0.99
+    else:
+        assert cause["id"] == "unclassified" and cause["explained"] == 0
     assert first["index"] is not None and abs(first["observed"]["value"] / first["expected"]["value"] - 1.001) < 1e-4
 
 
