@@ -30,6 +30,8 @@ def rows():
 # there, and the sanitizers need each line to run once, on each kind of data, not each recording to be judged: the judge goes
 # over all recordings in the unit test diagnose::every_shipped_recording, under the sanitizers too. Beginnings of test ids.
 UNSANITIZED = {
+    "test_commands.py::test_result_keeps_its_contract": "judges all recordings; test_shipped_recording does, one of each kind",
+    "test_commands.py::test_table_of_several": "judges all recordings, for the table",
     "test_faults.py": "the sanitizers replace the allocator themselves",
     "test_install.py": "copies files",
     "test_recipes.py": "builds the program anew",
