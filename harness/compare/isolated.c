@@ -80,7 +80,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
 {
     const struct qc_subject *subject = judgement->subject;
     const struct qc_step *recorded = qc_step_of(judgement, step);
-    struct qc_play play = qc_play_make(judgement->subject);
+    struct qc_play play = qc_play_make(judgement);
     struct qw_handover handover;
     int64_t past = qc_cache_rows(&recorded->before), queries = qc_recorded_queries(recorded);
     struct qc_extents extents = {queries, past, qc_logits_rows(recorded, queries, queries),

@@ -7,6 +7,7 @@
 
 #include "harness/compare/held.h"
 #include "harness/compare/isolated.h"
+#include "harness/compare/light.h"
 #include "harness/invariants/structure.h"
 #include "reference/base/memory.h"
 
@@ -104,7 +105,7 @@ static void play_step(struct qc_judgement *judgement, int step, struct qc_play *
 static void hand_over_to_plays(const struct qc_judgement *judgement, int step, struct qc_play *play)
 {
     const struct qc_subject *subject = judgement->subject;
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < play->plays; i++) {
         struct qw_handover twin = qw_protocol_hand_over(&play->played[i], &subject->call, &subject->adapter, &subject->model,
                                                         &judgement->rules, step);
         qw_handover_clear(&twin);
@@ -123,6 +124,9 @@ static void leave_mask_away(struct qw_handover *handover, const struct qw_rules 
     handover->mask = NULL;
     handover->mask_length = 0;
 }
+
+/* Whether a light play was given up, so that there is nothing more to judge. */
+static bool given_up(const struct qc_judgement *judgement) { return judgement->light && judgement->light->given_up; }
 
 static void judge_freely(struct qc_judgement *judgement, int step, struct qc_play *play)
 {
@@ -149,7 +153,7 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     if (play->alive && recorded && qw_protocol_turn(&subject->call, step).first > 0)
         qc_held_compare_before(judgement, step, play);
     play_step(judgement, step, play, &handover, rows);
-    if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
+    if (play->alive && recorded && !judgement->stop.stopped && !given_up(judgement) && subject->call.use_cache)
         qc_held_compare_after(judgement, step, play, false);
     qw_handover_clear(&handover);
 }
@@ -203,23 +207,24 @@ static void note_raise(struct qc_judgement *judgement)
     item->expected = recording->steps == 0;
 }
 
-void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated)
+static void judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated,
+                  struct qc_light *light)
 {
     int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
     int played = subject->recording->raised && recorded < expected ? recorded : expected;
     int steps = recorded > played ? recorded : played;
     *judgement = (struct qc_judgement){
-        .subject = subject, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
+        .subject = subject, .light = light, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
     judgement->ends = QW_NEW_ARRAY(int64_t, steps);
-    struct qc_play play = qc_play_make(judgement->subject);
+    struct qc_play play = qc_play_make(judgement);
     qc_judge_prompt(judgement);
-    for (int step = 0; step < played; step++) {
+    for (int step = 0; step < played && !given_up(judgement); step++) {
         if (!judgement->stop.stopped)
             judge_freely(judgement, step, &play);
-        if (isolated && step < recorded)
+        if (isolated && step < recorded && !given_up(judgement))
             qc_judge_isolated(judgement, step);
     }
     judgement->values = play.alive || judgement->consequence.compared > 0;
@@ -232,6 +237,16 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     qc_items_order(&judgement->items);
     qc_items_select(&judgement->items, &subject->selection);
     qc_play_clear(&play);
+}
+
+void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated)
+{
+    judge(judgement, subject, rules, isolated, NULL);
+}
+
+void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qw_rules *rules, bool isolated)
+{
+    judge(judgement, light->base->subject, rules, isolated, light);
 }
 
 void qc_judgement_clear(struct qc_judgement *judgement)

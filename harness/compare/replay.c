@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/compare/frame.h"
+#include "harness/compare/light.h"
 #include "reference/base/memory.h"
 #include "reference/letters.h"
 
@@ -103,11 +104,11 @@ static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
 }
 
 /* The envelope of what the plays saw at one tap; free with free(). */
-static double *envelope_of(const struct seen *truth, const struct collector *played, int index)
+static double *envelope_of(const struct seen *truth, const struct collector *played, int index, int plays)
 {
     int64_t count = qw_shape_count(&truth->shape);
     double *envelope = qw_memdup(truth->value, (size_t)count, sizeof *envelope);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < plays; i++)
         qc_envelope_widen(envelope, truth->value, played[i].seen[index].value, count);
     return envelope;
 }
@@ -129,7 +130,7 @@ static void find_transform(struct qc_view *view, const struct qc_tap *tap, const
                            const struct qc_replay *replay)
 {
     struct qw_letters letters = qw_letters_of(&replay->judgement->subject->model.config);
-    if (view->kind == QC_VALUE && replay->isolated)
+    if (view->kind == QC_VALUE && replay->isolated && !replay->judgement->light)
         qc_transform_find(&view->transform, tap->tensor, expected, &tap->tensor->shape, qw_site_rows[truth->site].shape, &letters,
                           view->difference.floor * QC_NOISE_MULTIPLE);
 }
@@ -142,12 +143,14 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     if (!tap || !qc_view_open(view))
         return;
     const struct qc_subject *subject = replay->judgement->subject;
-    double *whole = envelope_of(truth, played, index), roundoff = qc_subject_roundoff(subject);
+    double *whole = envelope_of(truth, played, index, replay->play->plays), roundoff = qc_subject_roundoff(subject);
     qc_envelope_store(whole, truth->value, qw_shape_count(&truth->shape), qc_storage_roundoff(subject, tap->tensor));
     double *expected = as_recorded(truth->value, tap, &truth->shape), *envelope = as_recorded(whole, tap, &truth->shape);
     struct qc_difference difference;
     if (expected &&
         qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff)) {
+        if (replay->judgement->light)
+            qc_light_weigh(replay->judgement->light, &difference, item, replay->isolated);
         qc_view_note(view, &difference, QC_VALUE);
         find_transform(view, tap, expected, truth, replay);
     }
@@ -215,22 +218,24 @@ static void compare_stage(const struct qc_replay *replay, struct collector *trut
         if (truth->seen[i].site == QW_SITE_LM_HEAD && !replay->isolated)
             weigh_logits(replay, &truth->seen[i]);
         free(truth->seen[i].value);
-        for (int k = 0; k < QC_NOISE_PLAYS; k++)
+        for (int k = 0; k < replay->play->plays; k++)
             free(played[k].seen[i].value);
     }
     truth->count = 0;
-    for (int k = 0; k < QC_NOISE_PLAYS; k++)
+    for (int k = 0; k < replay->play->plays; k++)
         played[k].count = 0;
 }
 
 /* ---- plays ---- */
 
-struct qc_play qc_play_make(const struct qc_subject *subject)
+struct qc_play qc_play_make(const struct qc_judgement *judgement)
 {
+    const struct qc_subject *subject = judgement->subject;
     int64_t L = subject->model.config.layers, B = subject->call.batch;
     struct qc_play play = {.truth = qw_cache_make(L, B), .alive = subject->model.has_weights};
+    play.plays = judgement->light ? 0 : QC_NOISE_PLAYS;
     play.truth.room = qc_frame_room(subject);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < play.plays; i++) {
         play.played[i] = qw_cache_make(L, B);
         play.dither[i] = (uint64_t)i;
         play.played[i].room = play.truth.room;
@@ -241,7 +246,7 @@ struct qc_play qc_play_make(const struct qc_subject *subject)
 void qc_play_clear(struct qc_play *play)
 {
     qw_cache_clear(&play->truth);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < play->plays; i++)
         qw_cache_clear(&play->played[i]);
 }
 
@@ -251,7 +256,7 @@ double *qc_play_envelope(const struct qc_play *play, int layer, bool value)
     int64_t count = play->truth.batch * t->heads * t->length * t->head_size;
     const double *truth = value ? t->value : t->key;
     double *envelope = qw_memdup(truth, (size_t)count, sizeof *envelope);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < play->plays; i++) {
         const struct qw_cache_layer *s = &play->played[i].layer[layer];
         qc_envelope_widen(envelope, truth, value ? s->value : s->key, count);
     }
@@ -273,14 +278,19 @@ static void begin(struct passes *passes, struct qc_replay *replay)
     /* fed with what the record says, a half rounds the same elements the same way, but for ties */
     enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
     passes->truth = (struct collector){.replay = replay};
-    passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth,
+    passes->t = qw_pass_begin(model, replay->judgement->light ? arith : &qw_f64, rules, replay->handover, &replay->play->truth,
                               (struct qw_tap){collect, &passes->truth});
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < replay->play->plays; i++) {
         passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
         passes->arith[i] = i ? qw_arith_dithered(arith, by, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
     }
+}
+
+static bool given_up(const struct qc_replay *replay)
+{
+    return replay->judgement->light && replay->judgement->light->given_up;
 }
 
 bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
@@ -292,22 +302,24 @@ bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
     bool stopped = !qw_pass_enters_blocks(&passes.t);
     if (stopped)
         *stop = (struct qc_stop){true, replay->step, -1};
+    stopped = stopped || given_up(replay);
     for (int layer = 0; layer < layers && !stopped; layer++) {
         stopped = !qw_pass_block(&passes.t, layer);
         if (stopped)
             *stop = (struct qc_stop){true, replay->step, layer};
-        for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        for (int i = 0; i < replay->play->plays; i++)
             qw_pass_block(&passes.s[i], layer);
         compare_stage(replay, &passes.truth, passes.played);
+        stopped = stopped || given_up(replay);
     }
     if (!stopped) {
         qw_pass_end(&passes.t, replay->rows);
-        for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        for (int i = 0; i < replay->play->plays; i++)
             qw_pass_end(&passes.s[i], replay->rows);
         compare_stage(replay, &passes.truth, passes.played);
     }
     qw_pass_clear(&passes.t);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < replay->play->plays; i++)
         qw_pass_clear(&passes.s[i]);
     return !stopped;
 }

@@ -1,0 +1,32 @@
+/* A light play: a single one in the record's arithmetic, held against the floors of a judgement that is there already.
+ *
+ * It tells whether a deviation is worth a complete play.  One that gives other values than the record where the base
+ * judgement has the record right contradicts it, and is given up there; so is one whose difference comes to more than that of
+ * the base, and one that leaves the first divergence as it is. */
+#ifndef QC_COMPARE_LIGHT_H
+#define QC_COMPARE_LIGHT_H
+
+#include "harness/compare/judge.h"
+
+enum qc_given_up {
+    QC_PLAYED,      /* to the end */
+    QC_CONTRADICTS, /* the record is there as the base has it, and not as this play has it */
+    QC_LEAVES,      /* `first` is left wrong */
+    QC_EXCEEDS,     /* more differs than under the base */
+};
+
+struct qc_light {
+    const struct qc_judgement *base;
+    const struct qc_item *first; /* of the base: must come right; NULL: need not */
+    double most;                 /* energy of the base */
+    double spent;                /* energy so far, in the free view */
+    enum qc_given_up given_up;
+    enum qw_site against; /* where it was given up */
+    int against_step, against_layer;
+};
+
+/* Measures what a light play found at `item` by the floor of the base there, and gives the play up where that is called for.
+ * Where the base has no floor (another shape was expected) the whole squared error counts. */
+void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const struct qc_item *item, bool isolated);
+
+#endif
