@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/coverage.h"
 #include "harness/compare/held.h"
 #include "harness/compare/isolated.h"
 #include "harness/compare/light.h"
@@ -207,14 +208,26 @@ static void note_raise(struct qc_judgement *judgement)
     item->expected = recording->steps == 0;
 }
 
+/* Where a step's logits conform in both views, nothing but rounding is left of what differs. */
+static void settle_consequence(struct qc_judgement *judgement)
+{
+    for (int step = 0; step < judgement->steps; step++) {
+        const struct qc_item *logits = qc_items_at(&judgement->items, QW_SITE_LM_HEAD, step, -1);
+        judgement->consequence.step[step].conforms = logits->free.valued && !qc_item_fails(logits) &&
+                                                     qc_item_status(logits) != QC_INHERITED;
+    }
+    qc_consequence_settle(&judgement->consequence, judgement->subject->recording->raised);
+}
+
 static void judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated,
                   struct qc_light *light)
 {
     int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
     int played = subject->recording->raised && recorded < expected ? recorded : expected;
     int steps = recorded > played ? recorded : played;
-    *judgement = (struct qc_judgement){
-        .subject = subject, .light = light, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
+    *judgement =
+        (struct qc_judgement){.subject = subject, .light = light, .rules = *rules, .steps = steps, .refused_axis = -1};
+    judgement->consequence = qc_consequence_make(steps);
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
@@ -227,6 +240,8 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
         if (isolated && step < recorded && !given_up(judgement))
             qc_judge_isolated(judgement, step);
     }
+    qc_coverage_settle(judgement);
+    settle_consequence(judgement);
     judgement->values = play.alive || judgement->consequence.compared > 0;
     note_steps_beyond(judgement, played);
     bool there = raises_at_stop(judgement);
@@ -252,6 +267,7 @@ void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, co
 void qc_judgement_clear(struct qc_judgement *judgement)
 {
     qc_items_clear(&judgement->items);
+    qc_consequence_clear(&judgement->consequence);
     free(judgement->expected_lengths);
     free(judgement->ends);
     *judgement = (struct qc_judgement){0};

@@ -8,16 +8,9 @@
 #ifndef QC_COMPARE_JUDGE_H
 #define QC_COMPARE_JUDGE_H
 
+#include "harness/compare/consequence.h"
 #include "harness/compare/items.h"
 #include "harness/compare/subject.h"
-
-/* What the difference does to the tokens: the record's next-token logits against the healthy play's. */
-struct qc_consequence {
-    int compared;      /* steps whose last logits could be compared */
-    int agreed;        /* … with the same largest logit */
-    int first_flip;    /* first step with another largest logit; -1: none */
-    double largest_kl; /* largest Kullback-Leibler divergence KL(play || record), in nats */
-};
 
 /* Where a play cannot go on, because the real model would raise there. */
 struct qc_stop {

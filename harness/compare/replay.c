@@ -1,7 +1,6 @@
 /* Invariant: memory holds the taps of one stage only, whatever the depth of the model. */
 #include "harness/compare/replay.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,55 +158,22 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     free(whole);
 }
 
-/* KL(p || q) of two rows of logits, in nats. */
-static double divergence(const double *p, const double *q, int64_t n)
-{
-    double top_p = p[0], top_q = q[0], sum_p = 0, sum_q = 0, sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        top_p = fmax(top_p, p[i]);
-        top_q = fmax(top_q, q[i]);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        sum_p += exp(p[i] - top_p);
-        sum_q += exp(q[i] - top_q);
-    }
-    for (int64_t i = 0; i < n; i++)
-        sum += exp(p[i] - top_p) / sum_p * ((p[i] - top_p - log(sum_p)) - (q[i] - top_q - log(sum_q)));
-    return sum;
-}
-
-static int64_t largest(const double *row, int64_t n)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (row[i] > row[best])
-            best = i;
-    return best;
-}
-
 /* Next-token logits of the free play against the record's, batch row by batch row. */
 static void weigh_logits(const struct qc_replay *replay, const struct seen *truth)
 {
-    struct qc_consequence *consequence = &replay->judgement->consequence;
     const struct qc_tap *there = recorded_tap(replay, QW_SITE_LM_HEAD, -1);
     const struct qw_tensor *tap = there ? there->tensor : NULL;
     bool last = there && (!there->row || (there->rows && there->row[there->rows - 1] == there->whole.dim[1] - 1));
     int64_t B = truth->shape.dim[0], rows = truth->shape.dim[1], V = truth->shape.dim[2];
     if (!last || !tap->data || tap->shape.rank != 3 || tap->shape.dim[0] != B || tap->shape.dim[2] != V || !tap->shape.dim[1])
         return;
-    bool agreed = true;
     double *row = QW_NEW_ARRAY(double, V);
     for (int64_t b = 0; b < B; b++) {
-        const double *play = truth->value + (b * rows + rows - 1) * V;
         qw_tensor_read(row, tap, (b * tap->shape.dim[1] + tap->shape.dim[1] - 1) * V, V);
-        agreed = agreed && largest(play, V) == largest(row, V);
-        consequence->largest_kl = fmax(consequence->largest_kl, divergence(play, row, V));
+        qc_consequence_weigh(&replay->judgement->consequence.step[replay->step], truth->value + (b * rows + rows - 1) * V, row,
+                             V);
     }
     free(row);
-    consequence->compared++;
-    consequence->agreed += agreed;
-    if (!agreed && consequence->first_flip < 0)
-        consequence->first_flip = replay->step;
 }
 
 /* Compares what the plays saw in this stage, and forgets it. */

@@ -55,6 +55,8 @@ static char *ratio_text(double ratio)
 static char *value_text(const char *name, const struct qc_item *item)
 {
     const struct qc_difference *difference = &qc_item_view(item)->difference;
+    if (item->observed_text)
+        return qw_format("%s holds %s where %s are expected", name, item->observed_text, item->expected_text);
     char *ratio = ratio_text(difference->ratio);
     char *text = qw_format("%s holds %.9g where %.9g is expected (%s)", name, difference->observed, difference->expected, ratio);
     free(ratio);

@@ -12,8 +12,9 @@ const struct qc_step *qc_step_of(const struct qc_judgement *judgement, int step)
 
 const struct qw_tensor *qc_kept(const struct qc_judgement *judgement, const struct qw_tensor *tensor)
 {
-    bool promised = judgement->subject->recording->level >= QC_LEVEL_BLOCKS;
-    return tensor && !tensor->data && promised ? NULL : tensor;
+    enum qc_level level = judgement->subject->recording->level;
+    bool known = tensor && (tensor->data || (level == QC_LEVEL_STATS && (tensor->stats || !qw_shape_count(&tensor->shape))));
+    return level == QC_LEVEL_SHAPES || known ? tensor : NULL;
 }
 
 enum qc_kind qc_shape_kind(const struct qw_tensor *tensor, const struct qw_shape *expected)

@@ -12,6 +12,8 @@ struct qc_case_view {
     const struct qc_diagnosis *diagnosis; /* NULL when nothing diverged */
     const struct qc_subject *subject;
     const struct qc_recording *recording;
+    const char *shortfall; /* why nothing that differs is no pass yet; NULL: it is one, or something does */
+    const char *hint;      /* … and what to do */
 };
 
 /* what was recorded: model, adapter, call, recorder */
