@@ -278,20 +278,46 @@ static void make_rules(struct qc_subject *subject)
     subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
 }
 
+static bool check_all(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    return check_family(subject, error) && check_call(recording, error) && check_caches(recording, error) &&
+           check_all_ids(subject, error) && check_folders(subject, places, error);
+}
+
+/* What follows from the recording once the model is there. */
+static bool make_rest(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    bool ok = make_adapter(subject, places, error) &&
+              qc_call_make(&subject->call, subject->recording, &subject->model, &subject->adapter, error);
+    if (ok)
+        qc_encoded_settle(subject);
+    return ok;
+}
+
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error)
 {
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_family(subject, error) && check_call(recording, error) && check_caches(recording, error) &&
-              check_all_ids(subject, error) && check_folders(subject, places, error);
+              check_all(subject, places, error);
     if (ok) {
         make_rules(subject);
-        ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
-             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error);
-        if (ok)
-            qc_encoded_settle(subject);
+        ok = make_model(subject, places, error) && make_rest(subject, places, error);
+    }
+    qw_error_in_file(error, recording->path);
+    return ok;
+}
+
+bool qc_subject_make_beside(struct qc_subject *subject, const struct qc_subject *other, const struct qc_recording *recording,
+                            const struct qc_places *places, struct qw_error *error)
+{
+    *subject = (struct qc_subject){.recording = recording, .selection = other->selection, .model = other->model, .borrows = true};
+    bool ok = check_class(subject, error) && check_all(subject, places, error);
+    if (ok) {
+        make_rules(subject);
+        ok = make_rest(subject, places, error);
     }
     qw_error_in_file(error, recording->path);
     return ok;
@@ -299,7 +325,8 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
 
 void qc_subject_clear(struct qc_subject *subject)
 {
-    qw_model_clear(&subject->model);
+    if (!subject->borrows)
+        qw_model_clear(&subject->model);
     qw_adapter_clear(&subject->adapter);
     qc_encoded_clear(&subject->encoded);
     qc_call_clear(&subject->call);

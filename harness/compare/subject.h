@@ -31,6 +31,7 @@ struct qc_subject {
     const struct qc_recording *recording; /* borrowed */
     enum qw_dtype dtype;                  /* the record's arithmetic */
     struct qw_model model;                /* has_weights tells whether values can be played */
+    bool borrows;                         /* … which belongs to another subject */
     struct qw_adapter adapter;
     struct qc_encoded encoded; /* of an adapter whose table is computed */
     struct qw_call call;
@@ -52,6 +53,9 @@ struct qc_places {
  * QW_ERROR_UNSUPPORTED for what is not covered.  Release with qc_subject_clear. */
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error);
+/* The same for another recording of a run of the same model and adapter, with the model of `other`, which must outlive it. */
+bool qc_subject_make_beside(struct qc_subject *subject, const struct qc_subject *other, const struct qc_recording *recording,
+                            const struct qc_places *places, struct qw_error *error);
 void qc_subject_clear(struct qc_subject *subject);
 
 /* The arithmetic that the record is taken to have run in: as selected, else what transformers makes of a model of its dtype

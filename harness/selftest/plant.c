@@ -1,0 +1,264 @@
+/* Invariant: the record is made under the deviation alone, and judged by the way of every other recording. */
+#include "harness/selftest/plant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/selftest/same.h"
+#include "harness/selftest/scribe.h"
+#include "reference/base/text.h"
+
+#define SEED 0x5e1f7e57u /* no play of the judge is shaken by it */
+
+const char *qc_outcome_name(enum qc_outcome outcome)
+{
+    static const char *const names[QC_OUTCOMES] = {"blind", "named", "equivalent", "missed", "misnamed"};
+    return names[outcome];
+}
+
+const char *qc_equivalence(const char *planted, const char *named)
+{
+    static const struct {
+        const char *planted, *named, *reason;
+    } rows[] = {
+#define EQUIVALENT(planted, named, reason) {planted, named, reason},
+#include "harness/selftest/equivalences.def"
+#undef EQUIVALENT
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(rows[i].planted, planted) && !strcmp(rows[i].named, named))
+            return rows[i].reason;
+    return NULL;
+}
+
+/* ---- the bed ---- */
+
+/* A record that the reference wrote, made into a subject and judged. */
+struct judged {
+    struct qc_subject subject;
+    struct qc_judgement judgement;
+    bool made;
+    struct qw_error error;
+};
+
+static void judge(struct judged *judged, const struct qc_bed *bed, const struct qc_recording *record)
+{
+    *judged = (struct judged){0};
+    judged->made = qc_subject_make_beside(&judged->subject, bed->subject, record, bed->places, &judged->error);
+    if (judged->made)
+        qc_judge(&judged->judgement, &judged->subject, &judged->subject.rules, true);
+}
+
+static void judged_clear(struct judged *judged)
+{
+    if (judged->made)
+        qc_judgement_clear(&judged->judgement);
+    qc_subject_clear(&judged->subject);
+}
+
+struct qc_bed qc_bed_make(const struct qc_subject *subject, const struct qc_places *places)
+{
+    struct qc_bed bed = {.subject = subject, .places = places};
+    struct judged judged;
+    qc_scribe_write(&bed.healthy, subject, &subject->rules, SEED);
+    judge(&judged, &bed, &bed.healthy);
+    if (!judged.made)
+        bed.unfit = "its healthy record cannot be judged";
+    else if (qc_judgement_first(&judged.judgement))
+        bed.unfit = "its healthy record, as the reference plays it, does not pass";
+    const struct qw_adapter *adapter = &subject->adapter;
+    bed.misfit = adapter->kind != QW_ADAPTER_NONE && adapter->table &&
+                 !qw_adapter_fits(adapter, &subject->model.config, &subject->rules);
+    judged_clear(&judged);
+    return bed;
+}
+
+void qc_bed_clear(struct qc_bed *bed) { qc_scribe_clear(&bed->healthy); }
+
+/* ---- what cannot be seen ---- */
+
+static void add_word(struct qw_text *out, bool say, const char *word)
+{
+    if (say)
+        qw_text_addf(out, "%s%s", out->length ? ", " : "", word);
+}
+
+/* What the call lacks, of all that faults need to show. */
+static char *lacks(const struct qc_subject *subject)
+{
+    const struct qc_recording *recording = subject->recording;
+    const struct qw_config *config = &subject->model.config;
+    const struct qw_adapter *adapter = &subject->adapter;
+    struct qw_text out = {0};
+    bool padded = qw_call_pads(&subject->call);
+    add_word(&out, adapter->kind == QW_ADAPTER_NONE, "no adapter");
+    add_word(&out, adapter->kind == QW_ADAPTER_EMBEDS, "no prefix");
+    add_word(&out, adapter->kind == QW_ADAPTER_KEYS_VALUES, "no virtual token among the embeddings");
+    add_word(&out, adapter->kind != QW_ADAPTER_NONE && !adapter->unprojected && !adapter->twice, "no encoder");
+    add_word(&out, qw_protocol_steps(&subject->call) < 2, "one step");
+    add_word(&out, !subject->call.use_cache, "no cache");
+    add_word(&out, !padded, "no padding");
+    add_word(&out, config->heads == config->kv_heads, "as many key/value heads as query heads");
+    add_word(&out, !subject->call.recomputes, "no gradient checkpointing");
+    add_word(&out, recording->level < QC_LEVEL_BLOCKS, "values not kept");
+    return qw_text_take(&out);
+}
+
+static void be_blind(struct qc_planting *planting, const struct qc_subject *subject, const char *why)
+{
+    char *words = lacks(subject);
+    planting->outcome = QC_PLANT_BLIND;
+    planting->reason = qw_format("%s (of this call: %s)", why, words);
+    free(words);
+}
+
+/* Largest ratio over the compared places; *open: somewhere a recorded tensor was not compared by value. */
+static double largest_ratio(bool *open, const struct qc_judgement *judgement)
+{
+    double largest = 0;
+    *open = false;
+    for (int i = 0; i < judgement->items.count; i++) {
+        const struct qc_item *item = judgement->items.ordered[i];
+        const struct qc_view *views[] = {&item->free, &item->isolated};
+        for (int v = 0; v < 2; v++)
+            if (views[v]->valued && views[v]->difference.ratio > largest)
+                largest = views[v]->difference.ratio;
+        *open = *open || item->reason;
+    }
+    return largest;
+}
+
+/* The judge lets the record pass: it must have had no chance. */
+static void pass(struct qc_planting *planting, const struct qc_subject *subject, const struct qc_judgement *judgement,
+                 enum qc_apart apart)
+{
+    bool open;
+    double ratio = largest_ratio(&open, judgement);
+    planting->outcome = QC_PLANT_MISSED;
+    if (apart == QC_APART_STRUCTURE) {
+        planting->reason = qw_format("the record has another structure, and passes");
+    } else if (open) {
+        planting->reason = qw_format("the record has other values where nothing was compared, and passes");
+    } else {
+        char *why = qw_format("it moves numbers by less than the noise bound: the largest ratio is %.2g of %g", ratio,
+                              QC_NOISE_MULTIPLE);
+        be_blind(planting, subject, why);
+        free(why);
+    }
+}
+
+/* ---- the name ---- */
+
+static bool same_value(const struct qw_value *a, const struct qw_value *b)
+{
+    return a == b || (a && b && a->number == b->number);
+}
+
+/* Whether the two values of one deviation give the same record. */
+static bool values_agree(const struct qc_bed *bed, const struct qc_planting *planting)
+{
+    struct qc_recording records[2];
+    enum qw_deviation deviation;
+    const struct qw_value *values[] = {planting->value, planting->as};
+    qc_cause_deviation(&deviation, planting->cause);
+    for (int i = 0; i < 2; i++) {
+        struct qw_rules rules = bed->subject->rules;
+        qw_deviation_apply_value(&rules, deviation, values[i] ? values[i]->number : 0);
+        qc_scribe_write(&records[i], bed->subject, &rules, SEED);
+    }
+    bool agree = qc_records_apart(&records[0], &records[1]) == QC_APART_NOWHERE;
+    qc_scribe_clear(&records[0]);
+    qc_scribe_clear(&records[1]);
+    return agree;
+}
+
+static bool is_listed(const struct qc_diagnosis *diagnosis, const struct qc_cause_row *cause)
+{
+    for (int i = 0; i <= diagnosis->equivalent && i < diagnosis->count; i++)
+        if (diagnosis->ranked[i].cause == cause)
+            return true;
+    return false;
+}
+
+static void take_name(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_diagnosis *diagnosis)
+{
+    const struct qc_hypothesis *best = diagnosis->ranked;
+    planting->outcome = QC_PLANT_MISNAMED;
+    if (!diagnosis->named) {
+        planting->outcome = QC_PLANT_MISSED;
+        planting->reason = qw_format("it differs, and stays unclassified");
+        return;
+    }
+    planting->named = best->cause;
+    planting->as = best->value;
+    planting->explained = best->explained;
+    const char *why = qc_equivalence(planting->cause->id, best->cause->id);
+    if (best->cause == planting->cause && (same_value(best->value, planting->value) || values_agree(bed, planting))) {
+        planting->outcome = QC_PLANT_NAMED;
+    } else if (best->cause == planting->cause) {
+        planting->reason = qw_format("named with another value");
+    } else if (!is_listed(diagnosis, planting->cause)) {
+        planting->reason = qw_format("another cause explains it better");
+    } else if (why) {
+        planting->outcome = QC_PLANT_EQUIVALENT;
+        planting->reason = qw_format("%s", why);
+    } else {
+        planting->reason = qw_format("both explain it alike, which harness/selftest/equivalences.def does not account for");
+    }
+}
+
+/* ---- one planting ---- */
+
+/* A run that raised has the exception that its cause is known to raise, if one is known. */
+static void raise_as_known(struct qc_recording *record, const struct qc_bed *bed, const struct qc_cause_row *cause)
+{
+    const struct qc_signature_row *row = qc_signature_at(0);
+    for (int i = 0; row && strcmp(row->id, cause->id); i++)
+        row = qc_signature_at(i);
+    if (!record->raised || !row)
+        return;
+    char *message = qc_cause_text(row->message, cause, bed->subject);
+    qc_scribe_raise(record, row->exception, message, row->traceback);
+    free(message);
+}
+
+static void name_record(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_recording *record,
+                        enum qc_apart apart)
+{
+    struct judged judged;
+    judge(&judged, bed, record);
+    if (!judged.made) {
+        planting->outcome = QC_PLANT_MISSED;
+        planting->reason = qw_format("the record is refused: %s", judged.error.message);
+    } else if (!qc_judgement_first(&judged.judgement)) {
+        pass(planting, bed->subject, &judged.judgement, apart);
+    } else {
+        struct qc_diagnosis diagnosis = qc_diagnose(&judged.judgement);
+        take_name(planting, bed, &diagnosis);
+        qc_diagnosis_clear(&diagnosis);
+    }
+    judged_clear(&judged);
+}
+
+struct qc_planting qc_plant(const struct qc_bed *bed, const struct qc_cause_row *cause, const struct qw_value *value)
+{
+    struct qc_planting planting = {.cause = cause, .value = value};
+    struct qw_rules rules = bed->subject->rules;
+    struct qc_recording record;
+    enum qw_deviation deviation;
+    if (!qc_cause_deviation(&deviation, cause)) {
+        planting.outcome = QC_PLANT_BLIND;
+        planting.reason = qw_format("no play gives it: it is known by the exception that it raises, and recordings show it");
+        return planting;
+    }
+    qw_deviation_apply_value(&rules, deviation, value ? value->number : 0);
+    qc_scribe_write(&record, bed->subject, &rules, SEED);
+    raise_as_known(&record, bed, cause);
+    enum qc_apart apart = qc_records_apart(&bed->healthy, &record);
+    if (apart == QC_APART_NOWHERE)
+        be_blind(&planting, bed->subject, "the run would be the healthy one, bit for bit");
+    else
+        name_record(&planting, bed, &record, apart);
+    qc_scribe_clear(&record);
+    return planting;
+}

@@ -1,0 +1,15 @@
+/* How two records of the same form differ, tensor by tensor, bit by bit, without any judge. */
+#ifndef QC_SELFTEST_SAME_H
+#define QC_SELFTEST_SAME_H
+
+#include "harness/recording/recording.h"
+
+enum qc_apart {
+    QC_APART_NOWHERE,  /* equal to the last bit */
+    QC_APART_VALUES,   /* elements of floating tensors alone */
+    QC_APART_STRUCTURE /* presence, extents, types, integers, lengths, or a raise */
+};
+
+enum qc_apart qc_records_apart(const struct qc_recording *a, const struct qc_recording *b);
+
+#endif
