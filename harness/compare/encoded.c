@@ -10,9 +10,11 @@
 
 /* ---- the noise ---- */
 
-/* What a framework does with weights of that type: float32 products, rounded to it. */
-static struct qw_arith arith_of(enum qw_dtype dtype)
+/* float32 products, rounded to the type of the weights. */
+struct qw_arith qc_encoded_arith(const struct qw_encoder *encoder)
 {
+    const struct qw_tensor *weight = encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight;
+    enum qw_dtype dtype = weight ? weight->dtype : QW_F32;
     struct qw_arith arith = dtype == QW_F64 ? qw_f64 : qw_f32;
     arith.dtype = arith.inner = dtype;
     return arith;
@@ -204,9 +206,8 @@ static void settle_computed(struct qc_subject *subject)
 {
     const struct qw_adapter *adapter = &subject->adapter;
     const struct qw_encoder *encoder = &adapter->encoder;
-    enum qw_dtype dtype = (encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight)->dtype;
-    struct qw_arith arith = arith_of(dtype);
-    subject->encoded = (struct qc_encoded){.sum = qw_encoder_sum(encoder), .dtype = dtype, .truth = adapter->table};
+    struct qw_arith arith = qc_encoded_arith(encoder);
+    subject->encoded = (struct qc_encoded){.sum = qw_encoder_sum(encoder), .dtype = arith.dtype, .truth = adapter->table};
     subject->encoded.spread = spread_of(encoder, adapter->table, &arith);
     subject->encoded.random = draws(subject);
 }

@@ -26,6 +26,9 @@ struct qc_encoded {
 void qc_encoded_settle(struct qc_subject *subject);
 void qc_encoded_clear(struct qc_encoded *encoded);
 
+/* What a framework makes of an encoder's weights; of float32 ones where it has none. */
+struct qw_arith qc_encoded_arith(const struct qw_encoder *encoder);
+
 /* The adapter with the table that its encoder gives in float64. */
 struct qw_adapter qc_encoded_truth(const struct qc_subject *subject);
 
