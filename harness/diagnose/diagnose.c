@@ -32,17 +32,17 @@ void qc_diagnosis_apply(struct qw_rules *rules, const struct qc_diagnosis *diagn
 
 /* ---- one cause ---- */
 
-/* Screens the deviation with each of its values and keeps the one that explains most.  Those of PEFT's part need not be tried
+/* Screens the deviation with each of its values and keeps the one that explains most (qc_trial_screen).  Those of PEFT's part need not be tried
  * where what it handed over is right. */
 static void screen_deviation(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, enum qw_deviation deviation,
-                             bool fits_first)
+                             double enough)
 {
     int values = qw_deviation_values(deviation);
     if (values && qw_deviation_party(deviation) == QW_PROTOCOL && !qc_trial_handover_differs(trial))
         return;
     for (int i = 0; i < (values ? values : 1); i++) {
         struct qc_hypothesis one = {.cause = hypothesis->cause, .value = qw_deviation_value(deviation, i)};
-        qc_trial_screen(&one, trial, fits_first);
+        qc_trial_screen(&one, trial, enough);
         bool tells_less = one.explained == hypothesis->explained && one.given_up == QC_LEAVES;
         if (i == 0 || one.explained > hypothesis->explained || tells_less)
             *hypothesis = one;
@@ -82,7 +82,7 @@ static void try_cause(struct qc_hypothesis *hypothesis, const struct qc_trial *t
     const struct qc_raise_row *raise = qc_cause_raise(hypothesis->cause);
     hypothesis->against_layer = -1;
     if (qc_cause_deviation(&deviation, hypothesis->cause))
-        screen_deviation(hypothesis, trial, deviation, true);
+        screen_deviation(hypothesis, trial, deviation, HIGH_FROM - HIGH_LEAD);
     bool corroborated = qc_cause_signed(hypothesis->cause, subject);
     if (corroborated && raise)
         try_signature(hypothesis, trial->base, raise);
@@ -142,9 +142,8 @@ static void screen_what_leaves_first(struct qc_diagnosis *diagnosis, const struc
         bool corroborated = next->corroborated;
         if (next->given_up != QC_LEAVES || !qc_cause_deviation(&deviation, next->cause))
             continue;
-        screen_deviation(next, trial, deviation, false);
+        screen_deviation(next, trial, deviation, 0);
         next->corroborated = corroborated;
-        next->leaves_first = true;
     }
 }
 
@@ -161,7 +160,7 @@ static struct qc_hypothesis find_second(const struct qc_diagnosis *diagnosis, co
         struct qc_hypothesis next = {.cause = diagnosis->ranked[i].cause, .against_layer = -1};
         if (next.cause == first->cause || !qc_cause_deviation(&deviation, next.cause))
             continue;
-        screen_deviation(&next, remains, deviation, true);
+        screen_deviation(&next, remains, deviation, QC_NAMED_FROM);
         if (next.explained >= QC_NAMED_FROM && next.explained > best.explained)
             best = next;
     }
