@@ -169,8 +169,19 @@ static struct qc_hypothesis find_second(const struct qc_diagnosis *diagnosis, co
     return best.explained >= QC_NAMED_FROM ? best : (struct qc_hypothesis){0};
 }
 
-/* Looks for what `first` leaves: true when a second explains half of that, and `first` half of what the second leaves. */
-static bool try_pair(struct qc_hypothesis *second, double *left, const struct qc_diagnosis *diagnosis,
+/* Plays a hypothesis on top of other rules than the base's, and holds it against what differs from the base. */
+static void play_on_top(struct qc_hypothesis *hypothesis, const struct qw_rules *rules, const struct qc_trial *trial)
+{
+    struct qc_judgement base = *trial->base;
+    struct qc_trial other = *trial;
+    base.rules = *rules;
+    other.base = &base;
+    qc_trial_play(hypothesis, &other);
+}
+
+/* Looks for what `first` leaves: true when a second explains half of that, and `first` half of what the second leaves.
+ * `second` is then what it is by itself, `both` what the two are together. */
+static bool try_pair(struct qc_hypothesis *second, struct qc_hypothesis *both, const struct qc_diagnosis *diagnosis,
                      const struct qc_hypothesis *first, const struct qc_trial *trial)
 {
     struct qw_rules rules = trial->base->rules;
@@ -179,13 +190,14 @@ static bool try_pair(struct qc_hypothesis *second, double *left, const struct qc
     qc_judge(&under, trial->base->subject, &rules, trial->apart);
     struct qc_trial remains = qc_trial_of(&under);
     *second = remains.first ? find_second(diagnosis, first, &remains) : (struct qc_hypothesis){0};
-    *left = second->left;
     qc_judgement_clear(&under);
     if (!second->cause)
         return false;
-    *second = (struct qc_hypothesis){.cause = second->cause, .value = second->value, .against_layer = -1};
+    *second = *both = (struct qc_hypothesis){.cause = second->cause, .value = second->value, .against_layer = -1};
     qc_trial_play(second, trial);
-    return *left <= (1 - QC_NAMED_FROM) * second->left && *left < first->left;
+    play_on_top(both, &rules, trial);
+    return both->left <= (1 - QC_NAMED_FROM) * fmin(first->left, second->left) && both->reproduced > first->reproduced &&
+           both->reproduced > second->reproduced;
 }
 
 /* Puts one of the ranked before all others, which keep their order. */
@@ -210,18 +222,18 @@ static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *
     if (!diagnosis->count || diagnosis->ranked[0].by_signature || (diagnosis->ranked[0].complete && !(diagnosis->ranked[0].left > 0)))
         return;
     for (int i = 0; i < diagnosis->count && tried < FIRSTS; i++) {
-        struct qc_hypothesis *first = &diagnosis->ranked[i], second;
-        double left;
+        struct qc_hypothesis *first = &diagnosis->ranked[i], second, both;
         if (!may_be_first(first))
             continue;
         tried++;
         if (!first->complete)
             qc_trial_play(first, trial);
-        if (!may_be_first(first) || !try_pair(&second, &left, diagnosis, first, trial) ||
-            1 - left / trial->energy <= diagnosis->together)
+        if (!may_be_first(first) || !try_pair(&second, &both, diagnosis, first, trial) ||
+            both.explained <= diagnosis->together)
             continue;
         diagnosis->second = second;
-        diagnosis->together = 1 - left / trial->energy;
+        diagnosis->together = both.explained;
+        diagnosis->reproduced_together = both.reproduced;
         chosen = i;
     }
     if (chosen >= 0)
