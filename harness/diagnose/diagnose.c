@@ -209,17 +209,34 @@ static void put_first(struct qc_diagnosis *diagnosis, int index)
     diagnosis->ranked[0] = chosen;
 }
 
-/* Whether a second may be looked for to it: it is played, and mends the first divergence. */
+/* Whether a second may be looked for to it: it is played, and mends the first divergence or explains most of the rest. */
 static bool may_be_first(const struct qc_hypothesis *hypothesis)
 {
-    return hypothesis->explained > 0 && !hypothesis->by_signature && !hypothesis->given_up && !hypothesis->leaves_first;
+    double least = hypothesis->leaves_first ? QC_NAMED_FROM : 0;
+    return hypothesis->explained > 0 && hypothesis->explained >= least && !hypothesis->by_signature && !hypothesis->given_up;
 }
 
-/* Where the best leaves something: the two that explain most together, the first of which mends the first divergence. */
+/* Of two that are needed together the one that mends the first divergence comes first. */
+static void order_two(struct qc_diagnosis *diagnosis, int chosen)
+{
+    int other = 0;
+    while (diagnosis->ranked[other].cause != diagnosis->second.cause)
+        other++;
+    if (diagnosis->ranked[chosen].leaves_first && !diagnosis->second.leaves_first) {
+        struct qc_hypothesis second = diagnosis->second;
+        diagnosis->second = diagnosis->ranked[chosen];
+        diagnosis->ranked[other] = second;
+        chosen = other;
+    }
+    put_first(diagnosis, chosen);
+}
+
+/* Where the best leaves something: the two that explain most together. */
 static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
 {
+    const struct qc_hypothesis *best = diagnosis->ranked;
     int tried = 0, chosen = -1;
-    if (!diagnosis->count || diagnosis->ranked[0].by_signature || (diagnosis->ranked[0].complete && !(diagnosis->ranked[0].left > 0)))
+    if (!diagnosis->count || best->by_signature || (best->complete && !(best->left > 0)))
         return;
     for (int i = 0; i < diagnosis->count && tried < FIRSTS; i++) {
         struct qc_hypothesis *first = &diagnosis->ranked[i], second, both;
@@ -228,8 +245,7 @@ static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *
         tried++;
         if (!first->complete)
             qc_trial_play(first, trial);
-        if (!may_be_first(first) || !try_pair(&second, &both, diagnosis, first, trial) ||
-            both.explained <= diagnosis->together)
+        if (!may_be_first(first) || !try_pair(&second, &both, diagnosis, first, trial) || both.explained <= diagnosis->together)
             continue;
         diagnosis->second = second;
         diagnosis->together = both.explained;
@@ -237,7 +253,7 @@ static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *
         chosen = i;
     }
     if (chosen >= 0)
-        put_first(diagnosis, chosen);
+        order_two(diagnosis, chosen);
 }
 
 /* ---- the whole ---- */

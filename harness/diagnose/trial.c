@@ -129,18 +129,20 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     hypothesis->explained = trial->energy > 0 ? fmax(0, 1 - hypothesis->left / trial->energy) : 0;
     count_reproduced(hypothesis, trial->base, deviated);
     hypothesis->reproduced += comes_to_raise;
+    hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) > (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
     rule_out(hypothesis, trial->base, deviated);
     if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)))
         hypothesis->explained = hypothesis->reproduced = 0;
 }
 
 /* Whether the deviation leaves the first divergence as it is, as far as structure tells. */
-static bool leaves_first(const struct qc_trial *trial, const struct qc_judgement *handed)
+static bool leaves_structure(const struct qc_trial *trial, const struct qc_judgement *handed)
 {
     const struct qc_item *twin = twin_of(trial->first, handed);
-    enum qw_place place = qw_site_rows[trial->first->site].place;
-    bool structural = trial->first->free.looked && trial->first->free.kind != QC_VALUE && trial->first->free.kind != QC_RAISED;
-    return structural && place != QW_ADAPTER && twin->free.looked && twin->free.kind != QC_KIND_NONE;
+    enum qc_kind kind = trial->first->free.looked ? trial->first->free.kind : QC_KIND_NONE;
+    bool structural = kind != QC_KIND_NONE && kind != QC_RAISED && kind != QC_VALUE;
+    return structural && qw_site_rows[trial->first->site].place != QW_ADAPTER && twin->free.looked &&
+           twin->free.kind != QC_KIND_NONE;
 }
 
 /* Holds what the deviation would hand over against the record: false when that already speaks against it.  What a deviation of
@@ -156,7 +158,7 @@ static bool may_be_played(struct qc_hypothesis *hypothesis, struct qc_light *lig
     qc_judge(&handed, &bare, &rules, false);
     rule_out(hypothesis, trial->base, &handed);
     light->spent = qc_judgement_energy(&handed);
-    light->leaves_first = leaves_first(trial, &handed);
+    light->leaves_first = leaves_structure(trial, &handed);
     qc_judgement_clear(&handed);
     if (!hypothesis->given_up && light->leaves_first && light->spent > light->most_leaving)
         note_against(hypothesis, QC_LEAVES, trial->first->site, trial->first->step, trial->first->layer);
@@ -185,7 +187,6 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
     }
     qc_hypothesis_apply(&rules, hypothesis);
     qc_judge_lightly(&deviated, &light, &rules, trial->apart);
-    hypothesis->leaves_first = light.leaves_first;
     if (light.given_up)
         note_against(hypothesis, light.given_up, light.against, light.against_step, light.against_layer);
     else
