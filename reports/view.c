@@ -272,6 +272,16 @@ bool rp_is_named(const struct qw_json *cause)
     return *id && strcmp(id, "unclassified") != 0;
 }
 
+void rp_add_explained(struct qw_text *out, const struct qw_json *cause)
+{
+    const struct qw_json *alone = qw_json_get(cause, "alone");
+    if (!qw_json_is_null(alone))
+        qw_text_addf(out, "explains %s by itself, and together with the other ", rp_share(alone).text);
+    else
+        qw_text_add(out, "explains ");
+    qw_text_addf(out, "%s of the divergence", rp_share(qw_json_get(cause, "explained")).text);
+}
+
 bool rp_add_fitting(struct qw_text *out, const struct qw_json *cause)
 {
     const struct qw_json *parameter = qw_json_get(cause, "parameter");

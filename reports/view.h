@@ -72,6 +72,9 @@ const char *rp_party_title(const struct qw_json *party);
 /* A case that holds one recording against another: "expected" is the first, "observed" the second. */
 bool rp_is_comparison(const struct qw_json *one);
 
+/* "explains 84 % of the divergence"; of one of two that are needed together: by itself, and what they explain together. */
+void rp_add_explained(struct qw_text *out, const struct qw_json *cause);
+
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);
 

@@ -41,8 +41,9 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
         return;
     if (view->valued && view->kind == QC_KIND_NONE)
         give_up(light, QC_CONTRADICTS, item);
-    else if (light->first && view->valued && isolated == apart && same_place(light->first, item))
-        give_up(light, QC_LEAVES, item);
     else if (light->spent > light->most)
         give_up(light, QC_EXCEEDS, item);
+    light->leaves_first = light->leaves_first || (view->valued && isolated == apart && same_place(light->first, item));
+    if (!light->given_up && light->leaves_first && light->spent > light->most_leaving)
+        give_up(light, QC_LEAVES, light->first);
 }

@@ -2,7 +2,7 @@
  *
  * It tells whether a deviation is worth a complete play.  One that gives other values than the record where the base
  * judgement has the record right contradicts it, and is given up there; so is one whose difference comes to more than that of
- * the base, and one that leaves the first divergence as it is. */
+ * the base.  One that leaves the first divergence as it is goes on only while what differs stays below a limit. */
 #ifndef QC_COMPARE_LIGHT_H
 #define QC_COMPARE_LIGHT_H
 
@@ -11,15 +11,17 @@
 enum qc_given_up {
     QC_PLAYED,      /* to the end */
     QC_CONTRADICTS, /* the record is there as the base has it, and not as this play has it */
-    QC_LEAVES,      /* `first` is left wrong */
+    QC_LEAVES,      /* `first` is left wrong, and much besides */
     QC_EXCEEDS,     /* more differs than under the base */
 };
 
 struct qc_light {
     const struct qc_judgement *base;
-    const struct qc_item *first; /* of the base: must come right; NULL: need not */
+    const struct qc_item *first; /* of the base: must come right */
     double most;                 /* energy of the base */
-    double spent;                /* energy so far, in the free view */
+    double most_leaving;         /* … and how much of it may differ where `first` does not come right */
+    double spent;                /* energy so far, beginning with that of the structure */
+    bool leaves_first;
     enum qc_given_up given_up;
     enum qw_site against; /* where it was given up */
     int against_step, against_layer;

@@ -32,17 +32,17 @@ void qc_diagnosis_apply(struct qw_rules *rules, const struct qc_diagnosis *diagn
 
 /* ---- one cause ---- */
 
-/* Screens the deviation with each of its values and keeps the one that explains most.  Those of PEFT's part need not be tried
+/* Screens the deviation with each of its values and keeps the one that explains most (qc_trial_screen).  Those of PEFT's part need not be tried
  * where what it handed over is right. */
 static void screen_deviation(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, enum qw_deviation deviation,
-                             bool fits_first)
+                             double enough)
 {
     int values = qw_deviation_values(deviation);
     if (values && qw_deviation_party(deviation) == QW_PROTOCOL && !qc_trial_handover_differs(trial))
         return;
     for (int i = 0; i < (values ? values : 1); i++) {
         struct qc_hypothesis one = {.cause = hypothesis->cause, .value = qw_deviation_value(deviation, i)};
-        qc_trial_screen(&one, trial, fits_first);
+        qc_trial_screen(&one, trial, enough);
         bool tells_less = one.explained == hypothesis->explained && one.given_up == QC_LEAVES;
         if (i == 0 || one.explained > hypothesis->explained || tells_less)
             *hypothesis = one;
@@ -82,7 +82,7 @@ static void try_cause(struct qc_hypothesis *hypothesis, const struct qc_trial *t
     const struct qc_raise_row *raise = qc_cause_raise(hypothesis->cause);
     hypothesis->against_layer = -1;
     if (qc_cause_deviation(&deviation, hypothesis->cause))
-        screen_deviation(hypothesis, trial, deviation, true);
+        screen_deviation(hypothesis, trial, deviation, HIGH_FROM - HIGH_LEAD);
     bool corroborated = qc_cause_signed(hypothesis->cause, subject);
     if (corroborated && raise)
         try_signature(hypothesis, trial->base, raise);
@@ -142,9 +142,8 @@ static void screen_what_leaves_first(struct qc_diagnosis *diagnosis, const struc
         bool corroborated = next->corroborated;
         if (next->given_up != QC_LEAVES || !qc_cause_deviation(&deviation, next->cause))
             continue;
-        screen_deviation(next, trial, deviation, false);
+        screen_deviation(next, trial, deviation, 0);
         next->corroborated = corroborated;
-        next->leaves_first = true;
     }
 }
 
@@ -161,7 +160,7 @@ static struct qc_hypothesis find_second(const struct qc_diagnosis *diagnosis, co
         struct qc_hypothesis next = {.cause = diagnosis->ranked[i].cause, .against_layer = -1};
         if (next.cause == first->cause || !qc_cause_deviation(&deviation, next.cause))
             continue;
-        screen_deviation(&next, remains, deviation, true);
+        screen_deviation(&next, remains, deviation, QC_NAMED_FROM);
         if (next.explained >= QC_NAMED_FROM && next.explained > best.explained)
             best = next;
     }
@@ -170,8 +169,19 @@ static struct qc_hypothesis find_second(const struct qc_diagnosis *diagnosis, co
     return best.explained >= QC_NAMED_FROM ? best : (struct qc_hypothesis){0};
 }
 
-/* Looks for what `first` leaves: true when a second explains half of that, and `first` half of what the second leaves. */
-static bool try_pair(struct qc_hypothesis *second, double *left, const struct qc_diagnosis *diagnosis,
+/* Plays a hypothesis on top of other rules than the base's, and holds it against what differs from the base. */
+static void play_on_top(struct qc_hypothesis *hypothesis, const struct qw_rules *rules, const struct qc_trial *trial)
+{
+    struct qc_judgement base = *trial->base;
+    struct qc_trial other = *trial;
+    base.rules = *rules;
+    other.base = &base;
+    qc_trial_play(hypothesis, &other);
+}
+
+/* Looks for what `first` leaves: true when a second explains half of that, and `first` half of what the second leaves.
+ * `second` is then what it is by itself, `both` what the two are together. */
+static bool try_pair(struct qc_hypothesis *second, struct qc_hypothesis *both, const struct qc_diagnosis *diagnosis,
                      const struct qc_hypothesis *first, const struct qc_trial *trial)
 {
     struct qw_rules rules = trial->base->rules;
@@ -180,13 +190,14 @@ static bool try_pair(struct qc_hypothesis *second, double *left, const struct qc
     qc_judge(&under, trial->base->subject, &rules, trial->apart);
     struct qc_trial remains = qc_trial_of(&under);
     *second = remains.first ? find_second(diagnosis, first, &remains) : (struct qc_hypothesis){0};
-    *left = second->left;
     qc_judgement_clear(&under);
     if (!second->cause)
         return false;
-    *second = (struct qc_hypothesis){.cause = second->cause, .value = second->value, .against_layer = -1};
+    *second = *both = (struct qc_hypothesis){.cause = second->cause, .value = second->value, .against_layer = -1};
     qc_trial_play(second, trial);
-    return *left <= (1 - QC_NAMED_FROM) * second->left && *left < first->left;
+    play_on_top(both, &rules, trial);
+    return both->left <= (1 - QC_NAMED_FROM) * fmin(first->left, second->left) && both->reproduced > first->reproduced &&
+           both->reproduced > second->reproduced;
 }
 
 /* Puts one of the ranked before all others, which keep their order. */
@@ -198,35 +209,51 @@ static void put_first(struct qc_diagnosis *diagnosis, int index)
     diagnosis->ranked[0] = chosen;
 }
 
-/* Whether a second may be looked for to it: it is played, and mends the first divergence. */
+/* Whether a second may be looked for to it: it is played, and mends the first divergence or explains most of the rest. */
 static bool may_be_first(const struct qc_hypothesis *hypothesis)
 {
-    return hypothesis->explained > 0 && !hypothesis->by_signature && !hypothesis->given_up && !hypothesis->leaves_first;
+    double least = hypothesis->leaves_first ? QC_NAMED_FROM : 0;
+    return hypothesis->explained > 0 && hypothesis->explained >= least && !hypothesis->by_signature && !hypothesis->given_up;
 }
 
-/* Where the best leaves something: the two that explain most together, the first of which mends the first divergence. */
+/* Of two that are needed together the one that mends the first divergence comes first. */
+static void order_two(struct qc_diagnosis *diagnosis, int chosen)
+{
+    int other = 0;
+    while (diagnosis->ranked[other].cause != diagnosis->second.cause)
+        other++;
+    if (diagnosis->ranked[chosen].leaves_first && !diagnosis->second.leaves_first) {
+        struct qc_hypothesis second = diagnosis->second;
+        diagnosis->second = diagnosis->ranked[chosen];
+        diagnosis->ranked[other] = second;
+        chosen = other;
+    }
+    put_first(diagnosis, chosen);
+}
+
+/* Where the best leaves something: the two that explain most together. */
 static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
 {
+    const struct qc_hypothesis *best = diagnosis->ranked;
     int tried = 0, chosen = -1;
-    if (!diagnosis->count || diagnosis->ranked[0].by_signature || (diagnosis->ranked[0].complete && !(diagnosis->ranked[0].left > 0)))
+    if (!diagnosis->count || best->by_signature || (best->complete && !(best->left > 0)))
         return;
     for (int i = 0; i < diagnosis->count && tried < FIRSTS; i++) {
-        struct qc_hypothesis *first = &diagnosis->ranked[i], second;
-        double left;
+        struct qc_hypothesis *first = &diagnosis->ranked[i], second, both;
         if (!may_be_first(first))
             continue;
         tried++;
         if (!first->complete)
             qc_trial_play(first, trial);
-        if (!may_be_first(first) || !try_pair(&second, &left, diagnosis, first, trial) ||
-            1 - left / trial->energy <= diagnosis->together)
+        if (!may_be_first(first) || !try_pair(&second, &both, diagnosis, first, trial) || both.explained <= diagnosis->together)
             continue;
         diagnosis->second = second;
-        diagnosis->together = 1 - left / trial->energy;
+        diagnosis->together = both.explained;
+        diagnosis->reproduced_together = both.reproduced;
         chosen = i;
     }
     if (chosen >= 0)
-        put_first(diagnosis, chosen);
+        order_two(diagnosis, chosen);
 }
 
 /* ---- the whole ---- */

@@ -44,6 +44,7 @@ struct qc_diagnosis {
     struct qc_hypothesis *ranked; /* each by itself; of two that are needed together the first of them comes first */
     struct qc_hypothesis second;  /* what is needed besides, by itself; its cause is NULL when one suffices */
     double together;              /* what is explained by all that are needed */
+    int reproduced_together;      /* of two: differing sites that they reproduce */
     bool named;                   /* … and that is at least half */
     enum qc_confidence confidence;
     int equivalent; /* hypotheses after the best that the evidence cannot tell from it */

@@ -272,13 +272,25 @@ char *qc_right_steps_text(const struct qc_judgement *judgement)
     return text;
 }
 
-static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject, const char *first)
+/* The other of two causes, neither of which explains everything. */
+static char *second_text(const struct qc_cause_row *cause, const struct qc_subject *subject)
 {
-    const struct qc_cause_row *cause = diagnosis->ranked[0].cause;
     char *why = qc_cause_text(cause->why, cause, subject), *remedy = qc_cause_text(cause->remedy, cause, subject);
-    char *text = qw_format("%s: %s. %s. %.*s.", cause->title, first, why, first_sentence(remedy), remedy);
+    char *text = qw_format(" And besides: %s: %s. %.*s.", cause->title, why, first_sentence(remedy), remedy);
     free(why);
     free(remedy);
+    return text;
+}
+
+static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject, const char *first)
+{
+    const struct qc_cause_row *cause = diagnosis->ranked[0].cause, *second = diagnosis->second.cause;
+    char *why = qc_cause_text(cause->why, cause, subject), *remedy = qc_cause_text(cause->remedy, cause, subject);
+    char *besides = second ? second_text(second, subject) : qw_strdup("");
+    char *text = qw_format("%s: %s. %s. %.*s.%s", cause->title, first, why, first_sentence(remedy), remedy, besides);
+    free(why);
+    free(remedy);
+    free(besides);
     return text;
 }
 

@@ -129,48 +129,57 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     hypothesis->explained = trial->energy > 0 ? fmax(0, 1 - hypothesis->left / trial->energy) : 0;
     count_reproduced(hypothesis, trial->base, deviated);
     hypothesis->reproduced += comes_to_raise;
+    hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) > (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
     rule_out(hypothesis, trial->base, deviated);
     if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)))
         hypothesis->explained = hypothesis->reproduced = 0;
 }
 
 /* Whether the deviation leaves the first divergence as it is, as far as structure tells. */
-static bool leaves_first(const struct qc_trial *trial, const struct qc_judgement *handed)
+static bool leaves_structure(const struct qc_trial *trial, const struct qc_judgement *handed)
 {
     const struct qc_item *twin = twin_of(trial->first, handed);
-    enum qw_place place = qw_site_rows[trial->first->site].place;
-    bool structural = trial->first->free.looked && trial->first->free.kind != QC_VALUE && trial->first->free.kind != QC_RAISED;
-    return structural && place != QW_ADAPTER && twin->free.looked && twin->free.kind != QC_KIND_NONE;
+    enum qc_kind kind = trial->first->free.looked ? trial->first->free.kind : QC_KIND_NONE;
+    bool structural = kind != QC_KIND_NONE && kind != QC_RAISED && kind != QC_VALUE;
+    return structural && qw_site_rows[trial->first->site].place != QW_ADAPTER && twin->free.looked &&
+           twin->free.kind != QC_KIND_NONE;
 }
 
 /* Holds what the deviation would hand over against the record: false when that already speaks against it.  What a deviation of
  * the model is handed is what the base is handed. */
-static bool may_be_played(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, bool fits_first)
+static bool may_be_played(struct qc_hypothesis *hypothesis, struct qc_light *light, const struct qc_trial *trial)
 {
     struct qc_subject bare = *trial->base->subject;
     struct qw_rules rules = trial->base->rules;
     struct qc_judgement handed;
-    if (qc_cause_party(hypothesis->cause) == QW_MODEL)
-        return true;
+    if (qc_cause_party(hypothesis->cause) != QW_MODEL)
+        qc_hypothesis_apply(&rules, hypothesis);
     bare.model.has_weights = false;
-    qc_hypothesis_apply(&rules, hypothesis);
     qc_judge(&handed, &bare, &rules, false);
     rule_out(hypothesis, trial->base, &handed);
-    if (!hypothesis->ruled_out && fits_first && leaves_first(trial, &handed))
-        note_against(hypothesis, QC_LEAVES, trial->first->site, trial->first->step, trial->first->layer);
+    light->spent = qc_judgement_energy(&handed);
+    light->leaves_first = leaves_structure(trial, &handed);
     qc_judgement_clear(&handed);
+    if (!hypothesis->given_up && light->leaves_first && light->spent > light->most_leaving)
+        note_against(hypothesis, QC_LEAVES, trial->first->site, trial->first->step, trial->first->layer);
     return !hypothesis->given_up;
 }
 
-void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, bool fits_first)
+static void count_sites(struct qc_hypothesis *hypothesis, const struct qc_judgement *base)
+{
+    for (int i = 0; i < base->items.count; i++)
+        hypothesis->sites += qc_item_energy(base->items.ordered[i]) > 0;
+}
+
+void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, double enough)
 {
     struct qw_rules rules = trial->base->rules;
-    struct qc_light light = {.base = trial->base, .first = fits_first ? trial->first : NULL, .most = trial->energy};
+    struct qc_light light = {
+        .base = trial->base, .first = trial->first, .most = trial->energy, .most_leaving = (1 - enough) * trial->energy};
     struct qc_judgement deviated;
     *hypothesis = (struct qc_hypothesis){.cause = hypothesis->cause, .value = hypothesis->value, .against_layer = -1};
-    for (int i = 0; i < trial->base->items.count; i++)
-        hypothesis->sites += qc_item_energy(trial->base->items.ordered[i]) > 0;
-    if (!may_be_played(hypothesis, trial, fits_first))
+    count_sites(hypothesis, trial->base);
+    if (!may_be_played(hypothesis, &light, trial))
         return;
     if (!trial->base->subject->model.has_weights) {
         qc_trial_play(hypothesis, trial);

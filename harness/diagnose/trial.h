@@ -18,8 +18,9 @@ struct qc_trial {
 
 struct qc_trial qc_trial_of(const struct qc_judgement *base);
 
-/* Structure and light play.  `fits_first`: give up what leaves the first divergence as it is. */
-void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, bool fits_first);
+/* Structure and light play.  One that leaves the first divergence as it is is given up once it cannot explain `enough` of
+ * everything. */
+void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, double enough);
 /* The complete play, on top of the base's rules. */
 void qc_trial_play(struct qc_hypothesis *hypothesis, const struct qc_trial *trial);
 

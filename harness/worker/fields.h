@@ -55,6 +55,7 @@ struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, 
 
 /* Shared by the parts: a text that is freed, a number that is null when negative. */
 void qc_put_owned(struct qw_json *object, const char *key, char *text);
+void qc_add_owned(struct qw_json *array, char *text);
 void qc_put_index(struct qw_json *object, const char *key, int number);
 
 /* The item with the largest ratio; in the isolated view alone, or in either.  NULL when nothing was valued. */

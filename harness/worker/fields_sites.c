@@ -78,10 +78,19 @@ static void add_selection(struct qw_json *findings, const struct qc_selection *s
 
 static char *hypothesis_text(const struct qc_hypothesis *hypothesis, int rank)
 {
-    if (hypothesis->ruled_out)
-        return qw_format(
-            "%d. %s is ruled out: it would have given another %s at step %d, where the record is as in a healthy run.", rank,
-            hypothesis->cause->id, qw_site_rows[hypothesis->against].name, hypothesis->against_step);
+    static const char *const why[] = {
+        [QC_CONTRADICTS] = "it would have given another %s at step %d%s, where the record is as in a healthy run",
+        [QC_LEAVES] = "it does not give the %s of step %d%s that was recorded, where the record first differs",
+        [QC_EXCEEDS] = "by %s of step %d%s more differs from it than from a healthy run"};
+    if (hypothesis->given_up) {
+        int layer = hypothesis->against_layer;
+        char *in = layer < 0 ? qw_strdup("") : qw_format(", layer %d", layer), *text = NULL;
+        char *because = qw_format(why[hypothesis->given_up], qw_site_rows[hypothesis->against].name, hypothesis->against_step, in);
+        text = qw_format("%d. %s is ruled out: %s.", rank, hypothesis->cause->id, because);
+        free(in);
+        free(because);
+        return text;
+    }
     return qw_format("%d. %s explains %.4g of the divergence.", rank, hypothesis->cause->id, hypothesis->explained);
 }
 
