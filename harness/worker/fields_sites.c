@@ -103,6 +103,8 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
         add_note(findings, "newer-versions",
                  qw_strdup("The recorded versions are newer than those that the rules were measured with; "
                            "the newest known rules were used."));
+    if (view->diagnosis && !view->judgement->consequence.compared)
+        add_note(findings, "consequence", qc_consequence_text(&view->judgement->consequence, view->recording->raised));
     int others = unjudged_taps(view);
     if (others > 0 && qc_selection_is_all(&view->subject->selection))
         add_note(findings, "unjudged-taps",
