@@ -9,6 +9,7 @@
 #include "reports/escape.h"
 #include "reports/notes.h"
 #include "reports/terminal_compare.h"
+#include "reports/terminal_worth.h"
 #include "reports/view.h"
 
 struct screen {
@@ -413,6 +414,7 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
     versions(to, one);
     if (to->style->verbosity > 0) {
         failing_sites(to, one);
+        rp_terminal_worth(to->out, one, to->width);
         findings(to, one);
     }
     next_steps(to, one);

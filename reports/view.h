@@ -66,6 +66,7 @@ const char *rp_kind_between(const char *kind); /* said of two recordings, neithe
 char rp_kind_letter(const char *kind);         /* in the error map; 0 for "value", 'O' for an unknown kind */
 const char *rp_letter_kind(char letter);       /* the way back; "other" for 'O' */
 const char *rp_blind_meaning(const char *id);
+const char *rp_says_meaning(const char *id); /* of a consequence */
 const char *rp_confidence_meaning(const struct qw_json *cause);
 const char *rp_party_title(const struct qw_json *party);
 

@@ -45,6 +45,12 @@ static const struct entry blind_spots[] = {
 #undef BLIND
 };
 
+static const struct entry consequences[] = {
+#define SAYS(symbol, id, words) {id, words},
+#include "reports/consequences.def"
+#undef SAYS
+};
+
 static size_t find_kind(const char *kind)
 {
     size_t i = 0;
@@ -82,6 +88,8 @@ const char *rp_letter_kind(char letter)
 }
 
 const char *rp_blind_meaning(const char *id) { return LOOK_UP(blind_spots, id); }
+
+const char *rp_says_meaning(const char *id) { return LOOK_UP(consequences, id); }
 
 const char *rp_confidence_meaning(const struct qw_json *cause)
 {

@@ -77,7 +77,7 @@ static int64_t longest(const struct qc_judgement *judgement)
     return most;
 }
 
-static bool positions(const struct qc_judgement *judgement) { return longest(judgement) <= 1; }
+static bool positions(const struct qc_judgement *judgement) { return longest(judgement) == 1; }
 
 static bool window(const struct qc_judgement *judgement)
 {
@@ -87,13 +87,13 @@ static bool window(const struct qc_judgement *judgement)
         int64_t sees = qw_window_of(config, &judgement->rules, layer);
         least = sees && (!least || sees < least) ? sees : least;
     }
-    return least && longest(judgement) <= least;
+    return least && longest(judgement) && longest(judgement) <= least;
 }
 
 static bool length(const struct qc_judgement *judgement)
 {
     const struct qw_config *config = &judgement->subject->model.config;
-    return (config->dynamic_ntk || config->log_n) && longest(judgement) <= config->trained_length;
+    return (config->dynamic_ntk || config->log_n) && longest(judgement) && longest(judgement) <= config->trained_length;
 }
 
 static const struct {

@@ -5,10 +5,26 @@
 #include <stdlib.h>
 
 #include "reference/base/memory.h"
+#include "reference/base/text.h"
 
-static const char *const ids[QC_SAYS] = {"unknown", "none", "cannot-flip", "could-flip", "flips", "raises"};
+static const struct {
+    const char *id, *words;
+} rows[QC_SAYS] = {
+#define SAYS(symbol, id, words) {id, words},
+#include "reports/consequences.def"
+#undef SAYS
+};
 
-const char *qc_consequence_id(enum qc_says says) { return ids[says]; }
+const char *qc_consequence_id(enum qc_says says) { return rows[says].id; }
+
+char *qc_consequence_text(const struct qc_consequence *consequence, bool raised)
+{
+    if (consequence->says == QC_SAYS_FLIPS)
+        return qw_format("Consequence: the token of step %d flips.", consequence->first_flip);
+    if (consequence->says == QC_SAYS_UNKNOWN && raised)
+        return qw_strdup("Consequence: the run raised before its first logits.");
+    return qw_format("Consequence: %s.", rows[consequence->says].words);
+}
 
 struct qc_consequence qc_consequence_make(int steps)
 {

@@ -14,14 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* In words: `id` in qc_consequence_id. */
 enum qc_says {
-    QC_SAYS_UNKNOWN,     /* no logits could be compared */
-    QC_SAYS_NONE,        /* nothing at the logits differs beyond the floor */
-    QC_SAYS_CANNOT_FLIP, /* at every step the error stays below half the margin */
-    QC_SAYS_COULD_FLIP,  /* at one it does not, and yet no token is another */
-    QC_SAYS_FLIPS,
-    QC_SAYS_RAISES, /* no token is another up to the step in which the run raised */
+#define SAYS(symbol, id, words) QC_SAYS_##symbol,
+#include "reports/consequences.def"
+#undef SAYS
     QC_SAYS
 };
 
@@ -56,5 +52,7 @@ double qc_divergence(const double *p, const double *q, int64_t count);
 int64_t qc_largest_logit(const double *row, int64_t count); /* -1: none is finite */
 
 const char *qc_consequence_id(enum qc_says says); /* "cannot-flip" */
+/* One sentence for a verdict.  `raised`: why logits are lacking.  Free with free(). */
+char *qc_consequence_text(const struct qc_consequence *consequence, bool raised);
 
 #endif

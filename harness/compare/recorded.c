@@ -8,12 +8,29 @@ static const struct qw_tensor *half_of(const struct qc_cache *cache, int layer, 
     return value ? cache->layer[layer].value : cache->layer[layer].key;
 }
 
-static const struct qw_tensor *tap_of(const struct qc_subject *subject, const struct qc_step *step, enum qw_site site, int layer)
+const struct qc_tap *qc_recorded_tap(const struct qc_subject *subject, enum qw_site site, int step, int layer)
 {
     char path[160];
     qw_site_path(path, sizeof path, subject->model.config.family, site, layer);
-    const struct qc_tap *tap = qc_step_tap(step, path);
-    return tap ? tap->tensor : NULL;
+    return qc_step_tap(&subject->recording->step[step], path);
+}
+
+bool qc_stands_for_all(const struct qw_shape *recorded, const struct qw_shape *shape)
+{
+    return recorded->rank == shape->rank && recorded->dim[0] == 1 &&
+           qw_shape_count(recorded) * shape->dim[0] == qw_shape_count(shape);
+}
+
+bool qc_recorded_put(double *value, const struct qc_tap *tap, const struct qw_shape *shape)
+{
+    const struct qw_tensor *tensor = tap ? tap->tensor : NULL;
+    if (!tensor || !tensor->data || tap->row ||
+        !(qw_shape_equal(&tensor->shape, shape) || qc_stands_for_all(&tensor->shape, shape)))
+        return false;
+    int64_t have = qw_shape_count(&tensor->shape), want = qw_shape_count(shape);
+    for (int64_t first = 0; first < want; first += have)
+        qw_tensor_read(value + first, tensor, 0, have);
+    return true;
 }
 
 const struct qw_tensor *qc_recorded_tensor(const struct qc_subject *subject, enum qw_site site, int step, int layer)
@@ -37,5 +54,8 @@ const struct qw_tensor *qc_recorded_tensor(const struct qc_subject *subject, enu
     default: break;
     }
     enum qw_place place = qw_site_rows[site].place;
-    return place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL ? tap_of(subject, of, site, layer) : NULL;
+    const struct qc_tap *tap = place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL
+                                   ? qc_recorded_tap(subject, site, step, layer)
+                                   : NULL;
+    return tap ? tap->tensor : NULL;
 }

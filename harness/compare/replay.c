@@ -6,6 +6,7 @@
 
 #include "harness/compare/frame.h"
 #include "harness/compare/light.h"
+#include "harness/compare/recorded.h"
 #include "reference/base/memory.h"
 #include "reference/letters.h"
 
@@ -24,41 +25,15 @@ struct collector {
     struct seen seen[24];
 };
 
-static const struct qc_step *step_of(const struct qc_replay *replay)
-{
-    return &replay->judgement->subject->recording->step[replay->step];
-}
-
 static const struct qc_tap *recorded_tap(const struct qc_replay *replay, enum qw_site site, int layer)
 {
-    char path[160];
-    qw_site_path(path, sizeof path, replay->judgement->subject->model.config.family, site, layer);
-    return qc_step_tap(step_of(replay), path);
-}
-
-/* Whether the library computed the rotary table once, so that one batch row stands for all. */
-static bool stands_for_all(const struct qw_shape *recorded, const struct qw_shape *shape)
-{
-    return recorded->rank == shape->rank && recorded->dim[0] == 1 &&
-           qw_shape_count(recorded) * shape->dim[0] == qw_shape_count(shape);
+    return qc_recorded_tap(replay->judgement->subject, site, replay->step, layer);
 }
 
 /* Row of the play's [B,R,…] in which kept row i of the record lies: both end at the last position. */
 static int64_t row_of(const struct qc_tap *tap, int64_t i, const struct qw_shape *shape)
 {
     return shape->dim[1] - tap->whole.dim[1] + tap->row[i];
-}
-
-/* Puts the recorded values in the place of the play's, if they were kept and have its extents. */
-static bool put_recorded(double *value, const struct qc_tap *tap, const struct qw_shape *shape)
-{
-    const struct qw_tensor *tensor = tap ? tap->tensor : NULL;
-    if (!tensor || !tensor->data || tap->row || !(qw_shape_equal(&tensor->shape, shape) || stands_for_all(&tensor->shape, shape)))
-        return false;
-    int64_t have = qw_shape_count(&tensor->shape), want = qw_shape_count(shape);
-    for (int64_t first = 0; first < want; first += have)
-        qw_tensor_read(value + first, tensor, 0, have);
-    return true;
 }
 
 /* Of [B,R,w], the rows that the record keeps: [B,rows,w]; free with free(). */
@@ -91,7 +66,7 @@ static void collect(void *user, enum qw_site site, int layer, double *value, con
     size_t count = (size_t)qw_shape_count(shape);
     const struct qc_tap *tap = recorded_tap(collector->replay, site, layer);
     collector->seen[collector->count++] = (struct seen){site, layer, *shape, qw_memdup(value, count, sizeof *value)};
-    if (!collector->replay->isolated || !put_recorded(value, tap, shape))
+    if (!collector->replay->isolated || !qc_recorded_put(value, tap, shape))
         return;
     blur(value, count, qc_storage_roundoff(collector->replay->judgement->subject, tap->tensor), collector->dither);
 }
@@ -119,7 +94,7 @@ static double *as_recorded(const double *value, const struct qc_tap *tap, const 
         return tap->whole.rank == 3 && shape->rank == 3 && tap->rows > 0 && row_of(tap, 0, shape) >= 0
                    ? kept_rows(value, tap, shape)
                    : NULL;
-    if (!qw_shape_equal(&tap->tensor->shape, shape) && !stands_for_all(&tap->tensor->shape, shape))
+    if (!qw_shape_equal(&tap->tensor->shape, shape) && !qc_stands_for_all(&tap->tensor->shape, shape))
         return NULL;
     return qw_memdup(value, (size_t)qw_shape_count(&tap->tensor->shape), sizeof *value);
 }

@@ -120,8 +120,11 @@ static struct qw_json *judge_subject(const struct qc_subject *subject)
     bool diverged = qc_judgement_first(&judgement) != NULL;
     if (diverged)
         diagnosis = qc_diagnose(&judgement);
-    struct qc_case_view view = {&judgement, diverged ? &diagnosis : NULL, subject, subject->recording, NULL, NULL};
-    if (!diverged)
+    struct qc_grafts grafts = {0};
+    struct qc_case_view view = {&judgement, diverged ? &diagnosis : NULL, subject, subject->recording, &grafts, NULL, NULL};
+    if (diverged)
+        qc_grafts_make(&grafts, &judgement);
+    else
         view.shortfall = qc_coverage_shortfall(&judgement, &view.hint);
     struct qw_json *json = judged_case(&view);
     qc_diagnosis_clear(&diagnosis);

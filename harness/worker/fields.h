@@ -3,6 +3,7 @@
 #ifndef QC_WORKER_FIELDS_H
 #define QC_WORKER_FIELDS_H
 
+#include "harness/compare/graft.h"
 #include "harness/diagnose/narrative.h"
 #include "reference/base/json.h"
 
@@ -12,6 +13,7 @@ struct qc_case_view {
     const struct qc_diagnosis *diagnosis; /* NULL when nothing diverged */
     const struct qc_subject *subject;
     const struct qc_recording *recording;
+    const struct qc_grafts *grafts;
     const char *shortfall; /* why nothing that differs is no pass yet; NULL: it is one, or something does */
     const char *hint;      /* … and what to do */
 };

@@ -112,6 +112,8 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
         add_note(findings, "newer-versions",
                  qw_strdup("The recorded versions are newer than those that the rules were measured with; "
                            "the newest known rules were used."));
+    if (view->diagnosis && !view->judgement->consequence.compared)
+        add_note(findings, "consequence", qc_consequence_text(&view->judgement->consequence, view->recording->raised));
     int others = unjudged_taps(view);
     if (others > 0 && qc_selection_is_all(&view->subject->selection))
         add_note(findings, "unjudged-taps",
@@ -124,6 +126,16 @@ static void put_ratio(struct qw_json *site, const char *key, const struct qc_vie
         qw_json_put_real(site, key, view->difference.ratio);
     else
         qw_json_put_null(site, key);
+}
+
+static void put_graft(struct qw_json *site, const struct qc_graft *graft)
+{
+    if (!graft || !graft->played)
+        return;
+    struct qw_json *grafted = qw_json_put(site, "grafted", qw_json_object());
+    qw_json_put_real(grafted, "kl", graft->kl);
+    qw_json_put_real(grafted, "change", graft->change);
+    qw_json_put_bool(grafted, "top1_agrees", graft->top1_agrees);
 }
 
 void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
@@ -147,6 +159,7 @@ void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
             qw_json_put_real(site, "rms", how->difference.rms);
             qw_json_put_real(site, "ulp", how->difference.ulp);
         }
+        put_graft(site, qc_grafts_at(view->grafts, item->site, item->step, item->layer));
         if (item->reason)
             qw_json_put_text(site, "reason", item->reason);
     }
