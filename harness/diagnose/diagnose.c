@@ -133,6 +133,16 @@ static bool may_be_played(struct qc_hypothesis *hypothesis, const struct qc_judg
     return !hypothesis->ruled_out;
 }
 
+/* A deviation of the model has to account for the first thing that differs: it follows from no other. */
+static bool sets_first_right(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy,
+                             const struct qc_judgement *deviated)
+{
+    enum qw_deviation deviation;
+    const struct qc_item *first = qc_judgement_first(healthy);
+    bool of_model = qc_cause_deviation(&deviation, hypothesis->cause) && qw_deviation_party(deviation) == QW_MODEL;
+    return !of_model || !first || (qc_item_energy(twin_of(first, deviated)) == 0 && !unreached(first, deviated));
+}
+
 static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
 {
     struct qw_rules rules = healthy->subject->rules;
@@ -147,7 +157,8 @@ static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_ju
     count_reproduced(hypothesis, healthy, &deviated);
     hypothesis->reproduced += comes_to_raise;
     rule_out(hypothesis, healthy, &deviated);
-    if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)))
+    if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)) ||
+        !sets_first_right(hypothesis, healthy, &deviated))
         hypothesis->explained = hypothesis->reproduced = 0;
     qc_judgement_clear(&deviated);
 }
