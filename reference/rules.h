@@ -181,6 +181,9 @@ struct qw_rules qw_rules_healthy(struct qw_setting setting);
 /* The newest versions that the rules were measured with (later ones are played by the same rules), on a CPU. */
 struct qw_setting qw_setting_newest(void);
 
+/* Whether a play under the rules rounds more than the framework does, so that its noise floor is wider than the healthy one. */
+bool qw_rules_widen(const struct qw_rules *rules);
+
 /* Rows that a layer's cache grows by when it is given those of `queries` tokens. */
 int64_t qw_rows_appended(const struct qw_rules *rules, int64_t queries);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/diagnose/everywhere.h"
 #include "reference/base/memory.h"
 
 #define NAMED_FROM  0.5 /* below: unclassified */
@@ -150,7 +151,7 @@ static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_ju
     if (!may_be_played(hypothesis, healthy))
         return;
     qc_hypothesis_apply(&rules, hypothesis);
-    qc_judge(&deviated, healthy->subject, &rules, fails_apart(healthy));
+    qc_judge(&deviated, healthy->subject, &rules, fails_apart(healthy) || qw_rules_widen(&rules));
     double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
     bool comes_to_raise = raise_follows(hypothesis, healthy, after);
     hypothesis->explained = before > 0 ? fmax(0, 1 - (after - comes_to_raise) / before) : 0;
@@ -158,7 +159,7 @@ static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_ju
     hypothesis->reproduced += comes_to_raise;
     rule_out(hypothesis, healthy, &deviated);
     if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)) ||
-        !sets_first_right(hypothesis, healthy, &deviated))
+        !sets_first_right(hypothesis, healthy, &deviated) || (qw_rules_widen(&rules) && !qc_shows_everywhere(healthy, &deviated)))
         hypothesis->explained = hypothesis->reproduced = 0;
     qc_judgement_clear(&deviated);
 }
