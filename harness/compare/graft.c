@@ -323,7 +323,7 @@ void qc_grafts_make(struct qc_grafts *grafts, const struct qc_judgement *healthy
     choose(grafts, healthy);
     for (int i = 0; i < grafts->count; i++)
         last = grafts->graft[i].step > last ? grafts->graft[i].step : last;
-    struct qc_play play = qc_play_make(subject);
+    struct qc_play play = qc_play_make(healthy);
     bool goes = true;
     for (int step = 0; goes && step <= last && step < steps && step < subject->recording->steps; step++) {
         struct qw_handover handover = qw_protocol_hand_over(&play.truth, &subject->call, &subject->adapter, &subject->model,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/compare/light.h"
+#include "harness/diagnose/everywhere.h"
 
 static const struct qc_item *twin_of(const struct qc_item *item, const struct qc_judgement *deviated)
 {
@@ -26,6 +27,8 @@ static double hidden_energy(const struct qc_item *item, const struct qc_judgemen
 {
     bool apart = qc_item_fails_apart(item);
     const struct qc_item *twin = twin_of(item, deviated);
+    if (qw_rules_widen(&deviated->rules))
+        return 0; /* has to show everywhere instead (harness/diagnose/everywhere.h) */
     const struct qc_view *view = apart ? &item->isolated : &item->free, *other = apart ? &twin->isolated : &twin->free;
     if (view->kind != QC_VALUE || !other->valued || other->kind != QC_KIND_NONE || !(view->difference.rms > 0) ||
         !(other->difference.floor > 0) || !qc_conforms(view->difference.max_abs / other->difference.floor))
@@ -131,7 +134,9 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     hypothesis->reproduced += comes_to_raise;
     hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) > (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
     rule_out(hypothesis, trial->base, deviated);
-    if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)))
+    bool follows = qc_cause_party(hypothesis->cause) == QW_MODEL && hypothesis->leaves_first;
+    bool hides = qw_rules_widen(&deviated->rules) && !qc_shows_everywhere(trial->base, deviated);
+    if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)) || follows || hides)
         hypothesis->explained = hypothesis->reproduced = 0;
 }
 
@@ -181,11 +186,13 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
     count_sites(hypothesis, trial->base);
     if (!may_be_played(hypothesis, &light, trial))
         return;
-    if (!trial->base->subject->model.has_weights) {
-        qc_trial_play(hypothesis, trial);
+    qc_hypothesis_apply(&rules, hypothesis);
+    bool widens = qw_rules_widen(&rules);
+    if (!trial->base->subject->model.has_weights || widens) {
+        if (!widens || qc_may_show_everywhere(trial->base))
+            qc_trial_play(hypothesis, trial);
         return;
     }
-    qc_hypothesis_apply(&rules, hypothesis);
     qc_judge_lightly(&deviated, &light, &rules, trial->apart);
     if (light.given_up)
         note_against(hypothesis, light.given_up, light.against, light.against_step, light.against_layer);
@@ -199,7 +206,7 @@ void qc_trial_play(struct qc_hypothesis *hypothesis, const struct qc_trial *tria
     struct qw_rules rules = trial->base->rules;
     struct qc_judgement deviated;
     qc_hypothesis_apply(&rules, hypothesis);
-    qc_judge(&deviated, trial->base->subject, &rules, trial->apart);
+    qc_judge(&deviated, trial->base->subject, &rules, trial->apart || qw_rules_widen(&rules));
     hypothesis->given_up = QC_PLAYED;
     score(hypothesis, trial, &deviated);
     hypothesis->complete = true;

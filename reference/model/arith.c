@@ -116,6 +116,15 @@ struct qw_arith qw_arith_as(const struct qw_arith *arith, enum qw_dtype dtype)
     return other;
 }
 
+struct qw_arith qw_arith_summing(const struct qw_arith *arith, enum qw_dtype sums)
+{
+    struct qw_arith other = *arith;
+    bool half = arith->dtype == QW_BF16 || arith->dtype == QW_F16, definition = arith->inner == QW_F64;
+    if (sums != QW_F64 && !definition && (!half || arith->dtype == sums))
+        other.sums = sums;
+    return other;
+}
+
 bool qw_arith_is_ieee(void)
 {
     volatile double zero = 0, tiny = 0x1p-1074, nan = zero / zero;

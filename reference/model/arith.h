@@ -61,6 +61,10 @@ static inline double qw_arith_round(const struct qw_arith *arith, double value)
 /* The same arithmetic, shaken alike, that rounds to another dtype: arith->inner, arith->sums. */
 struct qw_arith qw_arith_as(const struct qw_arith *arith, enum qw_dtype dtype);
 
+/* The same arithmetic with products of a weight summed in the half `sums`, rounded after each (QW_F64: as it does).  The
+ * definition and halves of the other kind stay as they are. */
+struct qw_arith qw_arith_summing(const struct qw_arith *arith, enum qw_dtype sums);
+
 /* The one rounding that a half takes of what was computed in float32; the others have rounded already. */
 static inline double qw_arith_settle(const struct qw_arith *arith, double value)
 {

@@ -165,7 +165,7 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
     if (turn->position)
         return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
     int64_t first = handover->states_positions ? counted : handover->first_slot;
-    bool by_place = rules->chunks_by_place && turn->first + turn->count < call->tokens;
+    bool by_place = rules->counts_padding || (rules->chunks_by_place && turn->first + turn->count < call->tokens);
     int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch * count);
     for (int64_t i = 0; i < handover->batch * count; i++) {
         int64_t place = first + i % count, token = place - virtual_rows;
