@@ -8,8 +8,6 @@
 #include "harness/selftest/scribe.h"
 #include "reference/base/text.h"
 
-#define SEED 0x5e1f7e57u /* no play of the judge is shaken by it */
-
 const char *qc_outcome_name(enum qc_outcome outcome)
 {
     static const char *const names[QC_OUTCOMES] = {"blind", "named", "equivalent", "missed", "misnamed"};
@@ -60,7 +58,7 @@ struct qc_bed qc_bed_make(const struct qc_subject *subject, const struct qc_plac
 {
     struct qc_bed bed = {.subject = subject, .places = places};
     struct judged judged;
-    qc_scribe_write(&bed.healthy, subject, &subject->rules, SEED);
+    qc_scribe_write(&bed.healthy, subject, &subject->rules);
     judge(&judged, &bed, &bed.healthy);
     if (!judged.made)
         bed.unfit = "its healthy record cannot be judged";
@@ -164,7 +162,7 @@ static bool values_agree(const struct qc_bed *bed, const struct qc_planting *pla
     for (int i = 0; i < 2; i++) {
         struct qw_rules rules = bed->subject->rules;
         qw_deviation_apply_value(&rules, deviation, values[i] ? values[i]->number : 0);
-        qc_scribe_write(&records[i], bed->subject, &rules, SEED);
+        qc_scribe_write(&records[i], bed->subject, &rules);
     }
     bool agree = qc_records_apart(&records[0], &records[1]) == QC_APART_NOWHERE;
     qc_scribe_clear(&records[0]);
@@ -252,7 +250,7 @@ struct qc_planting qc_plant(const struct qc_bed *bed, const struct qc_cause_row 
         return planting;
     }
     qw_deviation_apply_value(&rules, deviation, value ? value->number : 0);
-    qc_scribe_write(&record, bed->subject, &rules, SEED);
+    qc_scribe_write(&record, bed->subject, &rules);
     raise_as_known(&record, bed, cause);
     enum qc_apart apart = qc_records_apart(&bed->healthy, &record);
     if (apart == QC_APART_NOWHERE)

@@ -8,6 +8,7 @@
 #include "harness/compare/isolated.h"
 #include "harness/compare/frame.h"
 #include "harness/recording/steps.h"
+#include "harness/selftest/backwards.h"
 #include "harness/selftest/keep.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -154,11 +155,12 @@ static void let_go(struct writing *writing)
     }
 }
 
-/* What no play of its own gives: the first row of the first layer's keys changes sign behind the first step that goes on. */
+/* What no play of its own gives: the first row of the first layer's keys changes sign before step 1, if that goes on. */
 static void rewrite(struct writing *writing)
 {
     const struct qw_cache_layer *held = writing->cache.layer;
-    if (!writing->rules->take_rewritten || writing->number != 1 || !held->length || !held->key)
+    bool on = writing->number == 1 && qw_protocol_turn(&writing->form->call, 1).first > 0;
+    if (!writing->rules->take_rewritten || !on || !held->length || !held->key)
         return;
     for (int64_t i = 0; i < writing->cache.batch * held->heads; i++)
         for (int64_t d = 0; d < held->head_size; d++)
@@ -271,10 +273,9 @@ static struct qw_tensor *prompt_of(const struct qc_subject *form, const struct q
     return handed;
 }
 
-void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules, uint64_t seed)
+void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules)
 {
     int64_t steps = qw_protocol_steps(&form->call);
-    const struct qw_arith *arith = qc_subject_arith(form);
     *written = *form->recording;
     written->raised = false;
     written->raised_at = qw_strdup("");
@@ -285,7 +286,7 @@ void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form
     struct writing writing = {.written = written, .form = form, .rules = rules};
     writing.cache = qw_cache_make(form->model.config.layers, form->call.batch);
     writing.cache.room = qc_frame_room(form);
-    writing.arith = qw_arith_dithered(arith, arith->sums, &seed);
+    writing.arith = qc_arith_backwards(qc_subject_arith(form));
     for (written->steps = 0; written->steps < steps && !written->raised; written->steps++) {
         writing.number = written->steps;
         writing.step = &written->step[written->steps];
