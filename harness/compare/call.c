@@ -153,14 +153,13 @@ static int64_t *fed_ids(int64_t *generated, const struct making *making, int pre
     const struct qw_call *call = making->call;
     int64_t N = recording->steps > prefill ? recording->steps - prefill + 1 : 1, width = call->tokens + N;
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * width);
-    for (int64_t b = 0; b < call->batch; b++) {
+    for (int64_t b = 0; b < call->batch; b++)
         memcpy(ids + b * width, call->input_ids + b * call->tokens, sizeof *ids * (size_t)call->tokens);
-        for (int s = prefill; s < recording->steps; s++) {
-            const struct qw_tensor *fed = recording->step[s].input[QC_INPUT_IDS];
-            int64_t count = fed && fed->data ? qw_shape_count(&fed->shape) : 0;
-            if (count >= call->batch)
-                ids[b * width + call->tokens + s - prefill] = (int64_t)qw_tensor_at(fed, (b + 1) * (count / call->batch) - 1);
-        }
+    for (int s = prefill; s < recording->steps; s++) {
+        int64_t count, *fed = fed_tokens(&count, making, s);
+        for (int64_t b = 0; fed && count > 0 && b < call->batch; b++)
+            ids[b * width + call->tokens + s - prefill] = fed[(b + 1) * count - 1];
+        free(fed);
     }
     *generated = N;
     return ids;

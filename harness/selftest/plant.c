@@ -39,10 +39,10 @@ struct judged {
     struct qw_error error;
 };
 
-static void judge(struct judged *judged, const struct qc_bed *bed, const struct qc_recording *record)
+static void judge(struct judged *judged, const struct qc_refit *form, const struct qc_recording *record)
 {
     *judged = (struct judged){0};
-    judged->made = qc_subject_make_beside(&judged->subject, bed->subject, record, bed->places, &judged->error);
+    judged->made = qc_subject_make_beside(&judged->subject, form->subject, record, &form->places, &judged->error);
     if (judged->made)
         qc_judge(&judged->judgement, &judged->subject, &judged->subject.rules, true);
 }
@@ -54,24 +54,25 @@ static void judged_clear(struct judged *judged)
     qc_subject_clear(&judged->subject);
 }
 
-struct qc_bed qc_bed_make(const struct qc_subject *subject, const struct qc_places *places)
+void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places)
 {
-    struct qc_bed bed = {.subject = subject, .places = places};
     struct judged judged;
-    qc_scribe_write(&bed.healthy, subject, &subject->rules);
-    judge(&judged, &bed, &bed.healthy);
+    bed->unfit = NULL;
+    qc_refit_make(&bed->form, subject, places, &subject->rules);
+    qc_scribe_write(&bed->healthy, bed->form.subject, &subject->rules);
+    judge(&judged, &bed->form, &bed->healthy);
     if (!judged.made)
-        bed.unfit = "its healthy record cannot be judged";
+        bed->unfit = "the record of a healthy run of it, as the reference writes it, cannot be judged";
     else if (qc_judgement_first(&judged.judgement))
-        bed.unfit = "its healthy record, as the reference plays it, does not pass";
-    const struct qw_adapter *adapter = &subject->adapter;
-    bed.misfit = adapter->kind != QW_ADAPTER_NONE && adapter->table &&
-                 !qw_adapter_fits(adapter, &subject->model.config, &subject->rules);
+        bed->unfit = "the record of a healthy run of it, as the reference writes it, does not pass";
     judged_clear(&judged);
-    return bed;
 }
 
-void qc_bed_clear(struct qc_bed *bed) { qc_scribe_clear(&bed->healthy); }
+void qc_bed_clear(struct qc_bed *bed)
+{
+    qc_scribe_clear(&bed->healthy);
+    qc_refit_clear(&bed->form);
+}
 
 /* ---- what cannot be seen ---- */
 
@@ -153,16 +154,16 @@ static bool same_value(const struct qw_value *a, const struct qw_value *b)
 }
 
 /* Whether the two values of one deviation give the same record. */
-static bool values_agree(const struct qc_bed *bed, const struct qc_planting *planting)
+static bool values_agree(const struct qc_subject *form, const struct qc_planting *planting)
 {
     struct qc_recording records[2];
     enum qw_deviation deviation;
     const struct qw_value *values[] = {planting->value, planting->as};
     qc_cause_deviation(&deviation, planting->cause);
     for (int i = 0; i < 2; i++) {
-        struct qw_rules rules = bed->subject->rules;
+        struct qw_rules rules = form->rules;
         qw_deviation_apply_value(&rules, deviation, values[i] ? values[i]->number : 0);
-        qc_scribe_write(&records[i], bed->subject, &rules);
+        qc_scribe_write(&records[i], form, &rules);
     }
     bool agree = qc_records_apart(&records[0], &records[1]) == QC_APART_NOWHERE;
     qc_scribe_clear(&records[0]);
@@ -178,7 +179,7 @@ static bool is_listed(const struct qc_diagnosis *diagnosis, const struct qc_caus
     return false;
 }
 
-static void take_name(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_diagnosis *diagnosis)
+static void take_name(struct qc_planting *planting, const struct qc_subject *form, const struct qc_diagnosis *diagnosis)
 {
     const struct qc_hypothesis *best = diagnosis->ranked;
     planting->outcome = QC_PLANT_MISNAMED;
@@ -191,7 +192,7 @@ static void take_name(struct qc_planting *planting, const struct qc_bed *bed, co
     planting->as = best->value;
     planting->explained = best->explained;
     const char *why = qc_equivalence(planting->cause->id, best->cause->id);
-    if (best->cause == planting->cause && (same_value(best->value, planting->value) || values_agree(bed, planting))) {
+    if (best->cause == planting->cause && (same_value(best->value, planting->value) || values_agree(form, planting))) {
         planting->outcome = QC_PLANT_NAMED;
     } else if (best->cause == planting->cause) {
         planting->reason = qw_format("named with another value");
@@ -208,55 +209,64 @@ static void take_name(struct qc_planting *planting, const struct qc_bed *bed, co
 /* ---- one planting ---- */
 
 /* A run that raised has the exception that its cause is known to raise, if one is known. */
-static void raise_as_known(struct qc_recording *record, const struct qc_bed *bed, const struct qc_cause_row *cause)
+static void raise_as_known(struct qc_recording *record, const struct qc_subject *form, const struct qc_cause_row *cause)
 {
     const struct qc_signature_row *row = qc_signature_at(0);
     for (int i = 0; row && strcmp(row->id, cause->id); i++)
         row = qc_signature_at(i);
     if (!record->raised || !row)
         return;
-    char *message = qc_cause_text(row->message, cause, bed->subject);
+    char *message = qc_cause_text(row->message, cause, form);
     qc_scribe_raise(record, row->exception, message, row->traceback);
     free(message);
 }
 
-static void name_record(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_recording *record,
+static void name_record(struct qc_planting *planting, const struct qc_refit *form, const struct qc_recording *record,
                         enum qc_apart apart)
 {
     struct judged judged;
-    judge(&judged, bed, record);
+    judge(&judged, form, record);
     if (!judged.made) {
         planting->outcome = QC_PLANT_MISSED;
         planting->reason = qw_format("the record is refused: %s", judged.error.message);
     } else if (!qc_judgement_first(&judged.judgement)) {
-        pass(planting, bed->subject, &judged.judgement, apart);
+        pass(planting, form->subject, &judged.judgement, apart);
     } else {
         struct qc_diagnosis diagnosis = qc_diagnose(&judged.judgement);
-        take_name(planting, bed, &diagnosis);
+        take_name(planting, form->subject, &diagnosis);
         qc_diagnosis_clear(&diagnosis);
     }
     judged_clear(&judged);
 }
 
+/* The deviation has rules; a prefix that they cannot cut is one that fits them, as the adapter of such a run does. */
+static void plant(struct qc_planting *planting, const struct qc_bed *bed, const struct qw_rules *rules)
+{
+    struct qc_recording record;
+    struct qc_refit form;
+    qc_refit_make(&form, bed->form.subject, &bed->form.places, rules);
+    qc_scribe_write(&record, form.subject, rules);
+    raise_as_known(&record, form.subject, planting->cause);
+    enum qc_apart apart = qc_records_apart(&bed->healthy, &record);
+    if (apart == QC_APART_NOWHERE)
+        be_blind(planting, form.subject, "the run would be the healthy one, bit for bit");
+    else
+        name_record(planting, &form, &record, apart);
+    qc_scribe_clear(&record);
+    qc_refit_clear(&form);
+}
+
 struct qc_planting qc_plant(const struct qc_bed *bed, const struct qc_cause_row *cause, const struct qw_value *value)
 {
     struct qc_planting planting = {.cause = cause, .value = value};
-    struct qw_rules rules = bed->subject->rules;
-    struct qc_recording record;
+    struct qw_rules rules = bed->form.subject->rules;
     enum qw_deviation deviation;
-    if (!qc_cause_deviation(&deviation, cause)) {
+    if (qc_cause_deviation(&deviation, cause)) {
+        qw_deviation_apply_value(&rules, deviation, value ? value->number : 0);
+        plant(&planting, bed, &rules);
+    } else {
         planting.outcome = QC_PLANT_BLIND;
         planting.reason = qw_format("no play gives it: it is known by the exception that it raises, and recordings show it");
-        return planting;
     }
-    qw_deviation_apply_value(&rules, deviation, value ? value->number : 0);
-    qc_scribe_write(&record, bed->subject, &rules);
-    raise_as_known(&record, bed, cause);
-    enum qc_apart apart = qc_records_apart(&bed->healthy, &record);
-    if (apart == QC_APART_NOWHERE)
-        be_blind(&planting, bed->subject, "the run would be the healthy one, bit for bit");
-    else
-        name_record(&planting, bed, &record, apart);
-    qc_scribe_clear(&record);
     return planting;
 }
