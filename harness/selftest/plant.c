@@ -1,6 +1,7 @@
 /* Invariant: the record is made under the deviation alone, and judged by the way of every other recording. */
 #include "harness/selftest/plant.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,37 +112,54 @@ static void be_blind(struct qc_planting *planting, const struct qc_subject *subj
     free(words);
 }
 
-/* Largest ratio over the compared places; *open: somewhere a recorded tensor was not compared by value. */
-static double largest_ratio(bool *open, const struct qc_judgement *judgement)
+/* What the judge saw of the tensors in which a record differs from the healthy one. */
+struct seen {
+    const struct qc_judgement *judgement;
+    double largest;                /* ratio */
+    enum qw_site site;             /* the first that was not compared by value … */
+    int step, layer, not_compared; /* … its place, and how many */
+};
+
+static const struct qc_item *item_of(const struct qc_judgement *judgement, enum qw_site site, int step, int layer)
 {
-    double largest = 0;
-    *open = false;
     for (int i = 0; i < judgement->items.count; i++) {
         const struct qc_item *item = judgement->items.ordered[i];
-        const struct qc_view *views[] = {&item->free, &item->isolated};
-        for (int v = 0; v < 2; v++)
-            if (views[v]->valued && views[v]->difference.ratio > largest)
-                largest = views[v]->difference.ratio;
-        *open = *open || item->reason;
+        if (item->site == site && item->step == step && item->layer == layer)
+            return item;
     }
-    return largest;
+    return NULL;
 }
 
-/* The judge lets the record pass: it must have had no chance. */
-static void pass(struct qc_planting *planting, const struct qc_subject *subject, const struct qc_judgement *judgement,
-                 enum qc_apart apart)
+static void see(void *user, enum qw_site site, int step, int layer)
 {
-    bool open;
-    double ratio = largest_ratio(&open, judgement);
+    struct seen *seen = user;
+    const struct qc_item *item = item_of(seen->judgement, site, step, layer);
+    bool compared = item && !item->reason && (item->free.valued || item->isolated.valued);
+    if (compared) {
+        seen->largest = fmax(seen->largest, fmax(item->free.difference.ratio, item->isolated.difference.ratio));
+    } else if (!seen->not_compared++) {
+        seen->site = site;
+        seen->step = step;
+        seen->layer = layer;
+    }
+}
+
+/* The judge lets the record pass: was there anything to see? */
+static void pass(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_recording *record,
+                 const struct qc_judgement *judgement)
+{
+    struct seen seen = {.judgement = judgement};
+    struct qc_apart_listener listener = {see, &seen};
     planting->outcome = QC_PLANT_MISSED;
-    if (apart == QC_APART_STRUCTURE) {
+    if (qc_records_apart(&bed->healthy, record, &listener) == QC_APART_STRUCTURE) {
         planting->reason = qw_format("the record has another structure, and passes");
-    } else if (open) {
-        planting->reason = qw_format("the record has other values where nothing was compared, and passes");
+    } else if (seen.not_compared) {
+        planting->reason = qw_format("the record passes although %s of step %d, layer %d is another, and was not compared",
+                                     qw_site_rows[seen.site].name, seen.step, seen.layer);
     } else {
-        char *why = qw_format("it moves numbers by less than the noise bound: the largest ratio is %.2g of %g", ratio,
-                              QC_NOISE_MULTIPLE);
-        be_blind(planting, subject, why);
+        char *why = qw_format("it moves numbers by less than the noise bound: to %.2g times the floor, the bound is %g times",
+                              seen.largest, QC_NOISE_MULTIPLE);
+        be_blind(planting, bed->form.subject, why);
         free(why);
     }
 }
@@ -165,7 +183,7 @@ static bool values_agree(const struct qc_subject *form, const struct qc_planting
         qw_deviation_apply_value(&rules, deviation, values[i] ? values[i]->number : 0);
         qc_scribe_write(&records[i], form, &rules);
     }
-    bool agree = qc_records_apart(&records[0], &records[1]) == QC_APART_NOWHERE;
+    bool agree = qc_records_apart(&records[0], &records[1], NULL) == QC_APART_NOWHERE;
     qc_scribe_clear(&records[0]);
     qc_scribe_clear(&records[1]);
     return agree;
@@ -208,21 +226,22 @@ static void take_name(struct qc_planting *planting, const struct qc_subject *for
 
 /* ---- one planting ---- */
 
-/* A run that raised has the exception that its cause is known to raise, if one is known. */
+/* A run that raised has the exception that its cause is known to raise, if one is known.  What a join says that cannot be
+ * made is told by the play. */
 static void raise_as_known(struct qc_recording *record, const struct qc_subject *form, const struct qc_cause_row *cause)
 {
-    const struct qc_signature_row *row = qc_signature_at(0);
-    for (int i = 0; row && strcmp(row->id, cause->id); i++)
-        row = qc_signature_at(i);
-    if (!record->raised || !row)
-        return;
-    char *message = qc_cause_text(row->message, cause, form);
-    qc_scribe_raise(record, row->exception, message, row->traceback);
-    free(message);
+    const struct qc_signature_row *row;
+    for (int i = 0; record->raised && (row = qc_signature_at(i)); i++)
+        if (!strcmp(row->id, cause->id) && !strstr(row->message, "except in dimension")) {
+            char *message = qc_cause_text(row->message, cause, form);
+            qc_scribe_raise(record, row->exception, message, row->traceback);
+            free(message);
+            return;
+        }
 }
 
-static void name_record(struct qc_planting *planting, const struct qc_refit *form, const struct qc_recording *record,
-                        enum qc_apart apart)
+static void name_record(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_refit *form,
+                        const struct qc_recording *record)
 {
     struct judged judged;
     judge(&judged, form, record);
@@ -230,7 +249,7 @@ static void name_record(struct qc_planting *planting, const struct qc_refit *for
         planting->outcome = QC_PLANT_MISSED;
         planting->reason = qw_format("the record is refused: %s", judged.error.message);
     } else if (!qc_judgement_first(&judged.judgement)) {
-        pass(planting, form->subject, &judged.judgement, apart);
+        pass(planting, bed, record, &judged.judgement);
     } else {
         struct qc_diagnosis diagnosis = qc_diagnose(&judged.judgement);
         take_name(planting, form->subject, &diagnosis);
@@ -247,11 +266,10 @@ static void plant(struct qc_planting *planting, const struct qc_bed *bed, const 
     qc_refit_make(&form, bed->form.subject, &bed->form.places, rules);
     qc_scribe_write(&record, form.subject, rules);
     raise_as_known(&record, form.subject, planting->cause);
-    enum qc_apart apart = qc_records_apart(&bed->healthy, &record);
-    if (apart == QC_APART_NOWHERE)
+    if (qc_records_apart(&bed->healthy, &record, NULL) == QC_APART_NOWHERE)
         be_blind(planting, form.subject, "the run would be the healthy one, bit for bit");
     else
-        name_record(planting, &form, &record, apart);
+        name_record(planting, bed, &form, &record);
     qc_scribe_clear(&record);
     qc_refit_clear(&form);
 }
@@ -266,7 +284,8 @@ struct qc_planting qc_plant(const struct qc_bed *bed, const struct qc_cause_row 
         plant(&planting, bed, &rules);
     } else {
         planting.outcome = QC_PLANT_BLIND;
-        planting.reason = qw_format("no play gives it: it is known by the exception that it raises, and recordings show it");
+        planting.reason = qw_format("%s", qc_cause_raise(cause) ? "no play gives it: it is known by the exception that it raises"
+                                                                : "no play gives it: one recording alone does not show it");
     }
     return planting;
 }
