@@ -290,6 +290,21 @@ static bool loop_keeps_batch(const struct qc_recording *recording, struct qw_err
     return true;
 }
 
+/* The tokens [B,n] of a loop that never started again, if they are known: what steps that look back would feed.  Takes the
+ * array. */
+static void take_sequence(struct qw_call *call, int64_t *tokens, int64_t n)
+{
+    bool one = tokens && n > call->tokens;
+    for (int64_t i = 1; i < call->turns; i++)
+        one = one && call->turn[i].first == call->turn[i - 1].first + call->turn[i - 1].count;
+    if (one) {
+        call->output_ids = tokens;
+        call->generated = n - call->tokens;
+    } else {
+        free(tokens);
+    }
+}
+
 static bool make_loop(struct making *making, struct qw_error *error)
 {
     struct qw_call *call = making->call;
@@ -304,7 +319,7 @@ static bool make_loop(struct making *making, struct qw_error *error)
         making->turn[step].mask = callers_mask(making, step, &making->turn[step]);
         making->turn[step].position = callers_positions(making, step, &making->turn[step]);
     }
-    free(so_far);
+    take_sequence(call, so_far, n);
     if (making->recording->steps > 0) {
         free((void *)(uintptr_t)call->mask);
         call->mask = NULL;

@@ -197,15 +197,33 @@ static bool is_listed(const struct qc_diagnosis *diagnosis, const struct qc_caus
     return false;
 }
 
+/* Whether nothing but a raise differs, and that with an exception that the cause is not known for. */
+static bool proves_nothing(const struct qc_cause_row *cause, const struct qc_judgement *judgement)
+{
+    for (int i = 0; i < judgement->items.count; i++)
+        if (qc_item_energy(judgement->items.ordered[i]) > 0 && judgement->items.ordered[i]->free.kind != QC_RAISED)
+            return false;
+    return judgement->subject->recording->raised && qc_cause_has_signature(cause) && !qc_cause_signed(cause, judgement->subject);
+}
+
+/* It differs, and has no name: there must be nothing to tell it by. */
+static void stay_unnamed(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_judgement *judgement)
+{
+    const struct qc_recording *record = judgement->subject->recording;
+    if (proves_nothing(planting->cause, judgement)) {
+        be_blind(planting, bed->form.subject, "all that differs is a raise, and not with an exception that it is known for");
+    } else if (record->level < QC_LEVEL_BLOCKS && qc_records_apart(&bed->healthy, record, NULL) == QC_APART_VALUES) {
+        be_blind(planting, bed->form.subject, "numbers alone differ, and were not kept: it fails, and no cause can be told");
+    } else {
+        planting->outcome = QC_PLANT_MISSED;
+        planting->reason = qw_format("it differs, and stays unclassified");
+    }
+}
+
 static void take_name(struct qc_planting *planting, const struct qc_subject *form, const struct qc_diagnosis *diagnosis)
 {
     const struct qc_hypothesis *best = diagnosis->ranked;
     planting->outcome = QC_PLANT_MISNAMED;
-    if (!diagnosis->named) {
-        planting->outcome = QC_PLANT_MISSED;
-        planting->reason = qw_format("it differs, and stays unclassified");
-        return;
-    }
     planting->named = best->cause;
     planting->as = best->value;
     planting->explained = best->explained;
@@ -252,7 +270,10 @@ static void name_record(struct qc_planting *planting, const struct qc_bed *bed, 
         pass(planting, bed, record, &judged.judgement);
     } else {
         struct qc_diagnosis diagnosis = qc_diagnose(&judged.judgement);
-        take_name(planting, form->subject, &diagnosis);
+        if (diagnosis.named)
+            take_name(planting, form->subject, &diagnosis);
+        else
+            stay_unnamed(planting, bed, &judged.judgement);
         qc_diagnosis_clear(&diagnosis);
     }
     judged_clear(&judged);
@@ -264,9 +285,11 @@ static void plant(struct qc_planting *planting, const struct qc_bed *bed, const 
     struct qc_recording record;
     struct qc_refit form;
     qc_refit_make(&form, bed->form.subject, &bed->form.places, rules);
-    qc_scribe_write(&record, form.subject, rules);
+    bool known = qc_scribe_write(&record, form.subject, rules);
     raise_as_known(&record, form.subject, planting->cause);
-    if (qc_records_apart(&bed->healthy, &record, NULL) == QC_APART_NOWHERE)
+    if (!known)
+        be_blind(planting, form.subject, "which tokens the run would feed is not known");
+    else if (qc_records_apart(&bed->healthy, &record, NULL) == QC_APART_NOWHERE)
         be_blind(planting, form.subject, "the run would be the healthy one, bit for bit");
     else
         name_record(planting, bed, &form, &record);

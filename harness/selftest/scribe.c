@@ -239,7 +239,8 @@ static void play(struct writing *writing, const struct qw_handover *handover)
     qsort(writing->step->tap, (size_t)writing->step->taps, sizeof *writing->step->tap, by_path);
 }
 
-static void write_step(struct writing *writing)
+/* False, with nothing written, when it is not known what the step feeds. */
+static bool write_step(struct writing *writing)
 {
     const struct qc_subject *form = writing->form;
     struct qw_handover handover = qw_protocol_hand_over(&writing->cache, &form->call, &form->adapter, &form->model,
@@ -248,15 +249,16 @@ static void write_step(struct writing *writing)
     rewrite(writing);
     let_go(writing);
     writing->refused = refused_axis(writing, handover.queries);
-    write_received(writing, &handover);
-    write_cache(writing, &writing->step->before, &like(writing)->before);
-    if (handover.input_ids || handover.inputs_embeds)
+    bool known = handover.input_ids || handover.inputs_embeds;
+    if (known) {
+        write_received(writing, &handover);
+        write_cache(writing, &writing->step->before, &like(writing)->before);
         play(writing, &handover);
-    else
-        raise_at(writing, -1); /* nothing that could be played */
-    if (!writing->step->raised && form->call.use_cache)
+    }
+    if (known && !writing->step->raised && form->call.use_cache)
         write_cache(writing, &writing->step->after, &like(writing)->after);
     qw_handover_clear(&handover);
+    return known;
 }
 
 /* ---- the whole ---- */
@@ -273,7 +275,7 @@ static struct qw_tensor *prompt_of(const struct qc_subject *form, const struct q
     return handed;
 }
 
-void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules)
+bool qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules)
 {
     int64_t steps = qw_protocol_steps(&form->call);
     *written = *form->recording;
@@ -287,14 +289,16 @@ void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form
     writing.cache = qw_cache_make(form->model.config.layers, form->call.batch);
     writing.cache.room = qc_frame_room(form);
     writing.arith = qc_arith_backwards(qc_subject_arith(form));
-    for (written->steps = 0; written->steps < steps && !written->raised; written->steps++) {
+    bool known = true;
+    for (written->steps = 0; known && written->steps < steps && !written->raised; written->steps += known) {
         writing.number = written->steps;
         writing.step = &written->step[written->steps];
-        write_step(&writing);
+        known = write_step(&writing);
     }
     if (written->raised)
         written->output_ids = NULL;
     qw_cache_clear(&writing.cache);
+    return known;
 }
 
 void qc_scribe_raise(struct qc_recording *written, const char *type, const char *message, const char *traceback)

@@ -13,8 +13,9 @@
 #include "harness/compare/subject.h"
 
 /* `form` must have weights.  What the run had besides its steps is borrowed from form->recording, which must outlive
- * `written`; release with qc_scribe_clear. */
-void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules);
+ * `written`; release with qc_scribe_clear.  False when the tokens that a step would feed are not known: then the record ends
+ * before it. */
+bool qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules);
 void qc_scribe_clear(struct qc_recording *written);
 
 /* Replaces the exception of a written run that raised. */
