@@ -164,9 +164,30 @@ static int plant_in(char **paths, int count, const char *name, const struct cli_
     return code;
 }
 
+/* Without operands: the shipped recordings that their table names for it, in which together every cause can be planted. */
+static int plant_in_shipped(const struct cli_options *options)
+{
+    struct qw_text why = {0};
+    struct qw_json *rows = cli_rows_cases(&why);
+    char **paths = QW_NEW_ARRAY(char *, qw_json_size(rows) + 1);
+    int count = 0;
+    for (const struct qw_json *row = qw_json_first(rows); row; row = qw_json_next(row))
+        if (qw_json_get_bool(row, "selftest", false))
+            paths[count++] = qw_strdup(qw_json_get_text(row, "file", ""));
+    int code = count ? plant_in(paths, count, cli_fixtures(), options)
+                     : cli_complain(QC_EXIT_NOTHING,
+                                    "no recording to plant in%s%s; name one, or set QCONFORM_FIXTURES to the folder "
+                                    "that holds recordings.json",
+                                    why.length ? ": " : "", why.length ? why.bytes : "");
+    for (int i = 0; i < count; i++)
+        free(paths[i]);
+    free(paths);
+    qw_json_free(rows);
+    qw_text_free(&why);
+    return code;
+}
+
 int cli_selftest(const struct cli_options *options)
 {
-    if (options->count < 1)
-        return cli_complain(QC_EXIT_USAGE, "name a recording; see qconform help selftest");
-    return plant_in(options->operand, options->count, "all", options);
+    return options->count ? plant_in(options->operand, options->count, "all", options) : plant_in_shipped(options);
 }

@@ -153,14 +153,13 @@ static int64_t *fed_ids(int64_t *generated, const struct making *making, int pre
     const struct qw_call *call = making->call;
     int64_t N = recording->steps > prefill ? recording->steps - prefill + 1 : 1, width = call->tokens + N;
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * width);
-    for (int64_t b = 0; b < call->batch; b++) {
+    for (int64_t b = 0; b < call->batch; b++)
         memcpy(ids + b * width, call->input_ids + b * call->tokens, sizeof *ids * (size_t)call->tokens);
-        for (int s = prefill; s < recording->steps; s++) {
-            const struct qw_tensor *fed = recording->step[s].input[QC_INPUT_IDS];
-            int64_t count = fed && fed->data ? qw_shape_count(&fed->shape) : 0;
-            if (count >= call->batch)
-                ids[b * width + call->tokens + s - prefill] = (int64_t)qw_tensor_at(fed, (b + 1) * (count / call->batch) - 1);
-        }
+    for (int s = prefill; s < recording->steps; s++) {
+        int64_t count, *fed = fed_tokens(&count, making, s);
+        for (int64_t b = 0; fed && count > 0 && b < call->batch; b++)
+            ids[b * width + call->tokens + s - prefill] = fed[(b + 1) * count - 1];
+        free(fed);
     }
     *generated = N;
     return ids;
@@ -291,6 +290,21 @@ static bool loop_keeps_batch(const struct qc_recording *recording, struct qw_err
     return true;
 }
 
+/* The tokens [B,n] of a loop that never started again, if they are known: what steps that look back would feed.  Takes the
+ * array. */
+static void take_sequence(struct qw_call *call, int64_t *tokens, int64_t n)
+{
+    bool one = tokens && n > call->tokens;
+    for (int64_t i = 1; i < call->turns; i++)
+        one = one && call->turn[i].first == call->turn[i - 1].first + call->turn[i - 1].count;
+    if (one) {
+        call->output_ids = tokens;
+        call->generated = n - call->tokens;
+    } else {
+        free(tokens);
+    }
+}
+
 static bool make_loop(struct making *making, struct qw_error *error)
 {
     struct qw_call *call = making->call;
@@ -305,7 +319,7 @@ static bool make_loop(struct making *making, struct qw_error *error)
         making->turn[step].mask = callers_mask(making, step, &making->turn[step]);
         making->turn[step].position = callers_positions(making, step, &making->turn[step]);
     }
-    free(so_far);
+    take_sequence(call, so_far, n);
     if (making->recording->steps > 0) {
         free((void *)(uintptr_t)call->mask);
         call->mask = NULL;

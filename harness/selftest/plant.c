@@ -1,14 +1,13 @@
 /* Invariant: the record is made under the deviation alone, and judged by the way of every other recording. */
 #include "harness/selftest/plant.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/selftest/same.h"
 #include "harness/selftest/scribe.h"
 #include "reference/base/text.h"
-
-#define SEED 0x5e1f7e57u /* no play of the judge is shaken by it */
 
 const char *qc_outcome_name(enum qc_outcome outcome)
 {
@@ -41,10 +40,10 @@ struct judged {
     struct qw_error error;
 };
 
-static void judge(struct judged *judged, const struct qc_bed *bed, const struct qc_recording *record)
+static void judge(struct judged *judged, const struct qc_refit *form, const struct qc_recording *record)
 {
     *judged = (struct judged){0};
-    judged->made = qc_subject_make_beside(&judged->subject, bed->subject, record, bed->places, &judged->error);
+    judged->made = qc_subject_make_beside(&judged->subject, form->subject, record, &form->places, &judged->error);
     if (judged->made)
         qc_judge(&judged->judgement, &judged->subject, &judged->subject.rules, true);
 }
@@ -56,24 +55,25 @@ static void judged_clear(struct judged *judged)
     qc_subject_clear(&judged->subject);
 }
 
-struct qc_bed qc_bed_make(const struct qc_subject *subject, const struct qc_places *places)
+void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places)
 {
-    struct qc_bed bed = {.subject = subject, .places = places};
     struct judged judged;
-    qc_scribe_write(&bed.healthy, subject, &subject->rules, SEED);
-    judge(&judged, &bed, &bed.healthy);
+    bed->unfit = NULL;
+    qc_refit_make(&bed->form, subject, places, &subject->rules);
+    qc_scribe_write(&bed->healthy, bed->form.subject, &subject->rules);
+    judge(&judged, &bed->form, &bed->healthy);
     if (!judged.made)
-        bed.unfit = "its healthy record cannot be judged";
+        bed->unfit = "the record of a healthy run of it, as the reference writes it, cannot be judged";
     else if (qc_judgement_first(&judged.judgement))
-        bed.unfit = "its healthy record, as the reference plays it, does not pass";
-    const struct qw_adapter *adapter = &subject->adapter;
-    bed.misfit = adapter->kind != QW_ADAPTER_NONE && adapter->table &&
-                 !qw_adapter_fits(adapter, &subject->model.config, &subject->rules);
+        bed->unfit = "the record of a healthy run of it, as the reference writes it, does not pass";
     judged_clear(&judged);
-    return bed;
 }
 
-void qc_bed_clear(struct qc_bed *bed) { qc_scribe_clear(&bed->healthy); }
+void qc_bed_clear(struct qc_bed *bed)
+{
+    qc_scribe_clear(&bed->healthy);
+    qc_refit_clear(&bed->form);
+}
 
 /* ---- what cannot be seen ---- */
 
@@ -112,37 +112,54 @@ static void be_blind(struct qc_planting *planting, const struct qc_subject *subj
     free(words);
 }
 
-/* Largest ratio over the compared places; *open: somewhere a recorded tensor was not compared by value. */
-static double largest_ratio(bool *open, const struct qc_judgement *judgement)
+/* What the judge saw of the tensors in which a record differs from the healthy one. */
+struct seen {
+    const struct qc_judgement *judgement;
+    double largest;                /* ratio */
+    enum qw_site site;             /* the first that was not compared by value … */
+    int step, layer, not_compared; /* … its place, and how many */
+};
+
+static const struct qc_item *item_of(const struct qc_judgement *judgement, enum qw_site site, int step, int layer)
 {
-    double largest = 0;
-    *open = false;
     for (int i = 0; i < judgement->items.count; i++) {
         const struct qc_item *item = judgement->items.ordered[i];
-        const struct qc_view *views[] = {&item->free, &item->isolated};
-        for (int v = 0; v < 2; v++)
-            if (views[v]->valued && views[v]->difference.ratio > largest)
-                largest = views[v]->difference.ratio;
-        *open = *open || item->reason;
+        if (item->site == site && item->step == step && item->layer == layer)
+            return item;
     }
-    return largest;
+    return NULL;
 }
 
-/* The judge lets the record pass: it must have had no chance. */
-static void pass(struct qc_planting *planting, const struct qc_subject *subject, const struct qc_judgement *judgement,
-                 enum qc_apart apart)
+static void see(void *user, enum qw_site site, int step, int layer)
 {
-    bool open;
-    double ratio = largest_ratio(&open, judgement);
+    struct seen *seen = user;
+    const struct qc_item *item = item_of(seen->judgement, site, step, layer);
+    bool compared = item && !item->reason && (item->free.valued || item->isolated.valued);
+    if (compared) {
+        seen->largest = fmax(seen->largest, fmax(item->free.difference.ratio, item->isolated.difference.ratio));
+    } else if (!seen->not_compared++) {
+        seen->site = site;
+        seen->step = step;
+        seen->layer = layer;
+    }
+}
+
+/* The judge lets the record pass: was there anything to see? */
+static void pass(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_recording *record,
+                 const struct qc_judgement *judgement)
+{
+    struct seen seen = {.judgement = judgement};
+    struct qc_apart_listener listener = {see, &seen};
     planting->outcome = QC_PLANT_MISSED;
-    if (apart == QC_APART_STRUCTURE) {
+    if (qc_records_apart(&bed->healthy, record, &listener) == QC_APART_STRUCTURE) {
         planting->reason = qw_format("the record has another structure, and passes");
-    } else if (open) {
-        planting->reason = qw_format("the record has other values where nothing was compared, and passes");
+    } else if (seen.not_compared) {
+        planting->reason = qw_format("the record passes although %s of step %d, layer %d is another, and was not compared",
+                                     qw_site_rows[seen.site].name, seen.step, seen.layer);
     } else {
-        char *why = qw_format("it moves numbers by less than the noise bound: the largest ratio is %.2g of %g", ratio,
-                              QC_NOISE_MULTIPLE);
-        be_blind(planting, subject, why);
+        char *why = qw_format("it moves numbers by less than the noise bound: to %.2g times the floor, the bound is %g times",
+                              seen.largest, QC_NOISE_MULTIPLE);
+        be_blind(planting, bed->form.subject, why);
         free(why);
     }
 }
@@ -155,18 +172,18 @@ static bool same_value(const struct qw_value *a, const struct qw_value *b)
 }
 
 /* Whether the two values of one deviation give the same record. */
-static bool values_agree(const struct qc_bed *bed, const struct qc_planting *planting)
+static bool values_agree(const struct qc_subject *form, const struct qc_planting *planting)
 {
     struct qc_recording records[2];
     enum qw_deviation deviation;
     const struct qw_value *values[] = {planting->value, planting->as};
     qc_cause_deviation(&deviation, planting->cause);
     for (int i = 0; i < 2; i++) {
-        struct qw_rules rules = bed->subject->rules;
+        struct qw_rules rules = form->rules;
         qw_deviation_apply_value(&rules, deviation, values[i] ? values[i]->number : 0);
-        qc_scribe_write(&records[i], bed->subject, &rules, SEED);
+        qc_scribe_write(&records[i], form, &rules);
     }
-    bool agree = qc_records_apart(&records[0], &records[1]) == QC_APART_NOWHERE;
+    bool agree = qc_records_apart(&records[0], &records[1], NULL) == QC_APART_NOWHERE;
     qc_scribe_clear(&records[0]);
     qc_scribe_clear(&records[1]);
     return agree;
@@ -180,20 +197,38 @@ static bool is_listed(const struct qc_diagnosis *diagnosis, const struct qc_caus
     return false;
 }
 
-static void take_name(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_diagnosis *diagnosis)
+/* Whether nothing but a raise differs, and that with an exception that the cause is not known for. */
+static bool proves_nothing(const struct qc_cause_row *cause, const struct qc_judgement *judgement)
+{
+    for (int i = 0; i < judgement->items.count; i++)
+        if (qc_item_energy(judgement->items.ordered[i]) > 0 && judgement->items.ordered[i]->free.kind != QC_RAISED)
+            return false;
+    return judgement->subject->recording->raised && qc_cause_has_signature(cause) && !qc_cause_signed(cause, judgement->subject);
+}
+
+/* It differs, and has no name: there must be nothing to tell it by. */
+static void stay_unnamed(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_judgement *judgement)
+{
+    const struct qc_recording *record = judgement->subject->recording;
+    if (proves_nothing(planting->cause, judgement)) {
+        be_blind(planting, bed->form.subject, "all that differs is a raise, and not with an exception that it is known for");
+    } else if (record->level < QC_LEVEL_BLOCKS && qc_records_apart(&bed->healthy, record, NULL) == QC_APART_VALUES) {
+        be_blind(planting, bed->form.subject, "numbers alone differ, and were not kept: it fails, and no cause can be told");
+    } else {
+        planting->outcome = QC_PLANT_MISSED;
+        planting->reason = qw_format("it differs, and stays unclassified");
+    }
+}
+
+static void take_name(struct qc_planting *planting, const struct qc_subject *form, const struct qc_diagnosis *diagnosis)
 {
     const struct qc_hypothesis *best = diagnosis->ranked;
     planting->outcome = QC_PLANT_MISNAMED;
-    if (!diagnosis->named) {
-        planting->outcome = QC_PLANT_MISSED;
-        planting->reason = qw_format("it differs, and stays unclassified");
-        return;
-    }
     planting->named = best->cause;
     planting->as = best->value;
     planting->explained = best->explained;
     const char *why = qc_equivalence(planting->cause->id, best->cause->id);
-    if (best->cause == planting->cause && (same_value(best->value, planting->value) || values_agree(bed, planting))) {
+    if (best->cause == planting->cause && (same_value(best->value, planting->value) || values_agree(form, planting))) {
         planting->outcome = QC_PLANT_NAMED;
     } else if (best->cause == planting->cause) {
         planting->reason = qw_format("named with another value");
@@ -209,56 +244,71 @@ static void take_name(struct qc_planting *planting, const struct qc_bed *bed, co
 
 /* ---- one planting ---- */
 
-/* A run that raised has the exception that its cause is known to raise, if one is known. */
-static void raise_as_known(struct qc_recording *record, const struct qc_bed *bed, const struct qc_cause_row *cause)
+/* A run that raised has the exception that its cause is known to raise, if one is known.  What a join says that cannot be
+ * made is told by the play. */
+static void raise_as_known(struct qc_recording *record, const struct qc_subject *form, const struct qc_cause_row *cause)
 {
-    const struct qc_signature_row *row = qc_signature_at(0);
-    for (int i = 0; row && strcmp(row->id, cause->id); i++)
-        row = qc_signature_at(i);
-    if (!record->raised || !row)
-        return;
-    char *message = qc_cause_text(row->message, cause, bed->subject);
-    qc_scribe_raise(record, row->exception, message, row->traceback);
-    free(message);
+    const struct qc_signature_row *row;
+    for (int i = 0; record->raised && (row = qc_signature_at(i)); i++)
+        if (!strcmp(row->id, cause->id) && !strstr(row->message, "except in dimension")) {
+            char *message = qc_cause_text(row->message, cause, form);
+            qc_scribe_raise(record, row->exception, message, row->traceback);
+            free(message);
+            return;
+        }
 }
 
-static void name_record(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_recording *record,
-                        enum qc_apart apart)
+static void name_record(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_refit *form,
+                        const struct qc_recording *record)
 {
     struct judged judged;
-    judge(&judged, bed, record);
+    judge(&judged, form, record);
     if (!judged.made) {
         planting->outcome = QC_PLANT_MISSED;
         planting->reason = qw_format("the record is refused: %s", judged.error.message);
     } else if (!qc_judgement_first(&judged.judgement)) {
-        pass(planting, bed->subject, &judged.judgement, apart);
+        pass(planting, bed, record, &judged.judgement);
     } else {
         struct qc_diagnosis diagnosis = qc_diagnose(&judged.judgement);
-        take_name(planting, bed, &diagnosis);
+        if (diagnosis.named)
+            take_name(planting, form->subject, &diagnosis);
+        else
+            stay_unnamed(planting, bed, &judged.judgement);
         qc_diagnosis_clear(&diagnosis);
     }
     judged_clear(&judged);
 }
 
+/* The deviation has rules; a prefix that they cannot cut is one that fits them, as the adapter of such a run does. */
+static void plant(struct qc_planting *planting, const struct qc_bed *bed, const struct qw_rules *rules)
+{
+    struct qc_recording record;
+    struct qc_refit form;
+    qc_refit_make(&form, bed->form.subject, &bed->form.places, rules);
+    bool known = qc_scribe_write(&record, form.subject, rules);
+    raise_as_known(&record, form.subject, planting->cause);
+    if (!known)
+        be_blind(planting, form.subject, "which tokens the run would feed is not known");
+    else if (qc_records_apart(&bed->healthy, &record, NULL) == QC_APART_NOWHERE)
+        be_blind(planting, form.subject, "the run would be the healthy one, bit for bit");
+    else
+        name_record(planting, bed, &form, &record);
+    qc_scribe_clear(&record);
+    qc_refit_clear(&form);
+}
+
 struct qc_planting qc_plant(const struct qc_bed *bed, const struct qc_cause_row *cause, const struct qw_value *value)
 {
     struct qc_planting planting = {.cause = cause, .value = value};
-    struct qw_rules rules = bed->subject->rules;
-    struct qc_recording record;
+    struct qw_rules rules = bed->form.subject->rules;
     enum qw_deviation deviation;
-    if (!qc_cause_deviation(&deviation, cause)) {
+    if (qc_cause_deviation(&deviation, cause)) {
+        qw_deviation_apply_value(&rules, deviation, value ? value->number : 0);
+        plant(&planting, bed, &rules);
+    } else {
         planting.outcome = QC_PLANT_BLIND;
-        planting.reason = qw_format("no play gives it: it is known by the exception that it raises, and recordings show it");
-        return planting;
+        planting.reason = qw_format("%s", qc_cause_raise(cause) ? "no play gives it: it is known by the exception that it raises"
+                                                                : "no play gives it: one recording alone does not show it");
     }
-    qw_deviation_apply_value(&rules, deviation, value ? value->number : 0);
-    qc_scribe_write(&record, bed->subject, &rules, SEED);
-    raise_as_known(&record, bed, cause);
-    enum qc_apart apart = qc_records_apart(&bed->healthy, &record);
-    if (apart == QC_APART_NOWHERE)
-        be_blind(&planting, bed->subject, "the run would be the healthy one, bit for bit");
-    else
-        name_record(&planting, bed, &record, apart);
-    qc_scribe_clear(&record);
     return planting;
 }

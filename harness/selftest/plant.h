@@ -7,19 +7,18 @@
 #define QC_SELFTEST_PLANT_H
 
 #include "harness/diagnose/diagnose.h"
+#include "harness/selftest/refit.h"
 
 /* From the best to the worst: a cause is as good as the worst of its values. */
 enum qc_outcome { QC_PLANT_BLIND, QC_PLANT_NAMED, QC_PLANT_EQUIVALENT, QC_PLANT_MISSED, QC_PLANT_MISNAMED, QC_OUTCOMES };
 
 const char *qc_outcome_name(enum qc_outcome outcome); /* "named" */
 
-/* Where plants are put: a recording that can be played, its healthy record, and what a run of the kind lacks. */
+/* Where plants are put: a recording that can be played, and its healthy record. */
 struct qc_bed {
-    const struct qc_subject *subject;
-    const struct qc_places *places;
+    struct qc_refit form;
     struct qc_recording healthy;
-    const char *unfit; /* why the healthy record itself fails: nothing can be planted; NULL: it passes */
-    bool misfit;       /* … because the recorded adapter is of the wrong size */
+    const char *unfit; /* why nothing can be planted: the healthy record itself fails; NULL: it passes */
 };
 
 struct qc_planting {
@@ -32,7 +31,8 @@ struct qc_planting {
     char *reason; /* NULL: nothing to say; owned */
 };
 
-struct qc_bed qc_bed_make(const struct qc_subject *subject, const struct qc_places *places);
+/* Borrows from `subject`, which must have weights; the bed stays where it is.  Release with qc_bed_clear. */
+void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places);
 void qc_bed_clear(struct qc_bed *bed);
 
 /* `value` is NULL for a deviation without a parameter.  Free planting->reason. */

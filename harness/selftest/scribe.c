@@ -8,6 +8,7 @@
 #include "harness/compare/isolated.h"
 #include "harness/compare/frame.h"
 #include "harness/recording/steps.h"
+#include "harness/selftest/backwards.h"
 #include "harness/selftest/keep.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
@@ -154,11 +155,12 @@ static void let_go(struct writing *writing)
     }
 }
 
-/* What no play of its own gives: the first row of the first layer's keys changes sign behind the first step that goes on. */
+/* What no play of its own gives: the first row of the first layer's keys changes sign before step 1, if that goes on. */
 static void rewrite(struct writing *writing)
 {
     const struct qw_cache_layer *held = writing->cache.layer;
-    if (!writing->rules->take_rewritten || writing->number != 1 || !held->length || !held->key)
+    bool on = writing->number == 1 && qw_protocol_turn(&writing->form->call, 1).first > 0;
+    if (!writing->rules->take_rewritten || !on || !held->length || !held->key)
         return;
     for (int64_t i = 0; i < writing->cache.batch * held->heads; i++)
         for (int64_t d = 0; d < held->head_size; d++)
@@ -237,7 +239,8 @@ static void play(struct writing *writing, const struct qw_handover *handover)
     qsort(writing->step->tap, (size_t)writing->step->taps, sizeof *writing->step->tap, by_path);
 }
 
-static void write_step(struct writing *writing)
+/* False, with nothing written, when it is not known what the step feeds. */
+static bool write_step(struct writing *writing)
 {
     const struct qc_subject *form = writing->form;
     struct qw_handover handover = qw_protocol_hand_over(&writing->cache, &form->call, &form->adapter, &form->model,
@@ -246,15 +249,16 @@ static void write_step(struct writing *writing)
     rewrite(writing);
     let_go(writing);
     writing->refused = refused_axis(writing, handover.queries);
-    write_received(writing, &handover);
-    write_cache(writing, &writing->step->before, &like(writing)->before);
-    if (handover.input_ids || handover.inputs_embeds)
+    bool known = handover.input_ids || handover.inputs_embeds;
+    if (known) {
+        write_received(writing, &handover);
+        write_cache(writing, &writing->step->before, &like(writing)->before);
         play(writing, &handover);
-    else
-        raise_at(writing, -1); /* nothing that could be played */
-    if (!writing->step->raised && form->call.use_cache)
+    }
+    if (known && !writing->step->raised && form->call.use_cache)
         write_cache(writing, &writing->step->after, &like(writing)->after);
     qw_handover_clear(&handover);
+    return known;
 }
 
 /* ---- the whole ---- */
@@ -271,10 +275,9 @@ static struct qw_tensor *prompt_of(const struct qc_subject *form, const struct q
     return handed;
 }
 
-void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules, uint64_t seed)
+bool qc_scribe_write(struct qc_recording *written, const struct qc_subject *form, const struct qw_rules *rules)
 {
     int64_t steps = qw_protocol_steps(&form->call);
-    const struct qw_arith *arith = qc_subject_arith(form);
     *written = *form->recording;
     written->raised = false;
     written->raised_at = qw_strdup("");
@@ -285,15 +288,17 @@ void qc_scribe_write(struct qc_recording *written, const struct qc_subject *form
     struct writing writing = {.written = written, .form = form, .rules = rules};
     writing.cache = qw_cache_make(form->model.config.layers, form->call.batch);
     writing.cache.room = qc_frame_room(form);
-    writing.arith = qw_arith_dithered(arith, arith->sums, &seed);
-    for (written->steps = 0; written->steps < steps && !written->raised; written->steps++) {
+    writing.arith = qc_arith_backwards(qc_subject_arith(form));
+    bool known = true;
+    for (written->steps = 0; known && written->steps < steps && !written->raised; written->steps += known) {
         writing.number = written->steps;
         writing.step = &written->step[written->steps];
-        write_step(&writing);
+        known = write_step(&writing);
     }
     if (written->raised)
         written->output_ids = NULL;
     qw_cache_clear(&writing.cache);
+    return known;
 }
 
 void qc_scribe_raise(struct qc_recording *written, const char *type, const char *message, const char *traceback)

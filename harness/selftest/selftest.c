@@ -81,13 +81,13 @@ static struct qw_json *plant_all(const struct qc_task *task, const struct qc_sub
         qw_error_in_file(&error, recording->path);
         return qc_case_undecided(qw_path_base(task->path), task->path, recording, "SKIP", &error);
     }
-    struct qc_bed bed = qc_bed_make(subject, &task->places);
+    struct qc_bed bed;
     struct qw_json *json;
+    qc_bed_make(&bed, subject, &task->places);
     if (bed.unfit) {
-        qw_fail(&error, QW_ERROR_UNSUPPORTED, "", bed.misfit ? "take a recording of an adapter that fits its model" : "", "%s",
-                bed.unfit);
+        qw_fail(&error, QW_ERROR_INPUT, "", "diagnose the recording first; if it passes, report this", "%s", bed.unfit);
         qw_error_in_file(&error, recording->path);
-        json = qc_case_undecided(qw_path_base(task->path), task->path, recording, bed.misfit ? "SKIP" : "FAIL", &error);
+        json = qc_case_undecided(qw_path_base(task->path), task->path, recording, "FAIL", &error);
     } else {
         json = document_of(recording, &bed);
     }

@@ -53,8 +53,8 @@ static int64_t token_of(const struct qw_call *call, const struct qw_turn *turn, 
 
 static int64_t *ids_of(const struct qw_call *call, const struct qw_turn *turn, const struct qw_turn *fed)
 {
-    bool looks_back = fed->first < turn->first && turn->first > call->tokens;
-    if (turn->unknown || (looks_back && !call->output_ids))
+    int64_t known = call->tokens + (call->output_ids ? call->generated : 0);
+    if (turn->unknown || (fed->first < turn->first && turn->first > known))
         return NULL;
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * fed->count);
     for (int64_t b = 0; b < call->batch; b++)
