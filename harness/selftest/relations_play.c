@@ -43,14 +43,12 @@ static void play_pass(struct playing *play, const struct qw_handover *handover, 
     struct qw_pass pass = qw_pass_begin(play->model, play->arith, &play->side->rules, handover, &play->cache,
                                         (struct qw_tap){keep_logits, play});
     bool goes_on = qw_pass_enters_blocks(&pass);
-    int layer = 0;
-    for (; goes_on && layer < play->model->config.layers; layer++)
+    for (int layer = 0; goes_on && layer < play->model->config.layers; layer++)
         goes_on = qw_pass_block(&pass, layer);
     if (goes_on)
         qw_pass_end(&pass, fresh);
     else
-        play->fault = qw_format("%s cannot be played beyond step %lld, layer %d", play->side->name, (long long)step,
-                                layer ? layer - 1 : 0);
+        play->fault = qw_format("%s makes the model raise in step %lld", play->side->name, (long long)step);
     qw_pass_clear(&pass);
 }
 
@@ -106,7 +104,7 @@ static struct playing play_side(const struct qw_model *model, const struct qc_si
                            .adapter = side->adapter,
                            .cache = qw_cache_make(model->config.layers, B),
                            .tokens = tokens,
-                           .logits = QW_NEW_ARRAY(double, B *tokens *model->config.vocab)};
+                           .logits = QW_NEW_ARRAY(double, B *tokens * model->config.vocab)};
     if (side->encodes)
         play.adapter.table = play.encoded = qw_encoder_apply(&side->adapter.encoder, side->adapter.encoder.embedding, encoding);
     for (int64_t step = 0; step < qw_protocol_steps(&side->call) && !play.fault; step++)
