@@ -224,23 +224,26 @@ static void compare_sheets(struct qc_pair_result *result, const struct qc_subjec
     }
 }
 
-/* Widens the truth by what rounding makes of the side's play. */
+/* One play of the first side in the record's arithmetic: as the BLAS rounds, the later ones dithered. */
+static struct sheet sample_of(const struct qc_subject *subject, const struct qc_relation_pair *pair, int play)
+{
+    const struct qw_arith *arith = qc_subject_arith(subject), encoding = qc_encoded_arith(&pair->side[0].adapter.encoder);
+    uint64_t state = (uint64_t)play, shaken = (uint64_t)play;
+    struct qw_arith dithered = play ? qw_arith_dithered(arith, arith->dtype, &state) : *arith;
+    struct qw_arith encoded = play ? qw_arith_dithered(&encoding, encoding.dtype, &shaken) : encoding;
+    return sheet_of(&subject->model, pair, 0, &dithered, &encoded);
+}
+
+/* What rounding makes of the first side's play. */
 static struct sheet envelope_of(const struct qc_subject *subject, const struct qc_relation_pair *pair, const struct sheet *truth)
 {
-    const struct qw_config *config = &subject->model.config;
-    const struct qw_arith *arith = qc_subject_arith(subject), encoding = qc_encoded_arith(&pair->side[0].adapter.encoder);
-    struct sheet envelope = {0};
-    for (int play = 0; play < QC_NOISE_PLAYS; play++) {
-        uint64_t state = (uint64_t)play, shaken = (uint64_t)play;
-        struct qw_arith dithered = play ? qw_arith_dithered(arith, arith->dtype, &state) : *arith;
-        struct qw_arith encoded = play ? qw_arith_dithered(&encoding, encoding.dtype, &shaken) : encoding;
-        struct sheet sample = sheet_of(&subject->model, pair, 0, &dithered, &encoded);
-        for (int64_t i = 0; i < sample.tensors && play > 0; i++)
-            qc_envelope_widen(envelope.tensor[i], truth->tensor[i], sample.tensor[i], kind_of(config, pair, i).count);
-        if (play == 0)
-            envelope = sample;
-        else
-            sheet_clear(&sample);
+    struct sheet envelope = sample_of(subject, pair, 0);
+    for (int play = 1; play < QC_NOISE_PLAYS; play++) {
+        struct sheet sample = sample_of(subject, pair, play);
+        for (int64_t i = 0; i < sample.tensors; i++)
+            qc_envelope_widen(envelope.tensor[i], truth->tensor[i], sample.tensor[i],
+                              kind_of(&subject->model.config, pair, i).count);
+        sheet_clear(&sample);
     }
     return envelope;
 }
