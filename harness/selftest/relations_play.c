@@ -238,7 +238,7 @@ static struct sheet sample_of(const struct qc_subject *subject, const struct qc_
 static struct sheet envelope_of(const struct qc_subject *subject, const struct qc_relation_pair *pair, const struct sheet *truth)
 {
     struct sheet envelope = sample_of(subject, pair, 0);
-    for (int play = 1; play < QC_NOISE_PLAYS; play++) {
+    for (int play = 1; play < QC_NOISE_PLAYS && !envelope.fault; play++) {
         struct sheet sample = sample_of(subject, pair, play);
         for (int64_t i = 0; i < sample.tensors; i++)
             qc_envelope_widen(envelope.tensor[i], truth->tensor[i], sample.tensor[i],
@@ -252,15 +252,14 @@ struct qc_pair_result qc_relation_pair_compare(const struct qc_subject *subject,
 {
     const struct qw_arith encoding = qc_encoded_arith(&pair->side[1].adapter.encoder);
     struct qc_pair_result result = {0};
-    struct sheet other = sheet_of(&subject->model, pair, 1, qc_subject_arith(subject), &encoding), envelope = {0};
     struct sheet truth = sheet_of(&subject->model, pair, 0, &qw_f64, &qw_f64);
-    const char *fault = truth.fault ? truth.fault : other.fault;
-    if (fault) {
+    struct sheet envelope = envelope_of(subject, pair, &truth);
+    struct sheet other = sheet_of(&subject->model, pair, 1, qc_subject_arith(subject), &encoding);
+    const char *fault = truth.fault ? truth.fault : envelope.fault ? envelope.fault : other.fault;
+    if (fault)
         result = (struct qc_pair_result){(double)INFINITY, qw_strdup(fault)};
-    } else {
-        envelope = envelope_of(subject, pair, &truth);
+    else
         compare_sheets(&result, subject, pair, &truth, &envelope, &other);
-    }
     sheet_clear(&truth);
     sheet_clear(&envelope);
     sheet_clear(&other);
