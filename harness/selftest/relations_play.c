@@ -238,7 +238,7 @@ static struct sheet sample_of(const struct qc_subject *subject, const struct qc_
 static struct sheet envelope_of(const struct qc_subject *subject, const struct qc_relation_pair *pair, const struct sheet *truth)
 {
     struct sheet envelope = sample_of(subject, pair, 0);
-    for (int play = 1; play < QC_NOISE_PLAYS && !envelope.fault; play++) {
+    for (int play = 1; play < QC_NOISE_PLAYS && !truth->fault && !envelope.fault; play++) {
         struct sheet sample = sample_of(subject, pair, play);
         for (int64_t i = 0; i < sample.tensors; i++)
             qc_envelope_widen(envelope.tensor[i], truth->tensor[i], sample.tensor[i],
