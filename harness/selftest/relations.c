@@ -9,6 +9,7 @@
 #include "harness/selftest/relations_play.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
+#include "reference/model/forward.h"
 #include "reference/model/ops.h"
 
 /* Tokens of a call.  As many as it takes for halves, steps and padding to be told apart, and no more than large models can
@@ -258,9 +259,9 @@ static const char *needs_adapter(const struct bench *bench)
 static const char *needs_encoder(const struct bench *bench)
 {
     const char *lacking = needs_adapter(bench);
-    return lacking                                          ? lacking
+    return lacking                                         ? lacking
            : !qw_encoder_computes(&bench->adapter.encoder) ? "the adapter was kept as a table, without an encoder"
-                                                            : NULL;
+                                                           : NULL;
 }
 
 /* ---- what is alike by design: NULL, or why not ---- */
@@ -271,14 +272,27 @@ static const char *alike_always(const struct bench *bench)
     return NULL;
 }
 
-/* Tokens of prompt tuning are never numbered, and the first Qwen looks at no numbers. */
-static const char *alike_when_numbered(const struct bench *bench)
+static bool has_window(const struct qc_subject *subject)
+{
+    for (int64_t layer = 0; layer < subject->model.config.layers; layer++)
+        if (qw_window_of(&subject->model.config, &subject->rules, layer))
+            return true;
+    return false;
+}
+
+/* Tokens of prompt tuning are never numbered, and the first Qwen looks at no numbers.  A window counts places, numbered or
+ * not: padding between virtual tokens and the others pushes those out of it. */
+static const char *alike_when_padded(const struct bench *bench)
 {
     const struct qw_rules *rules = &bench->subject->rules;
     bool numbers = bench->adapter.kind == QW_ADAPTER_NONE          ? rules->numbers_base
                    : bench->adapter.kind == QW_ADAPTER_KEYS_VALUES ? rules->numbers_prefix
                                                                    : false;
-    return numbers && !rules->ignores_positions ? NULL : "positions count the padding in this era (padding-counted)";
+    if (!numbers || rules->ignores_positions)
+        return "positions count the padding in this era (padding-counted)";
+    return bench->adapter.kind != QW_ADAPTER_NONE && has_window(bench->subject)
+               ? "the padding takes places of the sliding window between the virtual tokens and the others"
+               : NULL;
 }
 
 static const char *alike_with_one_base(const struct bench *bench)

@@ -43,14 +43,12 @@ static void play_pass(struct playing *play, const struct qw_handover *handover, 
     struct qw_pass pass = qw_pass_begin(play->model, play->arith, &play->side->rules, handover, &play->cache,
                                         (struct qw_tap){keep_logits, play});
     bool goes_on = qw_pass_enters_blocks(&pass);
-    int layer = 0;
-    for (; goes_on && layer < play->model->config.layers; layer++)
+    for (int layer = 0; goes_on && layer < play->model->config.layers; layer++)
         goes_on = qw_pass_block(&pass, layer);
     if (goes_on)
         qw_pass_end(&pass, fresh);
     else
-        play->fault = qw_format("%s cannot be played beyond step %lld, layer %d", play->side->name, (long long)step,
-                                layer ? layer - 1 : 0);
+        play->fault = qw_format("%s makes the model raise in step %lld", play->side->name, (long long)step);
     qw_pass_clear(&pass);
 }
 
@@ -106,7 +104,7 @@ static struct playing play_side(const struct qw_model *model, const struct qc_si
                            .adapter = side->adapter,
                            .cache = qw_cache_make(model->config.layers, B),
                            .tokens = tokens,
-                           .logits = QW_NEW_ARRAY(double, B *tokens *model->config.vocab)};
+                           .logits = QW_NEW_ARRAY(double, B *tokens * model->config.vocab)};
     if (side->encodes)
         play.adapter.table = play.encoded = qw_encoder_apply(&side->adapter.encoder, side->adapter.encoder.embedding, encoding);
     for (int64_t step = 0; step < qw_protocol_steps(&side->call) && !play.fault; step++)
@@ -226,23 +224,26 @@ static void compare_sheets(struct qc_pair_result *result, const struct qc_subjec
     }
 }
 
-/* Widens the truth by what rounding makes of the side's play. */
+/* One play of the first side in the record's arithmetic: as the BLAS rounds, the later ones dithered. */
+static struct sheet sample_of(const struct qc_subject *subject, const struct qc_relation_pair *pair, int play)
+{
+    const struct qw_arith *arith = qc_subject_arith(subject), encoding = qc_encoded_arith(&pair->side[0].adapter.encoder);
+    uint64_t state = (uint64_t)play, shaken = (uint64_t)play;
+    struct qw_arith dithered = play ? qw_arith_dithered(arith, arith->dtype, &state) : *arith;
+    struct qw_arith encoded = play ? qw_arith_dithered(&encoding, encoding.dtype, &shaken) : encoding;
+    return sheet_of(&subject->model, pair, 0, &dithered, &encoded);
+}
+
+/* What rounding makes of the first side's play. */
 static struct sheet envelope_of(const struct qc_subject *subject, const struct qc_relation_pair *pair, const struct sheet *truth)
 {
-    const struct qw_config *config = &subject->model.config;
-    const struct qw_arith *arith = qc_subject_arith(subject), encoding = qc_encoded_arith(&pair->side[0].adapter.encoder);
-    struct sheet envelope = {0};
-    for (int play = 0; play < QC_NOISE_PLAYS; play++) {
-        uint64_t state = (uint64_t)play, shaken = (uint64_t)play;
-        struct qw_arith dithered = play ? qw_arith_dithered(arith, arith->dtype, &state) : *arith;
-        struct qw_arith encoded = play ? qw_arith_dithered(&encoding, encoding.dtype, &shaken) : encoding;
-        struct sheet sample = sheet_of(&subject->model, pair, 0, &dithered, &encoded);
-        for (int64_t i = 0; i < sample.tensors && play > 0; i++)
-            qc_envelope_widen(envelope.tensor[i], truth->tensor[i], sample.tensor[i], kind_of(config, pair, i).count);
-        if (play == 0)
-            envelope = sample;
-        else
-            sheet_clear(&sample);
+    struct sheet envelope = sample_of(subject, pair, 0);
+    for (int play = 1; play < QC_NOISE_PLAYS && !truth->fault && !envelope.fault; play++) {
+        struct sheet sample = sample_of(subject, pair, play);
+        for (int64_t i = 0; i < sample.tensors; i++)
+            qc_envelope_widen(envelope.tensor[i], truth->tensor[i], sample.tensor[i],
+                              kind_of(&subject->model.config, pair, i).count);
+        sheet_clear(&sample);
     }
     return envelope;
 }
@@ -251,15 +252,14 @@ struct qc_pair_result qc_relation_pair_compare(const struct qc_subject *subject,
 {
     const struct qw_arith encoding = qc_encoded_arith(&pair->side[1].adapter.encoder);
     struct qc_pair_result result = {0};
-    struct sheet other = sheet_of(&subject->model, pair, 1, qc_subject_arith(subject), &encoding), envelope = {0};
     struct sheet truth = sheet_of(&subject->model, pair, 0, &qw_f64, &qw_f64);
-    const char *fault = truth.fault ? truth.fault : other.fault;
-    if (fault) {
+    struct sheet envelope = envelope_of(subject, pair, &truth);
+    struct sheet other = sheet_of(&subject->model, pair, 1, qc_subject_arith(subject), &encoding);
+    const char *fault = truth.fault ? truth.fault : envelope.fault ? envelope.fault : other.fault;
+    if (fault)
         result = (struct qc_pair_result){(double)INFINITY, qw_strdup(fault)};
-    } else {
-        envelope = envelope_of(subject, pair, &truth);
+    else
         compare_sheets(&result, subject, pair, &truth, &envelope, &other);
-    }
     sheet_clear(&truth);
     sheet_clear(&envelope);
     sheet_clear(&other);
