@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import h5py
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / os.environ.get("BUILD", "build") / "qconform"
+sys.path.append(str(ROOT / "fixtures"))  # whose table.py says whether a case is what its row asks for
 RECORDINGS = ROOT / "fixtures" / "recordings"
 FOREIGN = ROOT / "fixtures" / "foreign"
 
