@@ -126,10 +126,11 @@ static bool raise_follows(const struct qc_hypothesis *hypothesis, const struct q
 /* How much of what differs from the base the deviated play explains. */
 static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, const struct qc_judgement *deviated)
 {
+    double energy = deviated->light ? trial->light_energy : trial->energy;
     double after = energy_left(trial->base, deviated);
     bool comes_to_raise = raise_follows(hypothesis, trial->base, after);
     hypothesis->left = after - comes_to_raise;
-    hypothesis->explained = trial->energy > 0 ? fmax(0, 1 - hypothesis->left / trial->energy) : 0;
+    hypothesis->explained = energy > 0 ? fmax(0, 1 - hypothesis->left / energy) : 0;
     count_reproduced(hypothesis, trial->base, deviated);
     hypothesis->reproduced += comes_to_raise;
     hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) > (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
@@ -180,7 +181,7 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
 {
     struct qw_rules rules = trial->base->rules;
     struct qc_light light = {
-        .base = trial->base, .first = trial->first, .most = trial->energy, .most_leaving = (1 - enough) * trial->energy};
+        .base = trial->base, .first = trial->first, .most = trial->light_energy, .most_leaving = (1 - enough) * trial->light_energy};
     struct qc_judgement deviated;
     *hypothesis = (struct qc_hypothesis){.cause = hypothesis->cause, .value = hypothesis->value, .against_layer = -1};
     count_sites(hypothesis, trial->base);
@@ -215,11 +216,23 @@ void qc_trial_play(struct qc_hypothesis *hypothesis, const struct qc_trial *tria
 
 /* ---- what is tried on ---- */
 
+static double energy_of_light_play(const struct qc_trial *trial)
+{
+    struct qc_light light = {
+        .base = trial->base, .first = trial->first, .most = (double)INFINITY, .most_leaving = (double)INFINITY};
+    struct qc_judgement played;
+    qc_judge_lightly(&played, &light, &trial->base->rules, trial->apart);
+    double energy = light.given_up ? trial->energy : energy_left(trial->base, &played);
+    qc_judgement_clear(&played);
+    return energy;
+}
+
 struct qc_trial qc_trial_of(const struct qc_judgement *base)
 {
     struct qc_trial trial = {.base = base, .first = qc_judgement_first(base), .energy = qc_judgement_energy(base)};
     for (int i = 0; i < base->items.count; i++)
         trial.apart = trial.apart || qc_item_fails_apart(base->items.ordered[i]);
+    trial.light_energy = base->subject->model.has_weights ? energy_of_light_play(&trial) : trial.energy;
     return trial;
 }
 

@@ -13,6 +13,7 @@ struct qc_trial {
     const struct qc_judgement *base;
     const struct qc_item *first; /* its first divergence */
     double energy;               /* E(record, base) */
+    double light_energy;         /* the same of a light play, so that one that changes nothing explains exactly nothing */
     bool apart;                  /* something shows in the isolated view alone: plays are to be looked at in both */
 };
 
