@@ -13,8 +13,8 @@
 
 #include "harness/compare/judge.h"
 
-#define QC_GRAFTS         16
-#define QC_GRAFTED_BLOCKS 32
+#define QC_GRAFTS         12
+#define QC_GRAFTED_BLOCKS 12
 
 struct qc_graft {
     enum qw_site site;

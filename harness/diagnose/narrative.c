@@ -316,8 +316,9 @@ char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diag
     char *only = qc_selection_text(&judgement->subject->selection), *right = item ? qc_right_steps_text(judgement) : NULL;
     const struct qc_recording *recording = judgement->subject->recording;
     char *worth = item ? qc_consequence_text(&judgement->consequence, recording->raised) : NULL;
-    char *whole = qw_format("%s%s%s%s%s%s%s%s%s", text, worth ? " " : "", worth ? worth : "", right ? " Rightly handed over, as in a healthy run: " : "",
-                            right ? right : "", right ? "." : "", only[0] ? " Judged only: " : "", only, only[0] ? "." : "");
+    char *whole = qw_format("%s%s%s%s%s%s%s%s%s", text, worth ? " " : "", worth ? worth : "",
+                            right ? " Rightly handed over, as in a healthy run: " : "", right ? right : "", right ? "." : "",
+                            only[0] ? " Judged only: " : "", only, only[0] ? "." : "");
     free(text);
     free(worth);
     free(right);
