@@ -269,14 +269,14 @@ static void begin(struct passes *passes, struct qc_replay *replay)
 {
     const struct qw_model *model = &replay->judgement->subject->model;
     const struct qw_rules *rules = &replay->judgement->rules;
-    const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
-    /* fed with what the record says, a half rounds the same elements the same way, but for ties */
-    enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
     passes->truth = (struct collector){.replay = replay};
     passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth,
                               (struct qw_tap){collect, &passes->truth});
     for (int i = 0; i < QC_NOISE_PLAYS; i++) {
         passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
+        const struct qw_arith *arith = qc_subject_play(replay->judgement->subject, i);
+        /* fed with what the record says, a half rounds the same elements the same way, but for ties */
+        enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
         passes->arith[i] = i ? qw_arith_dithered(arith, by, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
