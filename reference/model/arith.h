@@ -36,6 +36,8 @@ struct qw_arith {
     void (*matmul_nn)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
 };
 
+#define QW_TF32_ROUNDOFF 0x1p-11
+
 extern const struct qw_arith qw_f64, qw_f32, qw_bf16, qw_f16, qw_f64_mixed, qw_tf32[2], qw_bf16_parts, qw_f16_parts;
 
 /* What the framework makes of a model of this dtype. */
