@@ -123,3 +123,35 @@ def test_the_smallest_change_of_copied_data_is_found(healthy, disturbed):
     for (name, _, site), case in zip(copied, cases):
         assert (case["status"], where(case["first_divergence"])) == ("FAIL", where(site)), name
         assert case["first_divergence"]["ratio"] == "inf", name
+
+
+def floors(case):
+    return {where(site): floor(site) for site in case["sites"] if floor(site)}
+
+
+def products(case):
+    return [finding["message"] for finding in case["findings"] if finding["id"] == "products"]
+
+
+@pytest.mark.parametrize("said", [{"allow_tf32": "True"}, {"float32_matmul_precision": "high"}])
+def test_a_gpu_that_may_multiply_in_tf32_has_a_higher_floor_and_it_is_said(qconform, damaged, said):
+    name = "qwen2-prompt-tf4.44.2-peft0.13.2.h5"
+    plain = floors(qconform("diagnose", "--json", RECORDINGS / name).case)
+    path = damaged(name, lambda file: file["environment"].attrs.update({"device": "cuda:0", **said}))
+    case = qconform("diagnose", "--json", path).case
+    assert case["status"] == "PASS" and "TF32" in products(case)[0]
+    for at, high in floors(case).items():
+        untouched = "norm" in at[2] or "rotary" in at[2] or "act_fn" in at[2]
+        assert high <= plain[at] * 2 if untouched else at[2] not in ("self_attn.q_proj", "lm_head") or high > plain[at] * 100, at
+
+
+@pytest.mark.parametrize("said, higher", [({}, True), ({"allow_bf16_reduced_precision_reduction": "False"}, False)])
+def test_a_gpu_may_round_the_partial_sums_of_halves_unless_it_was_told_not_to(disturbed, tmp_path, said, higher):
+    name = "qwen2.5-prompt-bfloat16-tf4.57.3-peft0.18.1.h5"
+    path = tmp_path / "recordings" / name
+    shutil.copyfile(RECORDINGS / name, path)
+    with h5py.File(path, "r+", libver=("earliest", "v110")) as file:
+        file["environment"].attrs.update({"device": "cuda:0", **said})
+    plain, case = diagnose([RECORDINGS / name, path])["cases"]
+    assert case["status"] == "PASS" and ("partial sums" in products(case)[0]) == higher and not products(plain)
+    assert any(high > floors(plain)[at] for at, high in floors(case).items()) == higher
