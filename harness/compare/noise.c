@@ -156,7 +156,7 @@ static struct qc_difference difference_of_stats(const struct qw_stats *recorded,
     struct qc_difference found = {.index = -1};
     if (recorded->nan + recorded->inf != expected.nan + expected.inf)
         return nonfinite_difference((const double[]){(double)NAN}, truth, 0);
-    double floor_value = floor_of(truth, played, count, sum, roundoff);
+    double floor_value = found.floor = floor_of(truth, played, count, sum, roundoff);
     double summed = floor_value + (double)count * DBL_EPSILON * fmax(fabs(expected.min), fabs(expected.max));
     weigh_statistic(&found, recorded->min, expected.min, floor_value);
     weigh_statistic(&found, recorded->max, expected.max, floor_value);

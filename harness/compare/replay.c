@@ -215,24 +215,22 @@ static void begin(struct passes *passes, struct qc_replay *replay)
 {
     const struct qw_model *model = &replay->judgement->subject->model;
     const struct qw_rules *rules = &replay->judgement->rules;
-    const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
-    /* fed with what the record says, a half rounds the same elements the same way, but for ties */
-    enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
     passes->truth = (struct collector){.replay = replay};
-    passes->t = qw_pass_begin(model, replay->judgement->light ? arith : &qw_f64, rules, replay->handover, &replay->play->truth,
+    const struct qw_arith *truth = replay->judgement->light ? qc_subject_arith(replay->judgement->subject) : &qw_f64;
+    passes->t = qw_pass_begin(model, truth, rules, replay->handover, &replay->play->truth,
                               (struct qw_tap){collect, &passes->truth});
     for (int i = 0; i < replay->play->plays; i++) {
         passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
+        const struct qw_arith *arith = qc_subject_play(replay->judgement->subject, i);
+        /* fed with what the record says, a half rounds the same elements the same way, but for ties */
+        enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
         passes->arith[i] = i ? qw_arith_dithered(arith, by, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
     }
 }
 
-static bool given_up(const struct qc_replay *replay)
-{
-    return replay->judgement->light && replay->judgement->light->given_up;
-}
+static bool given_up(const struct qc_replay *replay) { return replay->judgement->light && replay->judgement->light->given_up; }
 
 bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
 {

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "harness/compare/call.h"
 #include "reference/base/cast.h"
@@ -259,6 +260,26 @@ static bool rotary_in_attention(const struct qc_recording *recording, bool by_er
     return by_era;
 }
 
+static bool says(const struct qw_json *environment, const char *name, const char *value)
+{
+    return !strcasecmp(qw_json_get_text(environment, name, ""), value);
+}
+
+static enum qc_products products_of(const struct qc_subject *subject)
+{
+    const struct qw_json *environment = subject->recording->environment;
+    bool half = subject->dtype == QW_F16 || subject->dtype == QW_BF16;
+    const char *reduction = subject->dtype == QW_F16 ? "allow_fp16_reduced_precision_reduction"
+                                                     : "allow_bf16_reduced_precision_reduction";
+    if (!subject->setting.cuda)
+        return QC_PRODUCTS_WHOLE;
+    if (half)
+        return says(environment, reduction, "False") || says(environment, reduction, "0") ? QC_PRODUCTS_WHOLE : QC_PRODUCTS_PARTS;
+    bool tf32 = says(environment, "allow_tf32", "True") || says(environment, "allow_tf32", "1") ||
+                says(environment, "float32_matmul_precision", "high") || says(environment, "float32_matmul_precision", "medium");
+    return subject->dtype == QW_F32 && tf32 ? QC_PRODUCTS_TF32 : QC_PRODUCTS_WHOLE;
+}
+
 static void make_rules(struct qc_subject *subject)
 {
     const struct qw_json *environment = subject->recording->environment;
@@ -272,6 +293,7 @@ static void make_rules(struct qc_subject *subject)
     setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
     setting->half = subject->dtype == QW_F16;
     setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
+    subject->products = products_of(subject);
     subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
                      qw_version_compare(setting->peft, newest.peft) > 0;
     subject->rules = qw_rules_healthy(*setting);
@@ -293,6 +315,21 @@ static bool make_rest(struct qc_subject *subject, const struct qc_places *places
     if (ok)
         qc_encoded_settle(subject);
     return ok;
+}
+
+const char *qc_subject_products_text(const struct qc_subject *subject)
+{
+    if (!subject->setting.cuda || subject->selection.precision)
+        return NULL;
+    switch (subject->products) {
+    case QC_PRODUCTS_TF32:
+        return "The run was allowed to multiply in TF32: the products of the reference's plays keep 10 bits of their operands' "
+               "mantissa, and the noise floor is that much higher; rotary tables are held to float32.";
+    case QC_PRODUCTS_PARTS:
+        return "The run was allowed to round partial sums to its half type: some of the reference's plays do so, and the noise "
+               "floor is that much higher.";
+    default: return "The run was on a GPU: its sums are taken to be made in another order, but as precisely as on a processor.";
+    }
 }
 
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
@@ -338,7 +375,14 @@ const struct qw_arith *qc_subject_arith(const struct qc_subject *subject)
     const char *precision = subject->selection.precision;
     if (precision)
         return strcmp(precision, "f64") ? &qw_f32 : &qw_f64;
-    return qw_arith_of(subject->dtype);
+    return subject->products == QC_PRODUCTS_TF32 ? &qw_tf32[0] : qw_arith_of(subject->dtype);
+}
+
+const struct qw_arith *qc_subject_play(const struct qc_subject *subject, int play)
+{
+    if (play % 2 == 0 || subject->selection.precision || subject->products == QC_PRODUCTS_WHOLE)
+        return qc_subject_arith(subject);
+    return subject->products == QC_PRODUCTS_TF32 ? &qw_tf32[1] : subject->dtype == QW_F16 ? &qw_f16_parts : &qw_bf16_parts;
 }
 
 double qc_subject_roundoff(const struct qc_subject *subject) { return qw_dtype_roundoff(qc_subject_arith(subject)->dtype); }

@@ -98,6 +98,8 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *findings = qw_json_put(json, "findings", qw_json_array());
     add_selection(findings, &view->subject->selection);
+    if (qc_subject_products_text(view->subject))
+        add_note(findings, "products", qw_strdup(qc_subject_products_text(view->subject)));
     add_item_findings(findings, view);
     for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
         add_note(findings, "hypothesis", hypothesis_text(&view->diagnosis->ranked[i], i + 1));
@@ -138,6 +140,13 @@ static void put_graft(struct qw_json *site, const struct qc_graft *graft)
     qw_json_put_bool(grafted, "top1_agrees", graft->top1_agrees);
 }
 
+/* By what its ratio was divided, where it was. */
+static void put_floor(struct qw_json *site, const char *key, const struct qc_view *view)
+{
+    if (view->valued)
+        qw_json_put_real(site, key, view->difference.floor);
+}
+
 void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *sites = qw_json_put(json, "sites", qw_json_array());
@@ -154,6 +163,8 @@ void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
         qw_json_put_text(site, "kind", kind == QC_KIND_NONE ? NULL : qc_kind_name(kind));
         put_ratio(site, "ratio", &item->free);
         put_ratio(site, "ratio_isolated", &item->isolated);
+        put_floor(site, "floor", &item->free);
+        put_floor(site, "floor_isolated", &item->isolated);
         if (how->valued) {
             qw_json_put_real(site, "max_abs", how->difference.max_abs);
             qw_json_put_real(site, "rms", how->difference.rms);

@@ -8,6 +8,11 @@
  *   qw_f64_mixed  what transformers does with a float64 model: as the definition, but norms,
  *                 rotary tables and the softmax in float32 (modeling_qwen2: .to(torch.float32)).
  *
+ *   qw_tf32       what a GPU does to float32 where it is allowed to: operands of products keep 10 explicit bits of
+ *                 mantissa, rounded to the nearest or cut off; sums and everything else are float32.
+ *   qw_bf16_parts what it may do to a half: a sum of products is made in parts, each of which is rounded to the half.
+ *   qw_f16_parts
+ *
  * Values are held as doubles in all of them, which is exact; `dtype` says to what an
  * operation's result is rounded. */
 #ifndef QW_MODEL_ARITH_H
@@ -31,7 +36,9 @@ struct qw_arith {
     void (*matmul_nn)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
 };
 
-extern const struct qw_arith qw_f64, qw_f32, qw_bf16, qw_f16, qw_f64_mixed;
+#define QW_TF32_ROUNDOFF 0x1p-11
+
+extern const struct qw_arith qw_f64, qw_f32, qw_bf16, qw_f16, qw_f64_mixed, qw_tf32[2], qw_bf16_parts, qw_f16_parts;
 
 /* What the framework makes of a model of this dtype. */
 const struct qw_arith *qw_arith_of(enum qw_dtype dtype);

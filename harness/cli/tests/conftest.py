@@ -38,6 +38,7 @@ UNSANITIZED = {
     "test_install.py": "copies files",
     "test_recipes.py": "builds the program anew",
     "test_reports.py": "looks at texts; reports are written in test_outputs.py, their unit tests and the target of fuzz",
+    "test_sensitivity.py": "judges two hundred copies of recordings",
     "test_sweep.py::test_two_thousand_flipped_bytes": "reads the small file that test_cut_at_every_61st_byte reads, 2000 times",
     "test_verdicts.py::test_same_inputs_same_bytes": "plays all recordings three times, to compare the plays",
     "test_verdicts.py::test_verdicts_do_not_depend_on_the_blas_kernel": "plays all recordings twice, to compare the plays",
