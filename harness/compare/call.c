@@ -234,14 +234,27 @@ static int64_t *callers_mask(const struct making *making, int step, const struct
     return given;
 }
 
-/* Positions that the caller gave to a model without an adapter (PEFT drops them). */
+/* Whether positions that the caller gives reach the model: PEFT drops them, but behind a prefix hands them on, P later, from
+ * the release on that numbers tokens there. */
+static bool hands_positions_on(const struct making *making)
+{
+    struct qw_setting setting = qw_setting_newest();
+    const char *peft = qw_json_get_text(making->recording->environment, "peft", "");
+    if (!making->recording->has_adapter || !making->prefix)
+        return !making->recording->has_adapter;
+    return !qw_version_read(&setting.peft, peft) || qw_rules_healthy(setting).numbers_prefix;
+}
+
+/* Positions that the caller gave, as the model is to use them: no smaller than P, where there is a prefix. */
 static int64_t *callers_positions(const struct making *making, int step, const struct qw_turn *turn)
 {
     int64_t B = making->call->batch, n = turn->count;
     const struct qw_tensor *given = making->recording->step[step].input[QC_POSITION_IDS];
     bool fits = given && given->data && given->shape.rank == 2 && given->shape.dim[1] == n &&
                 (given->shape.dim[0] == B || given->shape.dim[0] == 1);
-    if (!fits || making->recording->has_adapter || making->call->generate || !is_asked(making->recording, "position_ids"))
+    for (int64_t i = 0; fits && i < qw_shape_count(&given->shape); i++)
+        fits = qw_tensor_at(given, i) >= (double)making->prefix;
+    if (!fits || making->call->generate || !is_asked(making->recording, "position_ids") || !hands_positions_on(making))
         return NULL;
     int64_t *position = QW_NEW_ARRAY(int64_t, B * n);
     for (int64_t i = 0; i < B * n; i++)

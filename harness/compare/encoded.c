@@ -10,14 +10,18 @@
 
 /* ---- the noise ---- */
 
-/* float32 products, rounded to the type of the weights. */
-struct qw_arith qc_encoded_arith(const struct qw_encoder *encoder)
+/* What a framework does with weights of that type: float32 products, rounded to it. */
+static struct qw_arith arith_of(enum qw_dtype dtype)
 {
-    const struct qw_tensor *weight = encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight;
-    enum qw_dtype dtype = weight ? weight->dtype : QW_F32;
     struct qw_arith arith = dtype == QW_F64 ? qw_f64 : qw_f32;
     arith.dtype = arith.inner = dtype;
     return arith;
+}
+
+struct qw_arith qc_encoded_arith(const struct qw_encoder *encoder)
+{
+    const struct qw_tensor *weight = encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight;
+    return arith_of(weight ? weight->dtype : QW_F32);
 }
 
 static double spread_of(const struct qw_encoder *encoder, const struct qw_tensor *truth, const struct qw_arith *arith)
