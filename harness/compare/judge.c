@@ -221,6 +221,8 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
     judgement->ends = QW_NEW_ARRAY(int64_t, steps);
     struct qc_play play = qc_play_make(judgement);
     qc_judge_prompt(judgement);
+    if (light)
+        qc_light_look_at_prompt(light, qc_items_at(&judgement->items, QW_SITE_ADAPTER_PROMPT, 0, -1));
     for (int step = 0; step < played && !given_up(judgement); step++) {
         if (!judgement->stop.stopped)
             judge_freely(judgement, step, &play);

@@ -47,3 +47,9 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
     if (!light->given_up && light->leaves_first && light->spent > light->most_leaving)
         give_up(light, QC_LEAVES, light->first);
 }
+
+void qc_light_look_at_prompt(struct qc_light *light, const struct qc_item *prompt)
+{
+    if (same_place(light->first, prompt) && prompt->free.looked && prompt->free.kind != QC_KIND_NONE)
+        light->leaves_first = true;
+}

@@ -36,6 +36,7 @@ struct qc_hypothesis {
     bool complete; /* `explained` is that of the complete play, not of a light one */
     double left;   /* E(record, deviated play) */
     bool leaves_first;            /* it leaves the first divergence as it is */
+    bool suffices;                /* nothing differs from its play */
     int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
 };
 

@@ -130,6 +130,7 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     hypothesis->explained = energy > 0 ? fmax(0, 1 - hypothesis->left / energy) : 0;
     count_reproduced(hypothesis, trial->base, deviated);
     hypothesis->reproduced += comes_to_raise;
+    hypothesis->suffices = hypothesis->reproduced == hypothesis->sites && qc_judgement_energy(deviated) - comes_to_raise <= 0;
     hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) > (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
     rule_out(hypothesis, trial->base, deviated);
     if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)))
