@@ -246,9 +246,10 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     judge(judgement, subject, rules, isolated, NULL);
 }
 
-void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qw_rules *rules, bool isolated)
+void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qc_subject *subject,
+                      const struct qw_rules *rules, bool isolated)
 {
-    judge(judgement, light->base->subject, rules, isolated, light);
+    judge(judgement, subject, rules, isolated, light);
 }
 
 void qc_judgement_clear(struct qc_judgement *judgement)

@@ -22,8 +22,8 @@ static bool conforms_lightly(const struct qc_difference *found) { return qc_conf
 
 void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const struct qc_item *item, bool isolated)
 {
-    const struct qc_item *twin =
-        qc_items_at((struct qc_items *)(uintptr_t)&light->base->items, item->site, item->step, item->layer);
+    const struct qc_item *twin = qc_items_at((struct qc_items *)(uintptr_t)&light->base->items, item->site, item->step,
+                                             item->layer);
     const struct qc_view *view = isolated ? &twin->isolated : &twin->free;
     bool apart = qc_item_fails_apart(twin);
     if (view->valued && view->difference.floor > 0 && !found->nonfinite) {

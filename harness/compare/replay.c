@@ -288,10 +288,7 @@ static void begin(struct passes *passes, struct qc_replay *replay)
     }
 }
 
-static bool given_up(const struct qc_replay *replay)
-{
-    return replay->judgement->light && replay->judgement->light->given_up;
-}
+static bool given_up(const struct qc_replay *replay) { return replay->judgement->light && replay->judgement->light->given_up; }
 
 bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
 {
