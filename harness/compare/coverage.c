@@ -110,8 +110,8 @@ void qc_coverage_settle(struct qc_judgement *judgement)
     const struct qc_items *items = &judgement->items;
     size_t count = (size_t)(items->steps + 1) * (size_t)(items->layers + 1) * QW_SITES;
     for (size_t i = 0; i < count; i++) {
-        struct qc_item *item = &items->table[i];
-        if (!holds_numbers(item->site) || item->step < 0 || qc_item_status(item) != QC_CONFORMS)
+        struct qc_item *item = items->table[i];
+        if (!item || !holds_numbers(item->site) || item->step < 0 || qc_item_status(item) != QC_CONFORMS)
             continue;
         if (!is_valued(item))
             look_at_unvalued(judgement, item);

@@ -234,6 +234,8 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
     judgement->ends = QW_NEW_ARRAY(int64_t, steps);
     struct qc_play play = qc_play_make(judgement);
     qc_judge_prompt(judgement);
+    if (light)
+        qc_light_look_at_prompt(light, qc_items_at(&judgement->items, QW_SITE_ADAPTER_PROMPT, 0, -1));
     for (int step = 0; step < played && !given_up(judgement); step++) {
         if (!judgement->stop.stopped)
             judge_freely(judgement, step, &play);
@@ -259,9 +261,10 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     judge(judgement, subject, rules, isolated, NULL);
 }
 
-void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qw_rules *rules, bool isolated)
+void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qc_subject *subject,
+                      const struct qw_rules *rules, bool isolated)
 {
-    judge(judgement, light->base->subject, rules, isolated, light);
+    judge(judgement, subject, rules, isolated, light);
 }
 
 void qc_judgement_clear(struct qc_judgement *judgement)

@@ -39,7 +39,8 @@ struct qc_judgement {
 /* `isolated`: look at both views (the verdict); false: only at the free one (trying a deviation). */
 void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated);
 /* The same by a light play, in the view or views that `light` asks for; where it was given up nothing is judged from there on. */
-void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qw_rules *rules, bool isolated);
+void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qc_subject *subject,
+                      const struct qw_rules *rules, bool isolated);
 void qc_judgement_clear(struct qc_judgement *judgement);
 
 /* E(record, play): sum of the items' energies, and 1 for a raise that the play does not predict. */

@@ -22,8 +22,8 @@ static bool conforms_lightly(const struct qc_difference *found) { return qc_conf
 
 void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const struct qc_item *item, bool isolated)
 {
-    const struct qc_item *twin =
-        qc_items_at((struct qc_items *)(uintptr_t)&light->base->items, item->site, item->step, item->layer);
+    const struct qc_item *twin = qc_items_at((struct qc_items *)(uintptr_t)&light->base->items, item->site, item->step,
+                                             item->layer);
     const struct qc_view *view = isolated ? &twin->isolated : &twin->free;
     bool apart = qc_item_fails_apart(twin);
     if (view->valued && view->difference.floor > 0 && !found->nonfinite) {
@@ -46,4 +46,10 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
     light->leaves_first = light->leaves_first || (view->valued && isolated == apart && same_place(light->first, item));
     if (!light->given_up && light->leaves_first && light->spent > light->most_leaving)
         give_up(light, QC_LEAVES, light->first);
+}
+
+void qc_light_look_at_prompt(struct qc_light *light, const struct qc_item *prompt)
+{
+    if (same_place(light->first, prompt) && prompt->free.looked && prompt->free.kind != QC_KIND_NONE)
+        light->leaves_first = true;
 }

@@ -31,4 +31,7 @@ struct qc_light {
  * Where the base has no floor (another shape was expected) the whole squared error counts. */
 void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const struct qc_item *item, bool isolated);
 
+/* Whether the first divergence is the adapter's prompt, and is left as it is. */
+void qc_light_look_at_prompt(struct qc_light *light, const struct qc_item *prompt);
+
 #endif

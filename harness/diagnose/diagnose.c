@@ -236,7 +236,7 @@ static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *
 {
     const struct qc_hypothesis *best = diagnosis->ranked;
     int tried = 0, chosen = -1;
-    if (!diagnosis->count || best->by_signature || (best->complete && !(best->left > 0)))
+    if (!diagnosis->count || best->by_signature || (best->complete && best->suffices))
         return;
     for (int i = 0; i < diagnosis->count && tried < FIRSTS; i++) {
         struct qc_hypothesis *first = &diagnosis->ranked[i], second, both;

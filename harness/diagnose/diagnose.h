@@ -33,9 +33,10 @@ struct qc_hypothesis {
     bool ruled_out;               /* QC_CONTRADICTS: it gives something else where the record is as a healthy run */
     enum qw_site against;         /* … at this site, step and layer */
     int against_step, against_layer;
-    bool complete; /* `explained` is that of the complete play, not of a light one */
-    double left;   /* E(record, deviated play) */
-    bool leaves_first;            /* it leaves the first divergence as it is */
+    bool complete;         /* `explained` is that of the complete play, not of a light one */
+    double left;           /* E(record, deviated play) */
+    bool leaves_first;     /* it leaves the first divergence as it is */
+    bool suffices;         /* nothing differs from its play */
     int sites, reproduced; /* differing sites of the healthy play, and how many of them the deviation reproduces */
 };
 

@@ -108,8 +108,7 @@ static bool only_raised(const struct qc_judgement *base)
 /* A place at which much can go wrong proves nothing by itself: there the exception must be one that the cause raises. */
 static bool proves_raise(const struct qc_hypothesis *hypothesis, const struct qc_judgement *base)
 {
-    return !only_raised(base) || !qc_cause_has_signature(hypothesis->cause) ||
-           qc_cause_signed(hypothesis->cause, base->subject);
+    return !only_raised(base) || !qc_cause_has_signature(hypothesis->cause) || qc_cause_signed(hypothesis->cause, base->subject);
 }
 
 /* Whether the run raised between two steps, in the library's own code, as the cause is known to come to, and its play
@@ -133,7 +132,9 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     hypothesis->explained = energy > 0 ? fmax(0, 1 - hypothesis->left / energy) : 0;
     count_reproduced(hypothesis, trial->base, deviated);
     hypothesis->reproduced += comes_to_raise;
-    hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) > (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
+    hypothesis->suffices = hypothesis->reproduced == hypothesis->sites && qc_judgement_energy(deviated) - comes_to_raise <= 0;
+    hypothesis->leaves_first = qc_item_energy(twin_of(trial->first, deviated)) >
+                               (1 - QC_NAMED_FROM) * qc_item_energy(trial->first);
     rule_out(hypothesis, trial->base, deviated);
     bool follows = qc_cause_party(hypothesis->cause) == QW_MODEL && hypothesis->leaves_first;
     bool hides = qw_rules_widen(&deviated->rules) && !qc_shows_everywhere(trial->base, deviated);
@@ -157,11 +158,12 @@ static bool may_be_played(struct qc_hypothesis *hypothesis, struct qc_light *lig
 {
     struct qc_subject bare = *trial->base->subject;
     struct qw_rules rules = trial->base->rules;
+    struct qc_light structure = *light;
     struct qc_judgement handed;
     if (qc_cause_party(hypothesis->cause) != QW_MODEL)
         qc_hypothesis_apply(&rules, hypothesis);
     bare.model.has_weights = false;
-    qc_judge(&handed, &bare, &rules, false);
+    qc_judge_lightly(&handed, &structure, &bare, &rules, false);
     rule_out(hypothesis, trial->base, &handed);
     light->spent = qc_judgement_energy(&handed);
     light->leaves_first = leaves_structure(trial, &handed);
@@ -180,8 +182,10 @@ static void count_sites(struct qc_hypothesis *hypothesis, const struct qc_judgem
 void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, double enough)
 {
     struct qw_rules rules = trial->base->rules;
-    struct qc_light light = {
-        .base = trial->base, .first = trial->first, .most = trial->light_energy, .most_leaving = (1 - enough) * trial->light_energy};
+    struct qc_light light = {.base = trial->base,
+                             .first = trial->first,
+                             .most = trial->light_energy,
+                             .most_leaving = (1 - enough) * trial->light_energy};
     struct qc_judgement deviated;
     *hypothesis = (struct qc_hypothesis){.cause = hypothesis->cause, .value = hypothesis->value, .against_layer = -1};
     count_sites(hypothesis, trial->base);
@@ -194,7 +198,7 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
             qc_trial_play(hypothesis, trial);
         return;
     }
-    qc_judge_lightly(&deviated, &light, &rules, trial->apart);
+    qc_judge_lightly(&deviated, &light, trial->base->subject, &rules, trial->apart);
     if (light.given_up)
         note_against(hypothesis, light.given_up, light.against, light.against_step, light.against_layer);
     else
@@ -218,10 +222,12 @@ void qc_trial_play(struct qc_hypothesis *hypothesis, const struct qc_trial *tria
 
 static double energy_of_light_play(const struct qc_trial *trial)
 {
-    struct qc_light light = {
-        .base = trial->base, .first = trial->first, .most = (double)INFINITY, .most_leaving = (double)INFINITY};
+    struct qc_light light = {.base = trial->base,
+                             .first = trial->first,
+                             .most = (double)INFINITY,
+                             .most_leaving = (double)INFINITY};
     struct qc_judgement played;
-    qc_judge_lightly(&played, &light, &trial->base->rules, trial->apart);
+    qc_judge_lightly(&played, &light, trial->base->subject, &trial->base->rules, trial->apart);
     double energy = light.given_up ? trial->energy : energy_left(trial->base, &played);
     qc_judgement_clear(&played);
     return energy;

@@ -56,10 +56,11 @@ void qc_look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const
         qc_view_note(view, &found, kind);
 }
 
-void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected)
+void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                     const struct qc_judgement *judgement)
 {
     qc_look_at_copy(view, tensor, expected, QC_VALUE);
-    if ((view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
+    if (!judgement->light && (view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
         qc_layout_find(view->permutation, tensor, expected, &view->expected_shape))
         view->kind = QC_LAYOUT;
 }

@@ -85,7 +85,8 @@ static char *hypothesis_text(const struct qc_hypothesis *hypothesis, int rank)
     if (hypothesis->given_up) {
         int layer = hypothesis->against_layer;
         char *in = layer < 0 ? qw_strdup("") : qw_format(", layer %d", layer), *text = NULL;
-        char *because = qw_format(why[hypothesis->given_up], qw_site_rows[hypothesis->against].name, hypothesis->against_step, in);
+        char *because = qw_format(why[hypothesis->given_up], qw_site_rows[hypothesis->against].name, hypothesis->against_step,
+                                  in);
         text = qw_format("%d. %s is ruled out: %s.", rank, hypothesis->cause->id, because);
         free(in);
         free(because);

@@ -30,9 +30,10 @@ static char *reproduced_text(const struct qc_hypothesis *one, const struct qc_ca
             "Played with this one fault, the reference reproduces %d of the %d sites that differ from the healthy play.",
             one->reproduced, one->sites);
     const struct qc_hypothesis *other = one == &diagnosis->second ? &diagnosis->ranked[0] : &diagnosis->second;
-    return qw_format("Played with this fault alone, the reference reproduces %d of the %d sites that differ from the healthy play; "
-                     "together with %s it explains %.4g of the divergence.",
-                     one->reproduced, one->sites, other->cause->id, diagnosis->together);
+    return qw_format(
+        "Played with this fault alone, the reference reproduces %d of the %d sites that differ from the healthy play; "
+        "together with %s it explains %.4g of the divergence.",
+        one->reproduced, one->sites, other->cause->id, diagnosis->together);
 }
 
 static void put_acquittal(struct qw_json *evidence, const struct qc_case_view *view)
