@@ -131,6 +131,9 @@ struct qw_rules {
     enum qw_tied_head tied_head;
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
+    bool mask_gives_length;             /* without a cache the mask says how many keys there are: any other number raises, but */
+    enum qw_short_mask uncached_mask;   /* … what becomes of the keys that a mask of ones does not cover */
+    bool packs;                         /* without cache and mask, a position that does not follow on begins another sequence */
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
     int window_extra; /* keys that are seen beyond the window */

@@ -533,6 +533,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     making.prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES ? adapter->virtual_tokens : 0;
     int64_t rows = qc_way_rows(recording);
     *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = keeps_cache(recording)};
+    call->cacheless = !recording->use_cache;
     call->recomputes = recomputes(recording);
     call->counts_slots = counts_slots(recording);
     call->batch = recording->input_ids->shape.dim[0] * rows;

@@ -58,6 +58,8 @@ static bool given_handover(struct qw_handover *handover, const struct qc_subject
         handover->input_ids = qw_memdup(ids->data, (size_t)qw_shape_count(&ids->shape), sizeof(int64_t));
     handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
     handover->positions = handover->queries;
+    handover->states_positions = recorded->input[QC_POSITION_IDS] != NULL;
+    handover->cacheless = subject->call.cacheless && qc_cache_rows(&recorded->before) == 0;
     handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
     return true;
 }

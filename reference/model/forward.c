@@ -24,6 +24,8 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
         return QW_SHORT_IGNORED;
     for (int64_t i = 0; i < handover->batch * handover->mask_length; i++)
         all_ones = all_ones && handover->mask[i] != 0;
+    if (rules->mask_gives_length && handover->cacheless)
+        return all_ones ? rules->uncached_mask : QW_SHORT_RAISES_IN_ATTENTION;
     return all_ones && (past == 0 || handover->queries == 1) ? rules->short_mask : rules->short_mask_past;
 }
 

@@ -105,6 +105,21 @@ static bool is_shown(const struct qw_pass *pass, int64_t b, int64_t key)
                                                          : pass->mask == QW_SHORT_IGNORED;
 }
 
+/* Which of the sequences that are packed in batch row b each token belongs to, [q], counted from 0: another begins where a
+ * position does not follow on the one before.  NULL: nothing can be packed.  Free with free(). */
+static int64_t *sequences_of(const struct qw_pass *pass, int64_t b)
+{
+    const struct qw_handover *handover = pass->handover;
+    int64_t q = handover->queries, *position = handover->position + b * q;
+    if (!pass->rules->packs || !handover->cacheless || handover->mask || !handover->states_positions ||
+        handover->positions != q || pass->past > 0)
+        return NULL;
+    int64_t *sequence = QW_NEW_ARRAY(int64_t, q);
+    for (int64_t i = 1; i < q; i++)
+        sequence[i] = sequence[i - 1] + (position[i] != position[i - 1] + 1);
+    return sequence;
+}
+
 /* visible[q,n] of batch row b, the keys from `first` on: row i sees those up to past + i that the mask shows; the last ones
  * alone where the layer has a window.  A mask is aligned at the left; what it covers beyond the keys is nowhere. */
 static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_t b, int64_t first, int64_t n)
@@ -112,10 +127,13 @@ static unsigned char *visible_keys(const struct qw_pass *pass, int layer, int64_
     int64_t window = qw_window_of(&pass->model->config, pass->rules, layer), q = pass->handover->queries;
     int64_t own = pass->past + pass->handover->slots_ahead; /* a row of the mask is made for the place that is told */
     bool ahead = pass->rules->sees_ahead && pass->past > 0;
+    int64_t *sequence = sequences_of(pass, b);
     unsigned char *visible = QW_NEW_ARRAY(unsigned char, q *n);
     for (int64_t i = 0; i < q; i++)
         for (int64_t j = first; j < first + n && (ahead || j <= own + i); j++)
-            visible[i * n + j - first] = is_shown(pass, b, j) && (!window || j > own + i - window);
+            visible[i * n + j - first] = is_shown(pass, b, j) && (!window || j > own + i - window) &&
+                                         (!sequence || sequence[j] == sequence[i]);
+    free(sequence);
     return visible;
 }
 

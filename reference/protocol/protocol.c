@@ -243,6 +243,7 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
                                                                            : adapter->virtual_tokens;
     handover.input_ids = ids_of(call, &turn, &fed);
     handover.queries = fed.count;
+    handover.cacheless = call->cacheless && !(injected && prefix);
     if (injected && prefix)
         qw_cache_reset(cache);
     if (injected)
