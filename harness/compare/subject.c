@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "harness/compare/call.h"
 #include "reference/base/cast.h"
@@ -260,9 +259,12 @@ static bool rotary_in_attention(const struct qc_recording *recording, bool by_er
     return by_era;
 }
 
-static bool says(const struct qw_json *environment, const char *name, const char *value)
+/* Whether a switch of the framework is recorded as set that way; text, as Python prints it. */
+static bool says(const struct qw_json *environment, const char *name, bool value)
 {
-    return !strcasecmp(qw_json_get_text(environment, name, ""), value);
+    const char *text = qw_json_get_text(environment, name, "");
+    return value ? !strcmp(text, "True") || !strcmp(text, "true") || !strcmp(text, "1")
+                 : !strcmp(text, "False") || !strcmp(text, "false") || !strcmp(text, "0");
 }
 
 static enum qc_products products_of(const struct qc_subject *subject)
@@ -274,9 +276,9 @@ static enum qc_products products_of(const struct qc_subject *subject)
     if (!subject->setting.cuda)
         return QC_PRODUCTS_WHOLE;
     if (half)
-        return says(environment, reduction, "False") || says(environment, reduction, "0") ? QC_PRODUCTS_WHOLE : QC_PRODUCTS_PARTS;
-    bool tf32 = says(environment, "allow_tf32", "True") || says(environment, "allow_tf32", "1") ||
-                says(environment, "float32_matmul_precision", "high") || says(environment, "float32_matmul_precision", "medium");
+        return says(environment, reduction, false) ? QC_PRODUCTS_WHOLE : QC_PRODUCTS_PARTS;
+    const char *precision = qw_json_get_text(environment, "float32_matmul_precision", "highest");
+    bool tf32 = says(environment, "allow_tf32", true) || !strcmp(precision, "high") || !strcmp(precision, "medium");
     return subject->dtype == QW_F32 && tf32 ? QC_PRODUCTS_TF32 : QC_PRODUCTS_WHOLE;
 }
 
