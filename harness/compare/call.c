@@ -118,12 +118,22 @@ static int64_t *fed_tokens(int64_t *count, const struct making *making, int step
     return rows ? qw_memdup(rows->data, (size_t)qw_shape_count(&rows->shape), sizeof(int64_t)) : NULL;
 }
 
+/* Rows of virtual tokens in the caches: those that the first step left beyond its tokens, all where that cannot be told. */
+static int64_t virtual_rows(const struct making *making)
+{
+    int64_t most = making->prompt + making->prefix, count, *ids = fed_tokens(&count, making, 0);
+    const struct qc_cache *after = &making->recording->step[0].after;
+    bool none = after->present && count > 0 && after->length == count;
+    free(ids);
+    return none ? 0 : most;
+}
+
 /* Rows of tokens in the cache that a step was handed. */
 static int64_t held_tokens(const struct making *making, int step)
 {
     const struct qc_cache *before = &making->recording->step[step].before;
-    int64_t held = before->present && before->length > 0 ? before->length : 0;
-    return held > making->prompt + making->prefix ? held - making->prompt - making->prefix : 0;
+    int64_t held = before->present && before->length > 0 ? before->length : 0, ahead = virtual_rows(making);
+    return held > ahead ? held - ahead : 0;
 }
 
 static bool holds_rows(const struct making *making, int step)

@@ -108,7 +108,7 @@ static void be_blind(struct qc_planting *planting, const struct qc_subject *subj
 {
     char *words = lacks(subject);
     planting->outcome = QC_PLANT_BLIND;
-    planting->reason = qw_format("%s (of this call: %s)", why, words);
+    planting->reason = words[0] ? qw_format("%s (of this call: %s)", why, words) : qw_format("%s", why);
     free(words);
 }
 

@@ -203,6 +203,7 @@ static void raise_at(struct writing *writing, int layer)
     char *message = writing->refused < 0 ? qw_format("The size of tensor a must match the size of tensor b")
                                          : qw_format("Sizes of tensors must match except in dimension %d.", writing->refused);
     writing->step->raised = written->raised = true;
+    free(written->raised_at);
     written->raised_at = layer < 0 ? qw_strdup(family->root) : qw_format("%s%d.%s", family->blocks, layer, family->attention);
     qc_scribe_raise(written, "RuntimeError", message, "");
     free(message);

@@ -122,6 +122,14 @@ Test(plant, a_recording_whose_adapter_does_not_fit_gives_a_bed_too)
     clear(&ground);
 }
 
+Test(plant, a_prompt_that_assisted_decoding_never_saw_is_named)
+{
+    struct ground ground;
+    prepare(&ground, "qwen2.5-prompt-lookup-tf4.57.3-peft0.18.1.h5");
+    expect(&ground, "prompt-not-injected", NULL, QC_PLANT_NAMED, "prompt-not-injected");
+    clear(&ground);
+}
+
 /* ---- records side by side ---- */
 
 struct told {
