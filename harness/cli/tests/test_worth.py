@@ -1,5 +1,6 @@
 """What a verdict is worth: a pass is earned by what was looked at, and a failure says what it does to the tokens."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -232,7 +233,6 @@ def test_the_error_is_held_against_the_margin(qconform, damaged, share, says):
 
 def test_kl_is_that_of_the_two_distributions(qconform, damaged):
     case = qconform("diagnose", "--json", damaged(BASE, moved(1.5))).case
-    import h5py
     with h5py.File(RECORDINGS / BASE) as file:
         p = logits_of(file, 3)[0, -1].astype(float)
     q = p.copy()
