@@ -39,7 +39,7 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
         light->spent += found->energy;
     if (light->given_up || right || twin->reason)
         return;
-    if (view->valued && view->kind == QC_KIND_NONE)
+    if (view->valued && view->kind == QC_KIND_NONE && !light->forgives)
         give_up(light, QC_CONTRADICTS, item);
     else if (light->spent > light->most)
         give_up(light, QC_EXCEEDS, item);

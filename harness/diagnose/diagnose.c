@@ -147,6 +147,23 @@ static void screen_what_leaves_first(struct qc_diagnosis *diagnosis, const struc
     }
 }
 
+/* Where nothing has a name, what contradicts the record in values may still explain most of it. */
+static void screen_what_contradicts(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
+{
+    struct qc_trial other = *trial;
+    other.forgives = true;
+    for (int i = 0; i < diagnosis->count; i++) {
+        enum qw_deviation deviation;
+        struct qc_hypothesis again = diagnosis->ranked[i];
+        if (again.given_up != QC_CONTRADICTS || !qc_cause_deviation(&deviation, again.cause))
+            continue;
+        screen_deviation(&again, &other, deviation, QC_NAMED_FROM);
+        again.corroborated = diagnosis->ranked[i].corroborated;
+        if (again.explained >= QC_NAMED_FROM)
+            diagnosis->ranked[i] = again;
+    }
+}
+
 /* ---- two at once ---- */
 
 /* The one that explains most of what remains under `first`, of causes other than it; its cause is NULL when none explains
@@ -303,6 +320,10 @@ struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy)
     refine(&diagnosis, &trial);
     if (diagnosis.count && diagnosis.ranked[0].explained < HIGH_FROM) {
         screen_what_leaves_first(&diagnosis, &trial);
+        refine(&diagnosis, &trial);
+    }
+    if (diagnosis.count && diagnosis.ranked[0].explained < QC_NAMED_FROM) {
+        screen_what_contradicts(&diagnosis, &trial);
         refine(&diagnosis, &trial);
     }
     diagnosis.together = diagnosis.count ? diagnosis.ranked[0].explained : 0;

@@ -185,7 +185,8 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
     struct qc_light light = {.base = trial->base,
                              .first = trial->first,
                              .most = trial->light_energy,
-                             .most_leaving = (1 - enough) * trial->light_energy};
+                             .most_leaving = (1 - enough) * trial->light_energy,
+                             .forgives = trial->forgives};
     struct qc_judgement deviated;
     *hypothesis = (struct qc_hypothesis){.cause = hypothesis->cause, .value = hypothesis->value, .against_layer = -1};
     count_sites(hypothesis, trial->base);

@@ -14,6 +14,7 @@ struct qc_trial {
     const struct qc_item *first; /* its first divergence */
     double energy;               /* E(record, base) */
     double light_energy;         /* the same of a light play, so that one that changes nothing explains exactly nothing */
+    bool forgives;               /* screening does not give up where values contradict */
     bool apart;                  /* something shows in the isolated view alone: plays are to be looked at in both */
 };
 
