@@ -56,10 +56,24 @@ void qc_look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const
         qc_view_note(view, &found, kind);
 }
 
+/* What a deviation computes on the way of a prompt is no copy: each element has been rounded, after sums of a head's size. */
+static void look_at_computed(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                             const struct qc_judgement *judgement)
+{
+    struct qc_difference found;
+    if (view->kind == QC_KIND_NONE && tensor && expected &&
+        qc_difference_of_tensor(&found, tensor, expected, expected, judgement->subject->model.config.head_size,
+                                qc_subject_roundoff(judgement->subject)))
+        qc_view_note(view, &found, QC_VALUE);
+}
+
 void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
                      const struct qc_judgement *judgement)
 {
-    qc_look_at_copy(view, tensor, expected, QC_VALUE);
+    if (qw_protocol_prompt_is_moved(&judgement->rules))
+        qc_look_at_copy(view, tensor, expected, QC_VALUE);
+    else
+        look_at_computed(view, tensor, expected, judgement);
     if (!judgement->light && (view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
         qc_layout_find(view->permutation, tensor, expected, &view->expected_shape))
         view->kind = QC_LAYOUT;

@@ -146,7 +146,7 @@ struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const str
     struct qw_tensor *prompt = qw_adapter_prompt(adapter, &model->config, rules, batch);
     if (rules->rotate_prefix && prompt->data && prompt->shape.rank == 6)
         rotate_keys(prompt, &model->config);
-    if (rules->normalize_prefix && prompt->data && prompt->shape.rank == 6 && model->has_weights)
+    if (rules->normalize_prefix && prompt->data && prompt->shape.rank == 6 && model->layer)
         normalize_keys(prompt, model);
     if (prompt->data && rules->prompt_dtype != QW_F64)
         round_numbers(prompt, rules->prompt_dtype);
