@@ -53,6 +53,8 @@ struct qw_rules qw_rules_healthy(struct qw_setting setting)
     return healthy;
 }
 
+bool qw_rules_widen(const struct qw_rules *rules) { return rules->sums != QW_F64; }
+
 int64_t qw_rows_appended(const struct qw_rules *rules, int64_t queries) { return rules->append_twice ? 2 * queries : queries; }
 
 struct qw_setting qw_setting_newest(void) { return (struct qw_setting){.transformers = {{5, 23, 0}}, .peft = {{0, 21, 2}}}; }

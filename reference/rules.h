@@ -64,6 +64,33 @@ enum qw_window_habit {
 /* How a layer's window departs from what its era makes of the configuration. */
 enum qw_window_fault { QW_WINDOW_RIGHT, QW_WINDOW_IGNORED, QW_WINDOW_IN_ALL_LAYERS, QW_WINDOW_WIDER, QW_WINDOW_NARROWER };
 
+/* Which numbers of a head are rotated with each other, and how cos and sin stand in their tables. */
+enum qw_pairing {
+    QW_PAIRS_HALVES,            /* i and i + D/2; the halves of a table repeat each other */
+    QW_PAIRS_NEIGHBOURS,        /* 2i and 2i + 1, by angle i; tables as ever */
+    QW_PAIRS_NEIGHBOURS_TABLES, /* the same; in tables too each angle stands twice side by side */
+    QW_PAIRS_NEIGHBOURS_ASTRAY, /* 2i and 2i + 1, each by the angle that stands at its own place of a table as ever */
+};
+#define QW_NO_EPSILON (-1) /* of qw_rules.norm_eps */
+
+/* Of the three projections of an attention: a set. */
+enum { QW_QUERIES = 1, QW_KEYS = 2, QW_VALUES = 4 };
+
+/* What scores are divided by. */
+enum qw_scaling {
+    QW_SCALED,               /* sqrt(D) */
+    QW_SCALED_NEVER,         /* 1 */
+    QW_SCALED_TWICE,         /* D */
+    QW_SCALED_BY_PLAIN_SIZE, /* sqrt(d / H), whatever the head size */
+    QW_SCALED_BY_WIDTH,      /* sqrt(d) */
+};
+
+/* How the two branches of the feed-forward are mixed up. */
+enum qw_gating { QW_GATED, QW_GATED_WEIGHTS_SWAPPED, QW_GATED_BY_UP }; /* … silu on the other branch */
+
+/* What stands in the place of a head that is tied to the embedding. */
+enum qw_head { QW_HEAD_AS_LOADED, QW_HEAD_AS_STORED, QW_HEAD_ZERO };
+
 struct qw_rules {
     /* protocol */
     bool bypass_adapter;               /* the base model is called as if there were no adapter */
@@ -82,6 +109,7 @@ struct qw_rules {
     bool prefix_counted;               /* generate() numbers the tokens behind a prefix from P, not from the cache's length */
     bool numbers_base;     /* generate() numbers tokens by the mask and hands the numbers over: of the base model … */
     bool numbers_prefix;   /* … and behind a prefix */
+    bool counts_padding;   /* … but counts padding as if it were tokens */
     int padding_position;  /* what padding gets in that numbering */
     bool chunks_by_place;  /* a chunk of the prompt that is not its end is numbered by place, padding or not */
     bool decode_counts;    /* a decode step counts the mask again; else it goes on from the number of the last token */
@@ -103,6 +131,9 @@ struct qw_rules {
     enum qw_tied_head tied_head;
     enum qw_short_mask short_mask;      /* for a first call, and for a single token */
     enum qw_short_mask short_mask_past; /* for several tokens behind a filled cache, and for a mask with zeros */
+    bool mask_gives_length;             /* without a cache the mask says how many keys there are: any other number raises, but */
+    enum qw_short_mask uncached_mask;   /* … what becomes of the keys that a mask of ones does not cover */
+    bool packs;                         /* without cache and mask, a position that does not follow on begins another sequence */
     enum qw_blind_row blind_row;
     enum qw_window_habit window;
     int window_extra; /* keys that are seen beyond the window */
@@ -118,6 +149,17 @@ struct qw_rules {
     bool take_rewritten;      /* rows that the record changes afterwards are taken over as the record then has them */
     bool fused;               /* attention is one kernel, which rounds the weights and the result alone */
     bool rope_in_model_dtype; /* the rotary frequencies were rounded to the model's dtype */
+    /* the model's arithmetic */
+    double rope_base; /* of the rotation, instead of the configured one; 0: that */
+    enum qw_pairing pairing;
+    double norm_eps;      /* of every norm, instead of the configured one; 0: that */
+    unsigned lost_biases; /* projections whose bias is not added */
+    unsigned lost_norms;  /* … whose heads are not normalised (Qwen3) */
+    bool tiled_heads;     /* query head h uses key/value head h modulo K, not h / (H/K) */
+    enum qw_scaling scaling;
+    enum qw_gating gating;
+    enum qw_head head;
+    enum qw_dtype sums; /* products of a weight are summed in this half, one after the other; QW_F64: as the framework does */
 };
 
 struct qw_version {
@@ -141,6 +183,9 @@ struct qw_setting {
 struct qw_rules qw_rules_healthy(struct qw_setting setting);
 /* The newest versions that the rules were measured with (later ones are played by the same rules), on a CPU. */
 struct qw_setting qw_setting_newest(void);
+
+/* Whether a play under the rules rounds more than the framework does, so that its noise floor is wider than the healthy one. */
+bool qw_rules_widen(const struct qw_rules *rules);
 
 /* Rows that a layer's cache grows by when it is given those of `queries` tokens. */
 int64_t qw_rows_appended(const struct qw_rules *rules, int64_t queries);

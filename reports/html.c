@@ -119,6 +119,7 @@ static void add_skip_links(struct rp_page *page, const struct qw_json *one)
         {"next", "What to do", true},
         {"differences", "Differences", pair && qw_json_size(qw_json_get(one, "differences")) > 0},
         {"tokens", "Tokens", pair && qw_json_size(qw_json_get(qw_json_get(one, "tokens"), "a")) > 0},
+        {"consequence", "Consequence", rp_has_worth(one)},
         {"parties", "Parties", qw_json_size(qw_json_get(one, "parties")) > 0},
         {"versions", "Versions", !pair},
         {"coverage", "Coverage", true},
@@ -171,6 +172,7 @@ static void add_case(struct rp_page *page, const struct qw_json *one)
         rp_html_differences(page, one);
         rp_html_tokens(page, one);
     }
+    rp_html_worth(page, one);
     rp_html_parties(page, one);
     if (!pair)
         rp_html_versions(page, one);

@@ -182,6 +182,7 @@ void rp_html_coverage(struct rp_page *page, const struct qw_json *one)
         qw_text_add(page->out, "</dl>\n");
         qualify(page, one);
         blind_spots(page, qw_json_get(cover, "blind"));
+        rp_html_ledger(page, cover);
     } else {
         qw_text_add(page->out, "<p>Nothing was compared.</p>\n");
     }

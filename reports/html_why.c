@@ -43,18 +43,21 @@ static void confidence(struct rp_page *page, const struct qw_json *cause)
         rp_add_term(page, "Confidence", rp_confidence_meaning(cause));
         return;
     }
+    struct qw_text explained = {0};
+    rp_add_explained(&explained, cause);
     qw_text_add(page->out, "<dt>Confidence</dt><dd>");
     if (word)
         rp_markup(page->out, "<strong>%t</strong>: %t. ", word, rp_confidence_meaning(cause));
     if (isfinite(share))
         rp_markup(page->out,
-                  "It explains <strong>%t</strong> of the divergence."
+                  "It <strong>%t</strong>."
                   "<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
                   "aria-hidden=\"true\">"
                   "<rect width=\"100\" height=\"4\"/><rect class=\"share\" width=\"%d\" "
                   "height=\"4\"/></svg>",
-                  rp_share(qw_json_get(cause, "explained")).text, (int)(100 * fmin(fmax(share, 0), 1)));
+                  explained.bytes, (int)(100 * fmin(fmax(share, 0), 1)));
     qw_text_add(page->out, "</dd>\n");
+    qw_text_free(&explained);
 }
 
 static void rivals(struct rp_page *page, const struct qw_json *cause)
@@ -78,9 +81,13 @@ static void together(struct rp_page *page, const struct qw_json *one)
     if (!next)
         return;
     qw_text_add(page->out, "<dt>Needed together with</dt><dd><ul>");
-    for (int shown = 0; next && shown < RP_LIST_ROWS; next = qw_json_next(next), shown++)
-        rp_markup(page->out, "<li><code>%t</code> %t (explains %t)</li>", qw_json_get_text(next, "id", "-"),
-                  qw_json_get_text(next, "title", ""), rp_share(qw_json_get(next, "explained")).text);
+    for (int shown = 0; next && shown < RP_LIST_ROWS; next = qw_json_next(next), shown++) {
+        struct qw_text explained = {0};
+        rp_add_explained(&explained, next);
+        rp_markup(page->out, "<li><code>%t</code> %t (%t). Remedy: %t</li>", qw_json_get_text(next, "id", "-"),
+                  qw_json_get_text(next, "title", ""), explained.bytes, qw_json_get_text(next, "remedy", "-"));
+        qw_text_free(&explained);
+    }
     rp_add_rest(page, "<li>", qw_json_size(qw_json_get(one, "causes")) - RP_LIST_ROWS - 1, "</li>");
     qw_text_add(page->out, "</ul></dd>\n");
 }

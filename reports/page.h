@@ -71,6 +71,10 @@ void rp_html_tokens(struct rp_page *page, const struct qw_json *one);
 void rp_html_parties(struct rp_page *page, const struct qw_json *one);
 void rp_html_versions(struct rp_page *page, const struct qw_json *one);
 void rp_html_coverage(struct rp_page *page, const struct qw_json *one);
+/* What it does to the tokens; and the ledger inside of the card of coverage. */
+bool rp_has_worth(const struct qw_json *one);
+void rp_html_worth(struct rp_page *page, const struct qw_json *one);
+void rp_html_ledger(struct rp_page *page, const struct qw_json *cover);
 void rp_html_figures(struct rp_page *page, const struct qw_json *one);
 void rp_html_sites(struct rp_page *page, const struct qw_json *one);
 void rp_html_findings(struct rp_page *page, const struct qw_json *one);

@@ -9,6 +9,7 @@
 #include "reports/escape.h"
 #include "reports/notes.h"
 #include "reports/terminal_compare.h"
+#include "reports/terminal_worth.h"
 #include "reports/view.h"
 
 struct screen {
@@ -82,8 +83,10 @@ static void cause_names(const struct screen *to, const struct qw_json *cause)
     qw_text_add(&text, qw_json_get_text(cause, "id", "-"));
     if (confidence && rp_is_named(cause))
         qw_text_addf(&text, ", confidence %s", confidence);
-    if (rp_is_named(cause))
-        qw_text_addf(&text, ", explains %s of the divergence", rp_share(qw_json_get(cause, "explained")).text);
+    if (rp_is_named(cause)) {
+        qw_text_add(&text, ", ");
+        rp_add_explained(&text, cause);
+    }
     flush_line(to, "", &text);
 }
 
@@ -113,8 +116,12 @@ static void other_causes(const struct screen *to, const struct qw_json *one)
     const char *label = "and also";
     for (int shown = 0; c && shown < MOST_ENTRIES; c = qw_json_next(c), shown++, label = "") {
         struct qw_text text = {0};
-        qw_text_addf(&text, "%s, explains %s", qw_json_get_text(c, "id", "-"), rp_share(qw_json_get(c, "explained")).text);
+        qw_text_addf(&text, "%s, ", qw_json_get_text(c, "id", "-"));
+        rp_add_explained(&text, c);
         flush_line(to, label, &text);
+        optional(to, "", qw_json_get_text(c, "title", NULL));
+        optional(to, "its remedy", qw_json_get_text(c, "remedy", NULL));
+        optional(to, "fixed in", qw_json_get_text(c, "fixed_in", NULL));
     }
 }
 
@@ -132,10 +139,10 @@ static void cause(const struct screen *to, const struct qw_json *one)
     if (to->style->verbosity > 0)
         list(to, "evidence", qw_json_get(found, "evidence"));
     cause_rivals(to, found);
-    other_causes(to, one);
     list(to, "upstream", qw_json_get(found, "upstream"));
     optional(to, "remedy", qw_json_get_text(found, "remedy", NULL));
     optional(to, "fixed in", qw_json_get_text(found, "fixed_in", NULL));
+    other_causes(to, one);
 }
 
 /* "expected [1, 15, 16] float32 value 0.1", what is null left out. */
@@ -407,6 +414,7 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
     versions(to, one);
     if (to->style->verbosity > 0) {
         failing_sites(to, one);
+        rp_terminal_worth(to->out, one, to->width);
         findings(to, one);
     }
     next_steps(to, one);

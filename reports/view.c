@@ -161,12 +161,12 @@ static void add_clause(struct qw_text *out, size_t start, const char *clause)
 }
 
 /* One field of the consequence, in words where we have them. */
-static void add_consequence(struct qw_text *out, size_t start, const struct qw_json *field)
+static void add_consequence(struct qw_text *out, size_t start, const struct qw_json *field, const char *says)
 {
     const char *key = qw_json_key(field);
     struct qw_text clause = {0};
     if (!strcmp(key, "first_token_flip") && qw_json_is_null(field))
-        qw_text_add(&clause, "no generated token changes");
+        qw_text_add(&clause, says ? says : "no generated token changes");
     else if (!strcmp(key, "first_token_flip"))
         qw_text_addf(&clause, "the generated text changes from token %s on", rp_value(field).text);
     else if (!strcmp(key, "top1_agreement") && qw_json_is_number(field))
@@ -175,7 +175,7 @@ static void add_consequence(struct qw_text *out, size_t start, const struct qw_j
         qw_text_addf(&clause, "the predictions differ by a KL divergence of %s", rp_number(field).text);
     else if (!strcmp(key, "steps_compared"))
         qw_text_addf(&clause, "compared over %s steps", rp_value(field).text);
-    else if (qw_json_is_text(field) || qw_json_is_number(field))
+    else if (strcmp(key, "says") != 0 && (qw_json_is_text(field) || qw_json_is_number(field)))
         qw_text_addf(&clause, "%s %s", key, qw_json_text(field, rp_number(field).text));
     if (clause.length)
         add_clause(out, start, clause.bytes);
@@ -185,13 +185,14 @@ static void add_consequence(struct qw_text *out, size_t start, const struct qw_j
 bool rp_add_consequence(struct qw_text *out, const struct qw_json *one)
 {
     const struct qw_json *consequence = qw_json_get(one, "consequence");
+    const char *says = rp_says_meaning(qw_json_get_text(consequence, "says", ""));
     enum { MOST = 4000 };
     size_t start = out->length;
     if (qw_json_is_text(consequence))
         qw_text_add(out, qw_json_text(consequence, ""));
     else if (qw_json_is_object(consequence))
         for (const struct qw_json *f = qw_json_first(consequence); f && out->length < start + MOST; f = qw_json_next(f))
-            add_consequence(out, start, f);
+            add_consequence(out, start, f, *says ? says : NULL);
     return out->length > start;
 }
 
@@ -270,6 +271,16 @@ bool rp_is_named(const struct qw_json *cause)
 {
     const char *id = qw_json_get_text(cause, "id", "");
     return *id && strcmp(id, "unclassified") != 0;
+}
+
+void rp_add_explained(struct qw_text *out, const struct qw_json *cause)
+{
+    const struct qw_json *alone = qw_json_get(cause, "alone");
+    if (!qw_json_is_null(alone))
+        qw_text_addf(out, "explains %s by itself, and together with the other ", rp_share(alone).text);
+    else
+        qw_text_add(out, "explains ");
+    qw_text_addf(out, "%s of the divergence", rp_share(qw_json_get(cause, "explained")).text);
 }
 
 bool rp_add_fitting(struct qw_text *out, const struct qw_json *cause)

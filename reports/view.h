@@ -66,11 +66,15 @@ const char *rp_kind_between(const char *kind); /* said of two recordings, neithe
 char rp_kind_letter(const char *kind);         /* in the error map; 0 for "value", 'O' for an unknown kind */
 const char *rp_letter_kind(char letter);       /* the way back; "other" for 'O' */
 const char *rp_blind_meaning(const char *id);
+const char *rp_says_meaning(const char *id); /* of a consequence */
 const char *rp_confidence_meaning(const struct qw_json *cause);
 const char *rp_party_title(const struct qw_json *party);
 
 /* A case that holds one recording against another: "expected" is the first, "observed" the second. */
 bool rp_is_comparison(const struct qw_json *one);
+
+/* "explains 84 % of the divergence"; of one of two that are needed together: by itself, and what they explain together. */
+void rp_add_explained(struct qw_text *out, const struct qw_json *cause);
 
 /* True when the cause is there and is a named one (not "unclassified"). */
 bool rp_is_named(const struct qw_json *cause);

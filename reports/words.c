@@ -40,14 +40,15 @@ static const struct {
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 static const struct entry blind_spots[] = {
-    {"values", "numbers were not judged (no weights, or only shapes or statistics were recorded): "
-               "a fault that changes values and not shapes could hide"},
-    {"padding", "nothing was padded: a fault in handling padding could hide"},
-    {"adapter", "no adapter was recorded: how its part is handed over was not judged"},
-    {"batch", "the batch has one row: a fault that mixes up rows could hide"},
-    {"decode", "there is no decode step: a fault that begins with the second forward call could hide"},
-    {"heads", "as many key/value heads as query heads: confusing the two would not show"},
-    {"layout", "the sizes do not tell heads and tokens apart: swapped axes would not show in a shape"},
+#define BLIND(symbol, id, sentence) {id, sentence},
+#include "reports/blind.def"
+#undef BLIND
+};
+
+static const struct entry consequences[] = {
+#define SAYS(symbol, id, words) {id, words},
+#include "reports/consequences.def"
+#undef SAYS
 };
 
 static size_t find_kind(const char *kind)
@@ -87,6 +88,8 @@ const char *rp_letter_kind(char letter)
 }
 
 const char *rp_blind_meaning(const char *id) { return LOOK_UP(blind_spots, id); }
+
+const char *rp_says_meaning(const char *id) { return LOOK_UP(consequences, id); }
 
 const char *rp_confidence_meaning(const struct qw_json *cause)
 {

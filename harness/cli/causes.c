@@ -42,6 +42,8 @@ static void add_cases(struct qw_json *rows, const char *table_name, const char *
         qw_json_put_text(row, "file", path);
         qw_json_put_text(row, "shows", qw_json_get_text(r, "shows", NULL));
         qw_json_put_text(row, "source", qw_json_get_text(r, "source", NULL));
+        if (qw_json_get_bool(r, "selftest", false))
+            qw_json_put_bool(row, "selftest", true);
         free(path);
         free(title);
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "harness/cli/cli.h"
+#include "harness/compare/coverage.h"
 #include "harness/compare/items.h"
 #include "reports/formats.h"
 #include "reports/view.h"
@@ -85,6 +86,24 @@ struct qw_json *cli_rows_kinds(struct qw_text *why)
     (void)why;
     for (enum qc_kind kind = 1; kind < QC_KINDS; kind++)
         add_row(rows, qc_kind_name(kind), rp_kind_meaning(qc_kind_name(kind)));
+    return rows;
+}
+
+struct qw_json *cli_rows_blind(struct qw_text *why)
+{
+    struct qw_json *rows = qw_json_array();
+    (void)why;
+    for (enum qc_blind blind = 0; blind < QC_BLINDS; blind++)
+        add_row(rows, qc_blind_id(blind), rp_blind_meaning(qc_blind_id(blind)));
+    return rows;
+}
+
+struct qw_json *cli_rows_consequences(struct qw_text *why)
+{
+    struct qw_json *rows = qw_json_array();
+    (void)why;
+    for (enum qc_says says = 0; says < QC_SAYS; says++)
+        add_row(rows, qc_consequence_id(says), rp_says_meaning(qc_consequence_id(says)));
     return rows;
 }
 

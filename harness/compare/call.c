@@ -118,12 +118,22 @@ static int64_t *fed_tokens(int64_t *count, const struct making *making, int step
     return rows ? qw_memdup(rows->data, (size_t)qw_shape_count(&rows->shape), sizeof(int64_t)) : NULL;
 }
 
+/* Rows of virtual tokens in the caches: those that the first step left beyond its tokens, all where that cannot be told. */
+static int64_t virtual_rows(const struct making *making)
+{
+    int64_t most = making->prompt + making->prefix, count, *ids = fed_tokens(&count, making, 0);
+    const struct qc_cache *after = &making->recording->step[0].after;
+    bool none = after->present && count > 0 && after->length == count;
+    free(ids);
+    return none ? 0 : most;
+}
+
 /* Rows of tokens in the cache that a step was handed. */
 static int64_t held_tokens(const struct making *making, int step)
 {
     const struct qc_cache *before = &making->recording->step[step].before;
-    int64_t held = before->present && before->length > 0 ? before->length : 0;
-    return held > making->prompt + making->prefix ? held - making->prompt - making->prefix : 0;
+    int64_t held = before->present && before->length > 0 ? before->length : 0, ahead = virtual_rows(making);
+    return held > ahead ? held - ahead : 0;
 }
 
 static bool holds_rows(const struct making *making, int step)
@@ -153,14 +163,13 @@ static int64_t *fed_ids(int64_t *generated, const struct making *making, int pre
     const struct qw_call *call = making->call;
     int64_t N = recording->steps > prefill ? recording->steps - prefill + 1 : 1, width = call->tokens + N;
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * width);
-    for (int64_t b = 0; b < call->batch; b++) {
+    for (int64_t b = 0; b < call->batch; b++)
         memcpy(ids + b * width, call->input_ids + b * call->tokens, sizeof *ids * (size_t)call->tokens);
-        for (int s = prefill; s < recording->steps; s++) {
-            const struct qw_tensor *fed = recording->step[s].input[QC_INPUT_IDS];
-            int64_t count = fed && fed->data ? qw_shape_count(&fed->shape) : 0;
-            if (count >= call->batch)
-                ids[b * width + call->tokens + s - prefill] = (int64_t)qw_tensor_at(fed, (b + 1) * (count / call->batch) - 1);
-        }
+    for (int s = prefill; s < recording->steps; s++) {
+        int64_t count, *fed = fed_tokens(&count, making, s);
+        for (int64_t b = 0; fed && count > 0 && b < call->batch; b++)
+            ids[b * width + call->tokens + s - prefill] = fed[(b + 1) * count - 1];
+        free(fed);
     }
     *generated = N;
     return ids;
@@ -235,14 +244,27 @@ static int64_t *callers_mask(const struct making *making, int step, const struct
     return given;
 }
 
-/* Positions that the caller gave to a model without an adapter (PEFT drops them). */
+/* Whether positions that the caller gives reach the model: PEFT drops them, but behind a prefix hands them on, P later, from
+ * the release on that numbers tokens there. */
+static bool hands_positions_on(const struct making *making)
+{
+    struct qw_setting setting = qw_setting_newest();
+    const char *peft = qw_json_get_text(making->recording->environment, "peft", "");
+    if (!making->recording->has_adapter || !making->prefix)
+        return !making->recording->has_adapter;
+    return !qw_version_read(&setting.peft, peft) || qw_rules_healthy(setting).numbers_prefix;
+}
+
+/* Positions that the caller gave, as the model is to use them: no smaller than P, where there is a prefix. */
 static int64_t *callers_positions(const struct making *making, int step, const struct qw_turn *turn)
 {
     int64_t B = making->call->batch, n = turn->count;
     const struct qw_tensor *given = making->recording->step[step].input[QC_POSITION_IDS];
     bool fits = given && given->data && given->shape.rank == 2 && given->shape.dim[1] == n &&
                 (given->shape.dim[0] == B || given->shape.dim[0] == 1);
-    if (!fits || making->recording->has_adapter || making->call->generate || !is_asked(making->recording, "position_ids"))
+    for (int64_t i = 0; fits && i < qw_shape_count(&given->shape); i++)
+        fits = qw_tensor_at(given, i) >= (double)making->prefix;
+    if (!fits || making->call->generate || !is_asked(making->recording, "position_ids") || !hands_positions_on(making))
         return NULL;
     int64_t *position = QW_NEW_ARRAY(int64_t, B * n);
     for (int64_t i = 0; i < B * n; i++)
@@ -291,6 +313,21 @@ static bool loop_keeps_batch(const struct qc_recording *recording, struct qw_err
     return true;
 }
 
+/* The tokens [B,n] of a loop that never started again, if they are known: what steps that look back would feed.  Takes the
+ * array. */
+static void take_sequence(struct qw_call *call, int64_t *tokens, int64_t n)
+{
+    bool one = tokens && n > call->tokens;
+    for (int64_t i = 1; i < call->turns; i++)
+        one = one && call->turn[i].first == call->turn[i - 1].first + call->turn[i - 1].count;
+    if (one) {
+        call->output_ids = tokens;
+        call->generated = n - call->tokens;
+    } else {
+        free(tokens);
+    }
+}
+
 static bool make_loop(struct making *making, struct qw_error *error)
 {
     struct qw_call *call = making->call;
@@ -305,7 +342,7 @@ static bool make_loop(struct making *making, struct qw_error *error)
         making->turn[step].mask = callers_mask(making, step, &making->turn[step]);
         making->turn[step].position = callers_positions(making, step, &making->turn[step]);
     }
-    free(so_far);
+    take_sequence(call, so_far, n);
     if (making->recording->steps > 0) {
         free((void *)(uintptr_t)call->mask);
         call->mask = NULL;
@@ -506,6 +543,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     making.prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES ? adapter->virtual_tokens : 0;
     int64_t rows = qc_way_rows(recording);
     *call = (struct qw_call){.generate = !strcmp(recording->call_kind, "generate"), .use_cache = keeps_cache(recording)};
+    call->cacheless = !recording->use_cache;
     call->recomputes = recomputes(recording);
     call->counts_slots = counts_slots(recording);
     call->batch = recording->input_ids->shape.dim[0] * rows;

@@ -18,6 +18,12 @@ static struct qw_arith arith_of(enum qw_dtype dtype)
     return arith;
 }
 
+struct qw_arith qc_encoded_arith(const struct qw_encoder *encoder)
+{
+    const struct qw_tensor *weight = encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight;
+    return arith_of(weight ? weight->dtype : QW_F32);
+}
+
 static double spread_of(const struct qw_encoder *encoder, const struct qw_tensor *truth, const struct qw_arith *arith)
 {
     double spread = 0;
@@ -37,7 +43,7 @@ bool qc_encoded_compare(struct qc_difference *found, const struct qc_encoded *en
 {
     int64_t count = qw_shape_count(&recorded->shape);
     double *envelope = qw_memdup(truth, (size_t)count, sizeof *truth);
-    double roundoff = qw_dtype_roundoff(encoded->dtype), stored = qw_dtype_roundoff(recorded->dtype);
+    double roundoff = encoded->roundoff, stored = qw_dtype_roundoff(recorded->dtype);
     for (int64_t i = 0; i < count; i++)
         envelope[i] += encoded->spread;
     qc_envelope_store(envelope, truth, count, stored > roundoff ? stored : 0);
@@ -195,7 +201,7 @@ static bool settle_saved(struct qc_subject *subject)
     if (!subject->adapter.table || !encodes || qw_json_get_bool(config, "inference_mode", true))
         return false;
     subject->encoded = (struct qc_encoded){.sum = 4 * terms_of(subject),
-                                           .dtype = subject->adapter.table->dtype,
+                                           .roundoff = qw_dtype_roundoff(subject->adapter.table->dtype),
                                            .truth = subject->adapter.table};
     return true;
 }
@@ -204,11 +210,19 @@ static void settle_computed(struct qc_subject *subject)
 {
     const struct qw_adapter *adapter = &subject->adapter;
     const struct qw_encoder *encoder = &adapter->encoder;
-    enum qw_dtype dtype = (encoder->linears ? encoder->linear[0].weight : encoder->lstm[0][0].input.weight)->dtype;
-    struct qw_arith arith = arith_of(dtype);
-    subject->encoded = (struct qc_encoded){.sum = qw_encoder_sum(encoder), .dtype = dtype, .truth = adapter->table};
+    struct qw_arith arith = qc_encoded_arith(encoder);
+    subject->encoded =
+        (struct qc_encoded){.sum = qw_encoder_sum(encoder), .roundoff = qw_dtype_roundoff(arith.dtype), .truth = adapter->table};
     subject->encoded.spread = spread_of(encoder, adapter->table, &arith);
     subject->encoded.random = draws(subject);
+}
+
+/* Operands of TF32 are rounded before they are multiplied, however many there are: an error of one such rounding for each
+ * product in a row, of which there are three at most, in the run and when the table was saved. */
+static void settle_tf32(struct qc_encoded *encoded)
+{
+    encoded->roundoff = QW_TF32_ROUNDOFF;
+    encoded->sum = 4 * 3;
 }
 
 void qc_encoded_settle(struct qc_subject *subject)
@@ -217,6 +231,8 @@ void qc_encoded_settle(struct qc_subject *subject)
         settle_computed(subject);
     else if (!settle_saved(subject))
         return;
+    if (subject->products == QC_PRODUCTS_TF32)
+        settle_tf32(&subject->encoded);
     struct qw_tensor *handed = handed_prompt(subject);
     if (handed)
         settle(subject, handed);

@@ -12,9 +12,9 @@ struct qc_subject;
 
 /* What rounding does to a computed table; zeros for a saved one that the run took as it is. */
 struct qc_encoded {
-    double spread; /* max |s_i - t| over the table, in the arithmetic of the encoder's weights */
-    int64_t sum;   /* products that one element sums */
-    enum qw_dtype dtype;
+    double spread;                 /* max |s_i - t| over the table, in the arithmetic of the encoder's weights */
+    int64_t sum;                   /* products that one element sums */
+    double roundoff;               /* of the encoder's weights */
     const struct qw_tensor *truth; /* in float64; owned by the adapter */
     struct qw_tensor *handed;      /* the tables as the run computed them, one for each batch row, where they conform; owned */
     bool random;                   /* the encoder drew at random (dropout in training): nothing can be expected of it */
@@ -25,6 +25,9 @@ struct qc_encoded {
  * qc_encoded_clear. */
 void qc_encoded_settle(struct qc_subject *subject);
 void qc_encoded_clear(struct qc_encoded *encoded);
+
+/* What a framework makes of an encoder's weights; of float32 ones where it has none. */
+struct qw_arith qc_encoded_arith(const struct qw_encoder *encoder);
 
 /* The adapter with the table that its encoder gives in float64. */
 struct qw_adapter qc_encoded_truth(const struct qc_subject *subject);

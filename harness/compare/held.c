@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/compare/frame.h"
+#include "harness/compare/light.h"
 #include "harness/invariants/look.h"
 #include "harness/invariants/structure.h"
 
@@ -24,9 +25,12 @@ static bool difference_of(struct qc_difference *found, const struct qc_frame *fr
 }
 
 /* Holds one half of one layer of a recorded cache against the play's. */
-static void compare_half(struct qc_judgement *judgement, struct qc_view *view, const struct qc_cache *cache, int layer,
-                         bool value, const struct qc_play *play)
+static void compare_half(struct qc_judgement *judgement, struct qc_item *item, const struct qc_cache *cache, bool isolated,
+                         const struct qc_play *play)
 {
+    int layer = item->layer;
+    bool value = item->site == QW_SITE_AFTER_VALUE || item->site == QW_SITE_BEFORE_VALUE;
+    struct qc_view *view = isolated ? &item->isolated : &item->free;
     const struct qw_cache_layer *t = &play->truth.layer[layer];
     const struct qw_tensor *tensor = layer < cache->layers ? (value ? cache->layer[layer].value : cache->layer[layer].key) : NULL;
     struct qc_frame frame = qc_frame_of(judgement->subject, cache, layer, t);
@@ -39,8 +43,10 @@ static void compare_half(struct qc_judgement *judgement, struct qc_view *view, c
                       qc_storage_roundoff(judgement->subject, tensor));
     struct qc_difference found;
     if (difference_of(&found, &frame, tensor, truth, envelope, roundoff)) {
+        if (judgement->light)
+            qc_light_weigh(judgement->light, &found, item, isolated);
         qc_view_note(view, &found, QC_VALUE);
-        if (view->kind == QC_VALUE && frame.rows == frame.room)
+        if (view->kind == QC_VALUE && frame.rows == frame.room && !judgement->light)
             qc_transform_find(&view->transform, tensor, truth, &shape, frame.layout == QW_LAYOUT_BKSD ? "B K S D" : "B S K D",
                               NULL, found.floor * QC_NOISE_MULTIPLE);
     }
@@ -54,8 +60,7 @@ void qc_held_compare_after(struct qc_judgement *judgement, int step, const struc
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++) {
             struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_AFTER_VALUE : QW_SITE_AFTER_KEY, step, layer);
-            compare_half(judgement, isolated ? &item->isolated : &item->free, &qc_step_of(judgement, step)->after, layer, value,
-                         play);
+            compare_half(judgement, item, &qc_step_of(judgement, step)->after, isolated, play);
         }
 }
 
@@ -64,7 +69,7 @@ void qc_held_compare_before(struct qc_judgement *judgement, int step, const stru
     for (int layer = 0; layer < judgement->items.layers; layer++)
         for (int value = 0; value < 2; value++) {
             struct qc_item *item = qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer);
-            compare_half(judgement, &item->free, &qc_step_of(judgement, step)->before, layer, value, play);
+            compare_half(judgement, item, &qc_step_of(judgement, step)->before, false, play);
         }
 }
 
@@ -105,7 +110,7 @@ static bool fill_from_record(struct qw_cache *cache, const struct qc_subject *su
 bool qc_held_fill(struct qc_play *play, const struct qc_subject *subject, const struct qc_cache *recorded)
 {
     bool filled = fill_from_record(&play->truth, subject, recorded);
-    for (int i = 0; filled && i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; filled && i < play->plays; i++)
         filled = fill_from_record(&play->played[i], subject, recorded);
     qc_held_let_go(play, subject, recorded);
     return filled;
@@ -120,7 +125,7 @@ static void let_go(struct qw_cache *cache, const struct qc_subject *subject, con
 void qc_held_let_go(struct qc_play *play, const struct qc_subject *subject, const struct qc_cache *recorded)
 {
     let_go(&play->truth, subject, recorded);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < play->plays; i++)
         let_go(&play->played[i], subject, recorded);
 }
 
@@ -179,7 +184,7 @@ void qc_held_take_rewritten(struct qc_play *play, const struct qc_judgement *jud
     const struct qc_cache *stage[] = {&last->before, &last->after, &next->before};
     for (int i = 0; i < 2; i++) {
         take_changes(&play->truth, judgement->subject, stage[i], stage[i + 1]);
-        for (int k = 0; k < QC_NOISE_PLAYS; k++)
+        for (int k = 0; k < play->plays; k++)
             take_changes(&play->played[k], judgement->subject, stage[i], stage[i + 1]);
     }
 }

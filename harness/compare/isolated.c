@@ -58,6 +58,8 @@ static bool given_handover(struct qw_handover *handover, const struct qc_subject
         handover->input_ids = qw_memdup(ids->data, (size_t)qw_shape_count(&ids->shape), sizeof(int64_t));
     handover->position = given_positions(recorded, B, handover->queries, qc_cache_rows(&recorded->before));
     handover->positions = handover->queries;
+    handover->states_positions = recorded->input[QC_POSITION_IDS] != NULL;
+    handover->cacheless = subject->call.cacheless && qc_cache_rows(&recorded->before) == 0;
     handover->origin = QW_NEW_ARRAY(enum qw_origin, handover->queries);
     return true;
 }
@@ -80,7 +82,7 @@ void qc_judge_isolated(struct qc_judgement *judgement, int step)
 {
     const struct qc_subject *subject = judgement->subject;
     const struct qc_step *recorded = qc_step_of(judgement, step);
-    struct qc_play play = qc_play_make(judgement->subject);
+    struct qc_play play = qc_play_make(judgement);
     struct qw_handover handover;
     int64_t past = qc_cache_rows(&recorded->before), queries = qc_recorded_queries(recorded);
     struct qc_extents extents = {queries, past, qc_logits_rows(recorded, queries, queries),

@@ -13,14 +13,18 @@ static const char *const status_names[] = {"unjudged", "conforms", "differs", "i
 const char *qc_kind_name(enum qc_kind kind) { return kind_names[kind]; }
 const char *qc_status_name(enum qc_status status) { return status_names[status]; }
 
+static size_t places(int steps, int layers) { return (size_t)(steps + 1) * (size_t)(layers + 1) * QW_SITES; }
+
 struct qc_items qc_items_make(int steps, int layers)
 {
-    size_t count = (size_t)(steps + 1) * (size_t)(layers + 1) * QW_SITES;
-    return (struct qc_items){.steps = steps, .layers = layers, .table = QW_NEW_ARRAY(struct qc_item, count)};
+    size_t count = places(steps, layers);
+    return (struct qc_items){.steps = steps, .layers = layers, .table = QW_NEW_ARRAY(struct qc_item *, count)};
 }
 
 void qc_items_clear(struct qc_items *items)
 {
+    for (size_t i = 0; items->table && i < places(items->steps, items->layers); i++)
+        free(items->table[i]);
     free(items->table);
     free(items->ordered);
     *items = (struct qc_items){0};
@@ -29,12 +33,12 @@ void qc_items_clear(struct qc_items *items)
 struct qc_item *qc_items_at(struct qc_items *items, enum qw_site site, int step, int layer)
 {
     size_t row = (size_t)(step + 1) * (size_t)(items->layers + 1) + (size_t)(layer + 1);
-    struct qc_item *item = &items->table[row * QW_SITES + site];
-    item->site = site;
-    item->step = step;
-    item->layer = layer;
-    item->layout = items->layout;
-    return item;
+    struct qc_item **item = &items->table[row * QW_SITES + site];
+    if (!*item) {
+        *item = QW_NEW(struct qc_item);
+        **item = (struct qc_item){.site = site, .step = step, .layer = layer, .layout = items->layout};
+    }
+    return *item;
 }
 
 static int compare_places(const void *a, const void *b)
@@ -47,13 +51,13 @@ static int compare_places(const void *a, const void *b)
 
 void qc_items_order(struct qc_items *items)
 {
-    size_t count = (size_t)(items->steps + 1) * (size_t)(items->layers + 1) * QW_SITES;
+    size_t count = places(items->steps, items->layers);
     free(items->ordered);
     items->ordered = QW_NEW_ARRAY(struct qc_item *, count);
     items->count = 0;
     for (size_t i = 0; i < count; i++)
-        if (qc_item_status(&items->table[i]) != QC_UNJUDGED)
-            items->ordered[items->count++] = &items->table[i];
+        if (items->table[i] && qc_item_status(items->table[i]) != QC_UNJUDGED)
+            items->ordered[items->count++] = items->table[i];
     qsort(items->ordered, (size_t)items->count, sizeof *items->ordered, compare_places);
 }
 

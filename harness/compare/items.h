@@ -56,7 +56,7 @@ struct qc_item {
 struct qc_items {
     int steps, layers;           /* extents of the table */
     enum qw_cache_layout layout; /* of the model's caches */
-    struct qc_item *table;
+    struct qc_item **table;      /* by place; NULL: nobody asked for it */
     int count;
     struct qc_item **ordered; /* judged items in the order of the first divergence; after qc_items_order */
 };

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/coverage.h"
 #include "harness/compare/held.h"
 #include "harness/compare/isolated.h"
+#include "harness/compare/light.h"
 #include "harness/invariants/structure.h"
 #include "reference/base/memory.h"
 
@@ -104,7 +106,7 @@ static void play_step(struct qc_judgement *judgement, int step, struct qc_play *
 static void hand_over_to_plays(const struct qc_judgement *judgement, int step, struct qc_play *play)
 {
     const struct qc_subject *subject = judgement->subject;
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < play->plays; i++) {
         struct qw_handover twin = qw_protocol_hand_over(&play->played[i], &subject->call, &subject->adapter, &subject->model,
                                                         &judgement->rules, step);
         qw_handover_clear(&twin);
@@ -123,6 +125,9 @@ static void leave_mask_away(struct qw_handover *handover, const struct qw_rules 
     handover->mask = NULL;
     handover->mask_length = 0;
 }
+
+/* Whether a light play was given up, so that there is nothing more to judge. */
+static bool given_up(const struct qc_judgement *judgement) { return judgement->light && judgement->light->given_up; }
 
 static void judge_freely(struct qc_judgement *judgement, int step, struct qc_play *play)
 {
@@ -149,7 +154,7 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     if (play->alive && recorded && qw_protocol_turn(&subject->call, step).first > 0)
         qc_held_compare_before(judgement, step, play);
     play_step(judgement, step, play, &handover, rows);
-    if (play->alive && recorded && !judgement->stop.stopped && subject->call.use_cache)
+    if (play->alive && recorded && !judgement->stop.stopped && !given_up(judgement) && subject->call.use_cache)
         qc_held_compare_after(judgement, step, play, false);
     qw_handover_clear(&handover);
 }
@@ -203,25 +208,42 @@ static void note_raise(struct qc_judgement *judgement)
     item->expected = recording->steps == 0;
 }
 
-void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated)
+/* Where a step's logits conform in both views, nothing but rounding is left of what differs. */
+static void settle_consequence(struct qc_judgement *judgement)
+{
+    for (int step = 0; step < judgement->steps; step++) {
+        const struct qc_item *logits = qc_items_at(&judgement->items, QW_SITE_LM_HEAD, step, -1);
+        judgement->consequence.step[step].conforms = logits->free.valued && !qc_item_fails(logits) &&
+                                                     qc_item_status(logits) != QC_INHERITED;
+    }
+    qc_consequence_settle(&judgement->consequence, judgement->subject->recording->raised);
+}
+
+static void judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated,
+                  struct qc_light *light)
 {
     int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
     int played = subject->recording->raised && recorded < expected ? recorded : expected;
     int steps = recorded > played ? recorded : played;
-    *judgement = (struct qc_judgement){
-        .subject = subject, .rules = *rules, .steps = steps, .refused_axis = -1, .consequence.first_flip = -1};
+    *judgement =
+        (struct qc_judgement){.subject = subject, .light = light, .rules = *rules, .steps = steps, .refused_axis = -1};
+    judgement->consequence = qc_consequence_make(steps);
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;
     judgement->expected_lengths = QW_NEW_ARRAY(int64_t, steps);
     judgement->ends = QW_NEW_ARRAY(int64_t, steps);
-    struct qc_play play = qc_play_make(judgement->subject);
+    struct qc_play play = qc_play_make(judgement);
     qc_judge_prompt(judgement);
-    for (int step = 0; step < played; step++) {
+    if (light)
+        qc_light_look_at_prompt(light, qc_items_at(&judgement->items, QW_SITE_ADAPTER_PROMPT, 0, -1));
+    for (int step = 0; step < played && !given_up(judgement); step++) {
         if (!judgement->stop.stopped)
             judge_freely(judgement, step, &play);
-        if (isolated && step < recorded)
+        if (isolated && step < recorded && !given_up(judgement))
             qc_judge_isolated(judgement, step);
     }
+    qc_coverage_settle(judgement);
+    settle_consequence(judgement);
     judgement->values = play.alive || judgement->consequence.compared > 0;
     note_steps_beyond(judgement, played);
     bool there = raises_at_stop(judgement);
@@ -234,9 +256,21 @@ void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, 
     qc_play_clear(&play);
 }
 
+void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated)
+{
+    judge(judgement, subject, rules, isolated, NULL);
+}
+
+void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qc_subject *subject,
+                      const struct qw_rules *rules, bool isolated)
+{
+    judge(judgement, subject, rules, isolated, light);
+}
+
 void qc_judgement_clear(struct qc_judgement *judgement)
 {
     qc_items_clear(&judgement->items);
+    qc_consequence_clear(&judgement->consequence);
     free(judgement->expected_lengths);
     free(judgement->ends);
     *judgement = (struct qc_judgement){0};

@@ -8,16 +8,9 @@
 #ifndef QC_COMPARE_JUDGE_H
 #define QC_COMPARE_JUDGE_H
 
+#include "harness/compare/consequence.h"
 #include "harness/compare/items.h"
 #include "harness/compare/subject.h"
-
-/* What the difference does to the tokens: the record's next-token logits against the healthy play's. */
-struct qc_consequence {
-    int compared;      /* steps whose last logits could be compared */
-    int agreed;        /* … with the same largest logit */
-    int first_flip;    /* first step with another largest logit; -1: none */
-    double largest_kl; /* largest Kullback-Leibler divergence KL(play || record), in nats */
-};
 
 /* Where a play cannot go on, because the real model would raise there. */
 struct qc_stop {
@@ -25,8 +18,11 @@ struct qc_stop {
     int step, layer; /* in the attention of this layer; -1: before the blocks */
 };
 
+struct qc_light;
+
 struct qc_judgement {
     const struct qc_subject *subject;
+    struct qc_light *light; /* of a light play (harness/compare/light.h); NULL: a complete one */
     struct qw_rules rules;
     struct qc_items items;
     struct qc_stop stop;  /* of the free play */
@@ -42,6 +38,9 @@ struct qc_judgement {
 
 /* `isolated`: look at both views (the verdict); false: only at the free one (trying a deviation). */
 void qc_judge(struct qc_judgement *judgement, const struct qc_subject *subject, const struct qw_rules *rules, bool isolated);
+/* The same by a light play, in the view or views that `light` asks for; where it was given up nothing is judged from there on. */
+void qc_judge_lightly(struct qc_judgement *judgement, struct qc_light *light, const struct qc_subject *subject,
+                      const struct qw_rules *rules, bool isolated);
 void qc_judgement_clear(struct qc_judgement *judgement);
 
 /* E(record, play): sum of the items' energies, and 1 for a raise that the play does not predict. */

@@ -100,6 +100,14 @@ struct qc_difference qc_difference_of(const double *recorded, const double *trut
     return found;
 }
 
+static bool is_constant(const double *values, int64_t count)
+{
+    for (int64_t i = 1; i < count; i++)
+        if (values[i] != values[0])
+            return false;
+    return count > 1;
+}
+
 /* ---- statistics in place of elements ---- */
 
 static struct qw_stats stats_of(const double *values, int64_t count)
@@ -148,7 +156,7 @@ static struct qc_difference difference_of_stats(const struct qw_stats *recorded,
     struct qc_difference found = {.index = -1};
     if (recorded->nan + recorded->inf != expected.nan + expected.inf)
         return nonfinite_difference((const double[]){(double)NAN}, truth, 0);
-    double floor_value = floor_of(truth, played, count, sum, roundoff);
+    double floor_value = found.floor = floor_of(truth, played, count, sum, roundoff);
     double summed = floor_value + (double)count * DBL_EPSILON * fmax(fabs(expected.min), fabs(expected.max));
     weigh_statistic(&found, recorded->min, expected.min, floor_value);
     weigh_statistic(&found, recorded->max, expected.max, floor_value);
@@ -167,11 +175,13 @@ bool qc_difference_of_tensor(struct qc_difference *found, const struct qw_tensor
     if (recorded->data) {
         double *values = qw_tensor_doubles(recorded);
         *found = qc_difference_of(values, truth, played, count, sum, roundoff);
+        found->constant = is_constant(truth, count);
         free(values);
         return true;
     }
     if (!recorded->stats || count == 0)
         return false;
     *found = difference_of_stats(recorded->stats, truth, played, count, sum, roundoff);
+    found->constant = is_constant(truth, count);
     return true;
 }

@@ -57,6 +57,7 @@ struct qc_difference {
     int64_t index;             /* flat index of the largest error, or of the first non-finite element; -1: of a statistic */
     double expected, observed; /* t and r there */
     bool nonfinite;            /* r has a NaN or an infinity where t has none */
+    bool constant;             /* t is one number throughout: to agree with it shows nothing */
 };
 
 /* Compares `count` elements.  `played` is s, or the envelope of several plays; NULL for copied data. */

@@ -1,11 +1,12 @@
 /* Invariant: memory holds the taps of one stage only, whatever the depth of the model. */
 #include "harness/compare/replay.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/compare/frame.h"
+#include "harness/compare/light.h"
+#include "harness/compare/recorded.h"
 #include "reference/base/memory.h"
 #include "reference/letters.h"
 
@@ -24,41 +25,15 @@ struct collector {
     struct seen seen[24];
 };
 
-static const struct qc_step *step_of(const struct qc_replay *replay)
-{
-    return &replay->judgement->subject->recording->step[replay->step];
-}
-
 static const struct qc_tap *recorded_tap(const struct qc_replay *replay, enum qw_site site, int layer)
 {
-    char path[160];
-    qw_site_path(path, sizeof path, replay->judgement->subject->model.config.family, site, layer);
-    return qc_step_tap(step_of(replay), path);
-}
-
-/* Whether the library computed the rotary table once, so that one batch row stands for all. */
-static bool stands_for_all(const struct qw_shape *recorded, const struct qw_shape *shape)
-{
-    return recorded->rank == shape->rank && recorded->dim[0] == 1 &&
-           qw_shape_count(recorded) * shape->dim[0] == qw_shape_count(shape);
+    return qc_recorded_tap(replay->judgement->subject, site, replay->step, layer);
 }
 
 /* Row of the play's [B,R,…] in which kept row i of the record lies: both end at the last position. */
 static int64_t row_of(const struct qc_tap *tap, int64_t i, const struct qw_shape *shape)
 {
     return shape->dim[1] - tap->whole.dim[1] + tap->row[i];
-}
-
-/* Puts the recorded values in the place of the play's, if they were kept and have its extents. */
-static bool put_recorded(double *value, const struct qc_tap *tap, const struct qw_shape *shape)
-{
-    const struct qw_tensor *tensor = tap ? tap->tensor : NULL;
-    if (!tensor || !tensor->data || tap->row || !(qw_shape_equal(&tensor->shape, shape) || stands_for_all(&tensor->shape, shape)))
-        return false;
-    int64_t have = qw_shape_count(&tensor->shape), want = qw_shape_count(shape);
-    for (int64_t first = 0; first < want; first += have)
-        qw_tensor_read(value + first, tensor, 0, have);
-    return true;
 }
 
 /* Of [B,R,w], the rows that the record keeps: [B,rows,w]; free with free(). */
@@ -91,7 +66,7 @@ static void collect(void *user, enum qw_site site, int layer, double *value, con
     size_t count = (size_t)qw_shape_count(shape);
     const struct qc_tap *tap = recorded_tap(collector->replay, site, layer);
     collector->seen[collector->count++] = (struct seen){site, layer, *shape, qw_memdup(value, count, sizeof *value)};
-    if (!collector->replay->isolated || !put_recorded(value, tap, shape))
+    if (!collector->replay->isolated || !qc_recorded_put(value, tap, shape))
         return;
     blur(value, count, qc_storage_roundoff(collector->replay->judgement->subject, tap->tensor), collector->dither);
 }
@@ -103,11 +78,11 @@ static int64_t sum_of(const struct qc_replay *replay, enum qw_site site)
 }
 
 /* The envelope of what the plays saw at one tap; free with free(). */
-static double *envelope_of(const struct seen *truth, const struct collector *played, int index)
+static double *envelope_of(const struct seen *truth, const struct collector *played, int index, int plays)
 {
     int64_t count = qw_shape_count(&truth->shape);
     double *envelope = qw_memdup(truth->value, (size_t)count, sizeof *envelope);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < plays; i++)
         qc_envelope_widen(envelope, truth->value, played[i].seen[index].value, count);
     return envelope;
 }
@@ -119,7 +94,7 @@ static double *as_recorded(const double *value, const struct qc_tap *tap, const 
         return tap->whole.rank == 3 && shape->rank == 3 && tap->rows > 0 && row_of(tap, 0, shape) >= 0
                    ? kept_rows(value, tap, shape)
                    : NULL;
-    if (!qw_shape_equal(&tap->tensor->shape, shape) && !stands_for_all(&tap->tensor->shape, shape))
+    if (!qw_shape_equal(&tap->tensor->shape, shape) && !qc_stands_for_all(&tap->tensor->shape, shape))
         return NULL;
     return qw_memdup(value, (size_t)qw_shape_count(&tap->tensor->shape), sizeof *value);
 }
@@ -129,7 +104,7 @@ static void find_transform(struct qc_view *view, const struct qc_tap *tap, const
                            const struct qc_replay *replay)
 {
     struct qw_letters letters = qw_letters_of(&replay->judgement->subject->model.config);
-    if (view->kind == QC_VALUE && replay->isolated)
+    if (view->kind == QC_VALUE && replay->isolated && !replay->judgement->light)
         qc_transform_find(&view->transform, tap->tensor, expected, &tap->tensor->shape, qw_site_rows[truth->site].shape, &letters,
                           view->difference.floor * QC_NOISE_MULTIPLE);
 }
@@ -142,12 +117,14 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     if (!tap || !qc_view_open(view))
         return;
     const struct qc_subject *subject = replay->judgement->subject;
-    double *whole = envelope_of(truth, played, index), roundoff = qc_subject_roundoff(subject);
+    double *whole = envelope_of(truth, played, index, replay->play->plays), roundoff = qc_subject_roundoff(subject);
     qc_envelope_store(whole, truth->value, qw_shape_count(&truth->shape), qc_storage_roundoff(subject, tap->tensor));
     double *expected = as_recorded(truth->value, tap, &truth->shape), *envelope = as_recorded(whole, tap, &truth->shape);
     struct qc_difference difference;
     if (expected &&
         qc_difference_of_tensor(&difference, tap->tensor, expected, envelope, sum_of(replay, truth->site), roundoff)) {
+        if (replay->judgement->light)
+            qc_light_weigh(replay->judgement->light, &difference, item, replay->isolated);
         qc_view_note(view, &difference, QC_VALUE);
         find_transform(view, tap, expected, truth, replay);
     }
@@ -156,55 +133,22 @@ static void compare_seen(const struct qc_replay *replay, const struct seen *trut
     free(whole);
 }
 
-/* KL(p || q) of two rows of logits, in nats. */
-static double divergence(const double *p, const double *q, int64_t n)
-{
-    double top_p = p[0], top_q = q[0], sum_p = 0, sum_q = 0, sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        top_p = fmax(top_p, p[i]);
-        top_q = fmax(top_q, q[i]);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        sum_p += exp(p[i] - top_p);
-        sum_q += exp(q[i] - top_q);
-    }
-    for (int64_t i = 0; i < n; i++)
-        sum += exp(p[i] - top_p) / sum_p * ((p[i] - top_p - log(sum_p)) - (q[i] - top_q - log(sum_q)));
-    return sum;
-}
-
-static int64_t largest(const double *row, int64_t n)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (row[i] > row[best])
-            best = i;
-    return best;
-}
-
 /* Next-token logits of the free play against the record's, batch row by batch row. */
 static void weigh_logits(const struct qc_replay *replay, const struct seen *truth)
 {
-    struct qc_consequence *consequence = &replay->judgement->consequence;
     const struct qc_tap *there = recorded_tap(replay, QW_SITE_LM_HEAD, -1);
     const struct qw_tensor *tap = there ? there->tensor : NULL;
     bool last = there && (!there->row || (there->rows && there->row[there->rows - 1] == there->whole.dim[1] - 1));
     int64_t B = truth->shape.dim[0], rows = truth->shape.dim[1], V = truth->shape.dim[2];
     if (!last || !tap->data || tap->shape.rank != 3 || tap->shape.dim[0] != B || tap->shape.dim[2] != V || !tap->shape.dim[1])
         return;
-    bool agreed = true;
     double *row = QW_NEW_ARRAY(double, V);
     for (int64_t b = 0; b < B; b++) {
-        const double *play = truth->value + (b * rows + rows - 1) * V;
         qw_tensor_read(row, tap, (b * tap->shape.dim[1] + tap->shape.dim[1] - 1) * V, V);
-        agreed = agreed && largest(play, V) == largest(row, V);
-        consequence->largest_kl = fmax(consequence->largest_kl, divergence(play, row, V));
+        qc_consequence_weigh(&replay->judgement->consequence.step[replay->step], truth->value + (b * rows + rows - 1) * V, row,
+                             V);
     }
     free(row);
-    consequence->compared++;
-    consequence->agreed += agreed;
-    if (!agreed && consequence->first_flip < 0)
-        consequence->first_flip = replay->step;
 }
 
 /* Compares what the plays saw in this stage, and forgets it. */
@@ -215,22 +159,24 @@ static void compare_stage(const struct qc_replay *replay, struct collector *trut
         if (truth->seen[i].site == QW_SITE_LM_HEAD && !replay->isolated)
             weigh_logits(replay, &truth->seen[i]);
         free(truth->seen[i].value);
-        for (int k = 0; k < QC_NOISE_PLAYS; k++)
+        for (int k = 0; k < replay->play->plays; k++)
             free(played[k].seen[i].value);
     }
     truth->count = 0;
-    for (int k = 0; k < QC_NOISE_PLAYS; k++)
+    for (int k = 0; k < replay->play->plays; k++)
         played[k].count = 0;
 }
 
 /* ---- plays ---- */
 
-struct qc_play qc_play_make(const struct qc_subject *subject)
+struct qc_play qc_play_make(const struct qc_judgement *judgement)
 {
+    const struct qc_subject *subject = judgement->subject;
     int64_t L = subject->model.config.layers, B = subject->call.batch;
     struct qc_play play = {.truth = qw_cache_make(L, B), .alive = subject->model.has_weights};
+    play.plays = judgement->light ? 0 : QC_NOISE_PLAYS;
     play.truth.room = qc_frame_room(subject);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < play.plays; i++) {
         play.played[i] = qw_cache_make(L, B);
         play.dither[i] = (uint64_t)i;
         play.played[i].room = play.truth.room;
@@ -241,7 +187,7 @@ struct qc_play qc_play_make(const struct qc_subject *subject)
 void qc_play_clear(struct qc_play *play)
 {
     qw_cache_clear(&play->truth);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < play->plays; i++)
         qw_cache_clear(&play->played[i]);
 }
 
@@ -251,7 +197,7 @@ double *qc_play_envelope(const struct qc_play *play, int layer, bool value)
     int64_t count = play->truth.batch * t->heads * t->length * t->head_size;
     const double *truth = value ? t->value : t->key;
     double *envelope = qw_memdup(truth, (size_t)count, sizeof *envelope);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < play->plays; i++) {
         const struct qw_cache_layer *s = &play->played[i].layer[layer];
         qc_envelope_widen(envelope, truth, value ? s->value : s->key, count);
     }
@@ -269,19 +215,22 @@ static void begin(struct passes *passes, struct qc_replay *replay)
 {
     const struct qw_model *model = &replay->judgement->subject->model;
     const struct qw_rules *rules = &replay->judgement->rules;
-    const struct qw_arith *arith = qc_subject_arith(replay->judgement->subject);
-    /* fed with what the record says, a half rounds the same elements the same way, but for ties */
-    enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
     passes->truth = (struct collector){.replay = replay};
-    passes->t = qw_pass_begin(model, &qw_f64, rules, replay->handover, &replay->play->truth,
+    const struct qw_arith *truth = replay->judgement->light ? qc_subject_arith(replay->judgement->subject) : &qw_f64;
+    passes->t = qw_pass_begin(model, truth, rules, replay->handover, &replay->play->truth,
                               (struct qw_tap){collect, &passes->truth});
-    for (int i = 0; i < QC_NOISE_PLAYS; i++) {
+    for (int i = 0; i < replay->play->plays; i++) {
         passes->played[i] = (struct collector){.replay = replay, .dither = &replay->play->dither[i]};
+        const struct qw_arith *arith = qc_subject_play(replay->judgement->subject, i);
+        /* fed with what the record says, a half rounds the same elements the same way, but for ties */
+        enum qw_dtype by = replay->isolated ? arith->sums : arith->dtype;
         passes->arith[i] = i ? qw_arith_dithered(arith, by, &replay->play->dither[i]) : *arith;
         passes->s[i] = qw_pass_begin(model, &passes->arith[i], rules, replay->handover, &replay->play->played[i],
                                      (struct qw_tap){collect, &passes->played[i]});
     }
 }
+
+static bool given_up(const struct qc_replay *replay) { return replay->judgement->light && replay->judgement->light->given_up; }
 
 bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
 {
@@ -292,22 +241,24 @@ bool qc_replay_run(struct qc_replay *replay, struct qc_stop *stop)
     bool stopped = !qw_pass_enters_blocks(&passes.t);
     if (stopped)
         *stop = (struct qc_stop){true, replay->step, -1};
+    stopped = stopped || given_up(replay);
     for (int layer = 0; layer < layers && !stopped; layer++) {
         stopped = !qw_pass_block(&passes.t, layer);
         if (stopped)
             *stop = (struct qc_stop){true, replay->step, layer};
-        for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        for (int i = 0; i < replay->play->plays; i++)
             qw_pass_block(&passes.s[i], layer);
         compare_stage(replay, &passes.truth, passes.played);
+        stopped = stopped || given_up(replay);
     }
     if (!stopped) {
         qw_pass_end(&passes.t, replay->rows);
-        for (int i = 0; i < QC_NOISE_PLAYS; i++)
+        for (int i = 0; i < replay->play->plays; i++)
             qw_pass_end(&passes.s[i], replay->rows);
         compare_stage(replay, &passes.truth, passes.played);
     }
     qw_pass_clear(&passes.t);
-    for (int i = 0; i < QC_NOISE_PLAYS; i++)
+    for (int i = 0; i < replay->play->plays; i++)
         qw_pass_clear(&passes.s[i]);
     return !stopped;
 }

@@ -8,14 +8,15 @@
 
 /* One play from a step on: its cache, in each of the arithmetics. */
 struct qc_play {
-    struct qw_cache truth;                  /* float64 */
+    struct qw_cache truth;                  /* float64; of a light play the record's arithmetic */
+    int plays;                              /* beside it: QC_NOISE_PLAYS, or none of a light one */
     struct qw_cache played[QC_NOISE_PLAYS]; /* the record's arithmetic */
     uint64_t dither[QC_NOISE_PLAYS];        /* states of the dithered ones */
     bool alive;                             /* values are still known */
 };
 
 /* Empty caches; release with qc_play_clear. */
-struct qc_play qc_play_make(const struct qc_subject *subject);
+struct qc_play qc_play_make(const struct qc_judgement *judgement);
 void qc_play_clear(struct qc_play *play);
 /* max |s_i - t| element by element for one half of one layer's cache, as an envelope; free with free(). */
 double *qc_play_envelope(const struct qc_play *play, int layer, bool value);

@@ -259,6 +259,29 @@ static bool rotary_in_attention(const struct qc_recording *recording, bool by_er
     return by_era;
 }
 
+/* Whether a switch of the framework is recorded as set that way; text, as Python prints it. */
+static bool says(const struct qw_json *environment, const char *name, bool value)
+{
+    const char *text = qw_json_get_text(environment, name, "");
+    return value ? !strcmp(text, "True") || !strcmp(text, "true") || !strcmp(text, "1")
+                 : !strcmp(text, "False") || !strcmp(text, "false") || !strcmp(text, "0");
+}
+
+static enum qc_products products_of(const struct qc_subject *subject)
+{
+    const struct qw_json *environment = subject->recording->environment;
+    bool half = subject->dtype == QW_F16 || subject->dtype == QW_BF16;
+    const char *reduction = subject->dtype == QW_F16 ? "allow_fp16_reduced_precision_reduction"
+                                                     : "allow_bf16_reduced_precision_reduction";
+    if (!subject->setting.cuda)
+        return QC_PRODUCTS_WHOLE;
+    if (half)
+        return says(environment, reduction, false) ? QC_PRODUCTS_WHOLE : QC_PRODUCTS_PARTS;
+    const char *precision = qw_json_get_text(environment, "float32_matmul_precision", "highest");
+    bool tf32 = says(environment, "allow_tf32", true) || !strcmp(precision, "high") || !strcmp(precision, "medium");
+    return subject->dtype == QW_F32 && tf32 ? QC_PRODUCTS_TF32 : QC_PRODUCTS_WHOLE;
+}
+
 static void make_rules(struct qc_subject *subject)
 {
     const struct qw_json *environment = subject->recording->environment;
@@ -272,10 +295,43 @@ static void make_rules(struct qc_subject *subject)
     setting->eager = !strcmp(qw_json_get_text(environment, "attn_implementation", ""), "eager");
     setting->half = subject->dtype == QW_F16;
     setting->cuda = !strncmp(qw_json_get_text(environment, "device", ""), "cuda", 4);
+    subject->products = products_of(subject);
     subject->newer = qw_version_compare(setting->transformers, newest.transformers) > 0 ||
                      qw_version_compare(setting->peft, newest.peft) > 0;
     subject->rules = qw_rules_healthy(*setting);
     subject->rules.rotary_in_attention = rotary_in_attention(subject->recording, subject->rules.rotary_in_attention);
+}
+
+static bool check_all(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    const struct qc_recording *recording = subject->recording;
+    return check_family(subject, error) && check_call(recording, error) && check_caches(recording, error) &&
+           check_all_ids(subject, error) && check_folders(subject, places, error);
+}
+
+/* What follows from the recording once the model is there. */
+static bool make_rest(struct qc_subject *subject, const struct qc_places *places, struct qw_error *error)
+{
+    bool ok = make_adapter(subject, places, error) &&
+              qc_call_make(&subject->call, subject->recording, &subject->model, &subject->adapter, error);
+    if (ok)
+        qc_encoded_settle(subject);
+    return ok;
+}
+
+const char *qc_subject_products_text(const struct qc_subject *subject)
+{
+    if (!subject->setting.cuda || subject->selection.precision)
+        return NULL;
+    switch (subject->products) {
+    case QC_PRODUCTS_TF32:
+        return "The run was allowed to multiply in TF32: the products of the reference's plays keep 10 bits of their operands' "
+               "mantissa, and the noise floor is that much higher; rotary tables are held to float32.";
+    case QC_PRODUCTS_PARTS:
+        return "The run was allowed to round partial sums to its half type: some of the reference's plays do so, and the noise "
+               "floor is that much higher.";
+    default: return "The run was on a GPU: its sums are taken to be made in another order, but as precisely as on a processor.";
+    }
 }
 
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
@@ -284,14 +340,23 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
     *subject = (struct qc_subject){.recording = recording, .selection = qc_selection_all()};
     bool ok = check_class(subject, error) &&
               qw_config_read(&subject->model.config, recording->model_config, "/model@config", error) &&
-              check_family(subject, error) && check_call(recording, error) && check_caches(recording, error) &&
-              check_all_ids(subject, error) && check_folders(subject, places, error);
+              check_all(subject, places, error);
     if (ok) {
         make_rules(subject);
-        ok = make_model(subject, places, error) && make_adapter(subject, places, error) &&
-             qc_call_make(&subject->call, recording, &subject->model, &subject->adapter, error);
-        if (ok)
-            qc_encoded_settle(subject);
+        ok = make_model(subject, places, error) && make_rest(subject, places, error);
+    }
+    qw_error_in_file(error, recording->path);
+    return ok;
+}
+
+bool qc_subject_make_beside(struct qc_subject *subject, const struct qc_subject *other, const struct qc_recording *recording,
+                            const struct qc_places *places, struct qw_error *error)
+{
+    *subject = (struct qc_subject){.recording = recording, .selection = other->selection, .model = other->model, .borrows = true};
+    bool ok = check_class(subject, error) && check_all(subject, places, error);
+    if (ok) {
+        make_rules(subject);
+        ok = make_rest(subject, places, error);
     }
     qw_error_in_file(error, recording->path);
     return ok;
@@ -299,7 +364,8 @@ bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *reco
 
 void qc_subject_clear(struct qc_subject *subject)
 {
-    qw_model_clear(&subject->model);
+    if (!subject->borrows)
+        qw_model_clear(&subject->model);
     qw_adapter_clear(&subject->adapter);
     qc_encoded_clear(&subject->encoded);
     qc_call_clear(&subject->call);
@@ -311,7 +377,14 @@ const struct qw_arith *qc_subject_arith(const struct qc_subject *subject)
     const char *precision = subject->selection.precision;
     if (precision)
         return strcmp(precision, "f64") ? &qw_f32 : &qw_f64;
-    return qw_arith_of(subject->dtype);
+    return subject->products == QC_PRODUCTS_TF32 ? &qw_tf32[0] : qw_arith_of(subject->dtype);
+}
+
+const struct qw_arith *qc_subject_play(const struct qc_subject *subject, int play)
+{
+    if (play % 2 == 0 || subject->selection.precision || subject->products == QC_PRODUCTS_WHOLE)
+        return qc_subject_arith(subject);
+    return subject->products == QC_PRODUCTS_TF32 ? &qw_tf32[1] : subject->dtype == QW_F16 ? &qw_f16_parts : &qw_bf16_parts;
 }
 
 double qc_subject_roundoff(const struct qc_subject *subject) { return qw_dtype_roundoff(qc_subject_arith(subject)->dtype); }

@@ -27,10 +27,19 @@ struct qc_needs {
     const char *model, *adapter;
 };
 
+/* What the device may do to products of matrices beside summing them in another order, as the recorded environment says. */
+enum qc_products {
+    QC_PRODUCTS_WHOLE,
+    QC_PRODUCTS_TF32, /* float32 on CUDA: allow_tf32, or a float32_matmul_precision below "highest" */
+    QC_PRODUCTS_PARTS /* halves on CUDA, unless allow_…_reduced_precision_reduction is off: torch allows it by itself */
+};
+
 struct qc_subject {
     const struct qc_recording *recording; /* borrowed */
     enum qw_dtype dtype;                  /* the record's arithmetic */
-    struct qw_model model;                /* has_weights tells whether values can be played */
+    enum qc_products products;
+    struct qw_model model; /* has_weights tells whether values can be played */
+    bool borrows;          /* … which belongs to another subject */
     struct qw_adapter adapter;
     struct qc_encoded encoded; /* of an adapter whose table is computed */
     struct qw_call call;
@@ -52,11 +61,18 @@ struct qc_places {
  * QW_ERROR_UNSUPPORTED for what is not covered.  Release with qc_subject_clear. */
 bool qc_subject_make(struct qc_subject *subject, const struct qc_recording *recording, const struct qc_places *places,
                      struct qw_error *error);
+/* The same for another recording of a run of the same model and adapter, with the model of `other`, which must outlive it. */
+bool qc_subject_make_beside(struct qc_subject *subject, const struct qc_subject *other, const struct qc_recording *recording,
+                            const struct qc_places *places, struct qw_error *error);
 void qc_subject_clear(struct qc_subject *subject);
 
 /* The arithmetic that the record is taken to have run in: as selected, else what transformers makes of a model of its dtype
  * (qw_arith_of). */
 const struct qw_arith *qc_subject_arith(const struct qc_subject *subject);
+/* The arithmetic of one of the QC_NOISE_PLAYS plays: number 0 is qc_subject_arith, others differ where the device may choose. */
+const struct qw_arith *qc_subject_play(const struct qc_subject *subject, int play);
+/* What a reader must know of how the device multiplied; NULL: nothing.  Static. */
+const char *qc_subject_products_text(const struct qc_subject *subject);
 /* Its unit roundoff. */
 double qc_subject_roundoff(const struct qc_subject *subject);
 /* To how many roundings to the record's dtype those of a sum of `sum` products amount: `sum` of them where the sum is made in

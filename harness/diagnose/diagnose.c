@@ -6,89 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/diagnose/trial.h"
 #include "reference/base/memory.h"
 
-#define NAMED_FROM  0.5 /* below: unclassified */
 #define HIGH_FROM   0.99
 #define MEDIUM_FROM 0.9
 #define HIGH_LEAD   0.2 /* lead over the runner-up */
-
-static const struct qc_item *twin_of(const struct qc_item *item, const struct qc_judgement *deviated)
-{
-    return qc_items_at((struct qc_items *)(uintptr_t)&deviated->items, item->site, item->step, item->layer);
-}
-
-/* Recorded and judged in the healthy play, but the deviated play stops before it, where the run itself went on. */
-static bool unreached(const struct qc_item *item, const struct qc_judgement *deviated)
-{
-    const struct qc_item *twin = twin_of(item, deviated);
-    bool silent = !twin->free.looked || (item->free.valued && !twin->free.valued && twin->free.kind == QC_KIND_NONE);
-    return deviated->stop.stopped && !deviated->raise_predicted && item->recorded && item->free.looked && silent;
-}
-
-/* How many of the sites that differ from the healthy play agree with the deviated one. */
-static void count_reproduced(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy,
-                             const struct qc_judgement *deviated)
-{
-    for (int i = 0; i < healthy->items.count; i++) {
-        const struct qc_item *item = healthy->items.ordered[i];
-        if (qc_item_energy(item) == 0)
-            continue;
-        const struct qc_item *twin = twin_of(item, deviated);
-        hypothesis->sites++;
-        hypothesis->reproduced += qc_item_energy(twin) == 0 && !unreached(item, deviated);
-    }
-}
-
-/* What was recorded beyond the place where the deviated play stops is a difference, each of one unit. */
-static double unreached_energy(const struct qc_judgement *healthy, const struct qc_judgement *deviated)
-{
-    double energy = 0;
-    for (int i = 0; i < healthy->items.count; i++)
-        energy += unreached(healthy->items.ordered[i], deviated);
-    return energy;
-}
-
-/* Sites whose content is integers, structure or copies (a prefix): a play gives them exactly or it does not. */
-static bool is_handover_fact(const struct qc_item *item, const struct qw_call *call)
-{
-    enum qw_place place = qw_site_rows[item->site].place;
-    bool copied = place == QW_BEFORE && qw_protocol_turn(call, item->step).first == 0;
-    return place == QW_RECEIVED || copied || item->site == QW_SITE_BEFORE_TYPE || item->site == QW_SITE_BEFORE_LENGTH;
-}
-
-/* The first fact of the hand-over that the healthy play has right and the deviated one wrong. */
-static void rule_out(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, const struct qc_judgement *deviated)
-{
-    for (int i = 0; i < healthy->items.count && !hypothesis->ruled_out; i++) {
-        const struct qc_item *item = healthy->items.ordered[i], *twin = twin_of(item, deviated);
-        bool right = item->recorded && item->free.looked && item->free.kind == QC_KIND_NONE;
-        bool wrong = twin->free.looked && twin->free.kind != QC_KIND_NONE;
-        bool by_value = item->site == QW_SITE_INPUTS_EMBEDS && twin->free.kind == QC_VALUE;
-        if (!is_handover_fact(item, &healthy->subject->call) || !right || !wrong || by_value)
-            continue;
-        hypothesis->ruled_out = true;
-        hypothesis->against = item->site;
-        hypothesis->against_step = item->step;
-        hypothesis->explained = 0;
-    }
-}
-
-/* Whether nothing but a raise differs from the healthy play. */
-static bool only_raised(const struct qc_judgement *healthy)
-{
-    for (int i = 0; i < healthy->items.count; i++)
-        if (qc_item_energy(healthy->items.ordered[i]) > 0 && healthy->items.ordered[i]->free.kind != QC_RAISED)
-            return false;
-    return true;
-}
-
-/* A place at which much can go wrong proves nothing by itself: there the exception must be one that the cause raises. */
-static bool proves_raise(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
-{
-    return !only_raised(healthy) || !qc_cause_has_signature(hypothesis->cause) ||
-           qc_cause_signed(hypothesis->cause, healthy->subject);
-}
+#define FIRSTS      3   /* hypotheses to which a second is looked for */
 
 bool qc_hypothesis_apply(struct qw_rules *rules, const struct qc_hypothesis *hypothesis)
 {
@@ -99,83 +23,28 @@ bool qc_hypothesis_apply(struct qw_rules *rules, const struct qc_hypothesis *hyp
     return true;
 }
 
-/* Whether something shows in the isolated view alone: then a play has to be looked at in both. */
-static bool fails_apart(const struct qc_judgement *healthy)
+void qc_diagnosis_apply(struct qw_rules *rules, const struct qc_diagnosis *diagnosis)
 {
-    for (int i = 0; i < healthy->items.count; i++)
-        if (qc_item_fails_apart(healthy->items.ordered[i]))
-            return true;
-    return false;
+    qc_hypothesis_apply(rules, &diagnosis->ranked[0]);
+    if (diagnosis->second.cause)
+        qc_hypothesis_apply(rules, &diagnosis->second);
 }
 
-/* Whether the run raised between two steps, in the library's own code, as the cause is known to come to, and its play
- * reproduces all that differs before, which is something: nothing is left but the raise. */
-static bool raise_follows(const struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, double left)
-{
-    const struct qc_recording *recording = healthy->subject->recording;
-    bool between = recording->raised && recording->steps > 0 && !recording->step[recording->steps - 1].raised;
-    return between && !only_raised(healthy) && left <= 1 && qc_cause_signed(hypothesis->cause, healthy->subject);
-}
+/* ---- one cause ---- */
 
-/* Holds what the deviation would hand over against the record, which takes no play: false when that rules it out. */
-static bool may_be_played(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
-{
-    struct qc_subject bare = *healthy->subject;
-    struct qw_rules rules = bare.rules;
-    struct qc_judgement handed;
-    bare.model.has_weights = false;
-    qc_hypothesis_apply(&rules, hypothesis);
-    qc_judge(&handed, &bare, &rules, false);
-    rule_out(hypothesis, healthy, &handed);
-    qc_judgement_clear(&handed);
-    for (int i = 0; i < healthy->items.count; i++)
-        hypothesis->sites += hypothesis->ruled_out && qc_item_energy(healthy->items.ordered[i]) > 0;
-    return !hypothesis->ruled_out;
-}
-
-static void play_hypothesis(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
-{
-    struct qw_rules rules = healthy->subject->rules;
-    struct qc_judgement deviated;
-    if (!may_be_played(hypothesis, healthy))
-        return;
-    qc_hypothesis_apply(&rules, hypothesis);
-    qc_judge(&deviated, healthy->subject, &rules, fails_apart(healthy));
-    double before = qc_judgement_energy(healthy), after = qc_judgement_energy(&deviated) + unreached_energy(healthy, &deviated);
-    bool comes_to_raise = raise_follows(hypothesis, healthy, after);
-    hypothesis->explained = before > 0 ? fmax(0, 1 - (after - comes_to_raise) / before) : 0;
-    count_reproduced(hypothesis, healthy, &deviated);
-    hypothesis->reproduced += comes_to_raise;
-    rule_out(hypothesis, healthy, &deviated);
-    if (deviated.raise_denied || (deviated.raise_predicted && !proves_raise(hypothesis, healthy)))
-        hypothesis->explained = hypothesis->reproduced = 0;
-    qc_judgement_clear(&deviated);
-}
-
-/* Whether anything that PEFT's part hands over differs from the healthy play. */
-static bool handover_differs(const struct qc_judgement *healthy)
-{
-    for (int i = 0; i < healthy->items.count; i++)
-        if (qw_site_rows[healthy->items.ordered[i]->site].party == QW_PROTOCOL && qc_item_energy(healthy->items.ordered[i]) > 0)
-            return true;
-    return false;
-}
-
-/* Plays the deviation with each of its values and keeps the one that explains most.  Those of PEFT's part need not be tried
+/* Screens the deviation with each of its values and keeps the one that explains most (qc_trial_screen).  Those of PEFT's part need not be tried
  * where what it handed over is right. */
-static void try_deviation(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy, enum qw_deviation deviation)
+static void screen_deviation(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, enum qw_deviation deviation,
+                             double enough)
 {
     int values = qw_deviation_values(deviation);
-    if (!values) {
-        play_hypothesis(hypothesis, healthy);
+    if (values && qw_deviation_party(deviation) == QW_PROTOCOL && !qc_trial_handover_differs(trial))
         return;
-    }
-    if (qw_deviation_party(deviation) == QW_PROTOCOL && !handover_differs(healthy))
-        return;
-    for (int i = 0; i < values && hypothesis->explained < HIGH_FROM; i++) {
+    for (int i = 0; i < (values ? values : 1); i++) {
         struct qc_hypothesis one = {.cause = hypothesis->cause, .value = qw_deviation_value(deviation, i)};
-        play_hypothesis(&one, healthy);
-        if (i == 0 || one.explained > hypothesis->explained)
+        qc_trial_screen(&one, trial, enough);
+        bool tells_less = one.explained == hypothesis->explained && one.given_up == QC_LEAVES;
+        if (i == 0 || one.explained > hypothesis->explained || tells_less)
             *hypothesis = one;
     }
 }
@@ -206,15 +75,17 @@ static void try_signature(struct qc_hypothesis *hypothesis, const struct qc_judg
     hypothesis->reproduced = reproduced;
 }
 
-static void try_cause(struct qc_hypothesis *hypothesis, const struct qc_judgement *healthy)
+static void try_cause(struct qc_hypothesis *hypothesis, const struct qc_trial *trial)
 {
     enum qw_deviation deviation;
+    const struct qc_subject *subject = trial->base->subject;
     const struct qc_raise_row *raise = qc_cause_raise(hypothesis->cause);
+    hypothesis->against_layer = -1;
     if (qc_cause_deviation(&deviation, hypothesis->cause))
-        try_deviation(hypothesis, healthy, deviation);
-    bool corroborated = qc_cause_signed(hypothesis->cause, healthy->subject);
+        screen_deviation(hypothesis, trial, deviation, HIGH_FROM - HIGH_LEAD);
+    bool corroborated = qc_cause_signed(hypothesis->cause, subject);
     if (corroborated && raise)
-        try_signature(hypothesis, healthy, raise);
+        try_signature(hypothesis, trial->base, raise);
     hypothesis->corroborated = corroborated;
 }
 
@@ -246,35 +117,219 @@ static void rank(struct qc_hypothesis *ranked, int count)
         }
 }
 
+/* Plays completely whatever explains as much as the best, until the best is among what was played. */
+static void refine(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
+{
+    for (int i = 0; i < diagnosis->count;) {
+        rank(diagnosis->ranked, diagnosis->count);
+        double enough = fmax(QC_NAMED_FROM, diagnosis->ranked[0].explained - (1 - HIGH_FROM));
+        for (i = 0; i < diagnosis->count; i++) {
+            struct qc_hypothesis *next = &diagnosis->ranked[i];
+            if (next->complete || next->by_signature || next->explained < enough)
+                continue;
+            qc_trial_play(next, trial);
+            break;
+        }
+    }
+}
+
+/* Where nothing that mends the first divergence explains everything, what leaves it as it is may still explain the rest. */
+static void screen_what_leaves_first(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
+{
+    for (int i = 0; i < diagnosis->count; i++) {
+        enum qw_deviation deviation;
+        struct qc_hypothesis *next = &diagnosis->ranked[i];
+        bool corroborated = next->corroborated;
+        if (next->given_up != QC_LEAVES || !qc_cause_deviation(&deviation, next->cause))
+            continue;
+        screen_deviation(next, trial, deviation, 0);
+        next->corroborated = corroborated;
+    }
+}
+
+/* Where nothing has a name, what contradicts the record in values may still explain most of it. */
+static void screen_what_contradicts(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
+{
+    struct qc_trial other = *trial;
+    other.forgives = true;
+    for (int i = 0; i < diagnosis->count; i++) {
+        enum qw_deviation deviation;
+        struct qc_hypothesis again = diagnosis->ranked[i];
+        if (again.given_up != QC_CONTRADICTS || !qc_cause_deviation(&deviation, again.cause))
+            continue;
+        screen_deviation(&again, &other, deviation, QC_NAMED_FROM);
+        again.corroborated = diagnosis->ranked[i].corroborated;
+        if (again.explained >= QC_NAMED_FROM)
+            diagnosis->ranked[i] = again;
+    }
+}
+
+/* ---- two at once ---- */
+
+/* The one that explains most of what remains under `first`, of causes other than it; its cause is NULL when none explains
+ * half. */
+static struct qc_hypothesis find_second(const struct qc_diagnosis *diagnosis, const struct qc_hypothesis *first,
+                                        const struct qc_trial *remains)
+{
+    struct qc_hypothesis best = {0};
+    for (int i = 0; i < diagnosis->count; i++) {
+        enum qw_deviation deviation;
+        struct qc_hypothesis next = {.cause = diagnosis->ranked[i].cause, .against_layer = -1};
+        if (next.cause == first->cause || !qc_cause_deviation(&deviation, next.cause))
+            continue;
+        screen_deviation(&next, remains, deviation, QC_NAMED_FROM);
+        if (next.explained >= QC_NAMED_FROM && next.explained > best.explained)
+            best = next;
+    }
+    if (best.cause)
+        qc_trial_play(&best, remains);
+    return best.explained >= QC_NAMED_FROM ? best : (struct qc_hypothesis){0};
+}
+
+/* Plays a hypothesis on top of other rules than the base's, and holds it against what differs from the base. */
+static void play_on_top(struct qc_hypothesis *hypothesis, const struct qw_rules *rules, const struct qc_trial *trial)
+{
+    struct qc_judgement base = *trial->base;
+    struct qc_trial other = *trial;
+    base.rules = *rules;
+    other.base = &base;
+    qc_trial_play(hypothesis, &other);
+}
+
+/* Looks for what `first` leaves: true when a second explains half of that, and `first` half of what the second leaves.
+ * `second` is then what it is by itself, `both` what the two are together. */
+static bool try_pair(struct qc_hypothesis *second, struct qc_hypothesis *both, const struct qc_diagnosis *diagnosis,
+                     const struct qc_hypothesis *first, const struct qc_trial *trial)
+{
+    struct qw_rules rules = trial->base->rules;
+    struct qc_judgement under;
+    qc_hypothesis_apply(&rules, first);
+    qc_judge(&under, trial->base->subject, &rules, trial->apart);
+    struct qc_trial remains = qc_trial_of(&under);
+    *second = remains.first ? find_second(diagnosis, first, &remains) : (struct qc_hypothesis){0};
+    qc_judgement_clear(&under);
+    if (!second->cause)
+        return false;
+    *second = *both = (struct qc_hypothesis){.cause = second->cause, .value = second->value, .against_layer = -1};
+    qc_trial_play(second, trial);
+    play_on_top(both, &rules, trial);
+    return both->left <= (1 - QC_NAMED_FROM) * fmin(first->left, second->left) && both->reproduced > first->reproduced &&
+           both->reproduced > second->reproduced;
+}
+
+/* Puts one of the ranked before all others, which keep their order. */
+static void put_first(struct qc_diagnosis *diagnosis, int index)
+{
+    struct qc_hypothesis chosen = diagnosis->ranked[index];
+    for (int i = index; i > 0; i--)
+        diagnosis->ranked[i] = diagnosis->ranked[i - 1];
+    diagnosis->ranked[0] = chosen;
+}
+
+/* Whether a second may be looked for to it: it is played, and mends the first divergence or explains most of the rest. */
+static bool may_be_first(const struct qc_hypothesis *hypothesis)
+{
+    double least = hypothesis->leaves_first ? QC_NAMED_FROM : 0;
+    return hypothesis->explained > 0 && hypothesis->explained >= least && !hypothesis->by_signature && !hypothesis->given_up;
+}
+
+/* Of two that are needed together the one that mends the first divergence comes first. */
+static void order_two(struct qc_diagnosis *diagnosis, int chosen)
+{
+    int other = 0;
+    while (diagnosis->ranked[other].cause != diagnosis->second.cause)
+        other++;
+    if (diagnosis->ranked[chosen].leaves_first && !diagnosis->second.leaves_first) {
+        struct qc_hypothesis second = diagnosis->second;
+        diagnosis->second = diagnosis->ranked[chosen];
+        diagnosis->ranked[other] = second;
+        chosen = other;
+    }
+    put_first(diagnosis, chosen);
+}
+
+/* Where the best leaves something: the two that explain most together. */
+static void look_for_two(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
+{
+    const struct qc_hypothesis *best = diagnosis->ranked;
+    int tried = 0, chosen = -1;
+    if (!diagnosis->count || best->by_signature || (best->complete && best->suffices))
+        return;
+    for (int i = 0; i < diagnosis->count && tried < FIRSTS; i++) {
+        struct qc_hypothesis *first = &diagnosis->ranked[i], second, both;
+        if (!may_be_first(first))
+            continue;
+        tried++;
+        if (!first->complete)
+            qc_trial_play(first, trial);
+        if (!may_be_first(first) || !try_pair(&second, &both, diagnosis, first, trial) || both.explained <= diagnosis->together)
+            continue;
+        diagnosis->second = second;
+        diagnosis->together = both.explained;
+        diagnosis->reproduced_together = both.reproduced;
+        chosen = i;
+    }
+    if (chosen >= 0)
+        order_two(diagnosis, chosen);
+}
+
+/* ---- the whole ---- */
+
+const struct qc_hypothesis *qc_diagnosis_runner_up(const struct qc_diagnosis *diagnosis)
+{
+    int next = 1 + diagnosis->equivalent;
+    while (next < diagnosis->count && diagnosis->ranked[next].cause == diagnosis->second.cause)
+        next++;
+    return next < diagnosis->count ? &diagnosis->ranked[next] : NULL;
+}
+
 static enum qc_confidence confidence_of(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject)
 {
-    const struct qc_hypothesis *best = &diagnosis->ranked[0];
-    int next = 1 + diagnosis->equivalent;
-    double runner_up = next < diagnosis->count ? diagnosis->ranked[next].explained : 0;
+    const struct qc_hypothesis *best = &diagnosis->ranked[0], *next = qc_diagnosis_runner_up(diagnosis);
+    double runner_up = next ? next->explained : 0;
     if (best->by_signature)
         return qc_cause_known(best->cause, subject) ? QC_MEDIUM : QC_LOW;
-    if (best->explained >= HIGH_FROM && best->explained - runner_up >= HIGH_LEAD)
+    if (diagnosis->together >= HIGH_FROM && diagnosis->together - runner_up >= HIGH_LEAD)
         return QC_HIGH;
-    return best->explained >= MEDIUM_FROM ? QC_MEDIUM : QC_LOW;
+    return diagnosis->together >= MEDIUM_FROM ? QC_MEDIUM : QC_LOW;
+}
+
+/* How many behind the best the evidence cannot tell from it. */
+static int count_equivalent(const struct qc_diagnosis *diagnosis)
+{
+    int count = 0;
+    while (count + 1 < diagnosis->count && diagnosis->ranked[count + 1].cause != diagnosis->second.cause &&
+           same_evidence(&diagnosis->ranked[count + 1], &diagnosis->ranked[0]))
+        count++;
+    return count;
 }
 
 struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy)
 {
     struct qc_diagnosis diagnosis = {0};
+    struct qc_trial trial = qc_trial_of(healthy);
     diagnosis.ranked = QW_NEW_ARRAY(struct qc_hypothesis, qc_cause_count());
     for (int i = 0; i < qc_cause_count(); i++) {
         struct qc_hypothesis *next = &diagnosis.ranked[diagnosis.count];
         if (!can_be_tried(qc_cause_at(i), healthy->subject->recording))
             continue;
         next->cause = qc_cause_at(i);
-        try_cause(next, healthy);
+        try_cause(next, &trial);
         diagnosis.count++;
     }
-    rank(diagnosis.ranked, diagnosis.count);
-    diagnosis.named = diagnosis.count > 0 && diagnosis.ranked[0].explained >= NAMED_FROM;
-    while (diagnosis.named && diagnosis.equivalent + 1 < diagnosis.count &&
-           same_evidence(&diagnosis.ranked[diagnosis.equivalent + 1], &diagnosis.ranked[0]))
-        diagnosis.equivalent++;
+    refine(&diagnosis, &trial);
+    if (diagnosis.count && diagnosis.ranked[0].explained < HIGH_FROM) {
+        screen_what_leaves_first(&diagnosis, &trial);
+        refine(&diagnosis, &trial);
+    }
+    if (diagnosis.count && diagnosis.ranked[0].explained < QC_NAMED_FROM) {
+        screen_what_contradicts(&diagnosis, &trial);
+        refine(&diagnosis, &trial);
+    }
+    diagnosis.together = diagnosis.count ? diagnosis.ranked[0].explained : 0;
+    look_for_two(&diagnosis, &trial);
+    diagnosis.named = diagnosis.together >= QC_NAMED_FROM;
+    diagnosis.equivalent = diagnosis.named ? count_equivalent(&diagnosis) : 0;
     diagnosis.confidence = diagnosis.named ? confidence_of(&diagnosis, healthy->subject) : QC_LOW;
     return diagnosis;
 }

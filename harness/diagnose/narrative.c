@@ -55,6 +55,8 @@ static char *ratio_text(double ratio)
 static char *value_text(const char *name, const struct qc_item *item)
 {
     const struct qc_difference *difference = &qc_item_view(item)->difference;
+    if (item->observed_text)
+        return qw_format("%s holds %s where %s are expected", name, item->observed_text, item->expected_text);
     char *ratio = ratio_text(difference->ratio);
     char *text = qw_format("%s holds %.9g where %.9g is expected (%s)", name, difference->observed, difference->expected, ratio);
     free(ratio);
@@ -270,13 +272,25 @@ char *qc_right_steps_text(const struct qc_judgement *judgement)
     return text;
 }
 
-static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject, const char *first)
+/* The other of two causes, neither of which explains everything. */
+static char *second_text(const struct qc_cause_row *cause, const struct qc_subject *subject)
 {
-    const struct qc_cause_row *cause = diagnosis->ranked[0].cause;
     char *why = qc_cause_text(cause->why, cause, subject), *remedy = qc_cause_text(cause->remedy, cause, subject);
-    char *text = qw_format("%s: %s. %s. %.*s.", cause->title, first, why, first_sentence(remedy), remedy);
+    char *text = qw_format(" And besides: %s: %s. %.*s.", cause->title, why, first_sentence(remedy), remedy);
     free(why);
     free(remedy);
+    return text;
+}
+
+static char *named_text(const struct qc_diagnosis *diagnosis, const struct qc_subject *subject, const char *first)
+{
+    const struct qc_cause_row *cause = diagnosis->ranked[0].cause, *second = diagnosis->second.cause;
+    char *why = qc_cause_text(cause->why, cause, subject), *remedy = qc_cause_text(cause->remedy, cause, subject);
+    char *besides = second ? second_text(second, subject) : qw_strdup("");
+    char *text = qw_format("%s: %s. %s. %.*s.%s", cause->title, first, why, first_sentence(remedy), remedy, besides);
+    free(why);
+    free(remedy);
+    free(besides);
     return text;
 }
 
@@ -300,9 +314,13 @@ char *qc_verdict_text(const struct qc_judgement *judgement, const struct qc_diag
     const struct qc_item *item = qc_judgement_first(judgement);
     char *text = item ? failing_text(judgement, diagnosis, item) : passing_text(judgement);
     char *only = qc_selection_text(&judgement->subject->selection), *right = item ? qc_right_steps_text(judgement) : NULL;
-    char *whole = qw_format("%s%s%s%s%s%s%s", text, right ? " Rightly handed over, as in a healthy run: " : "",
-                            right ? right : "", right ? "." : "", only[0] ? " Judged only: " : "", only, only[0] ? "." : "");
+    const struct qc_recording *recording = judgement->subject->recording;
+    char *worth = item ? qc_consequence_text(&judgement->consequence, recording->raised) : NULL;
+    char *whole = qw_format("%s%s%s%s%s%s%s%s%s", text, worth ? " " : "", worth ? worth : "",
+                            right ? " Rightly handed over, as in a healthy run: " : "", right ? right : "", right ? "." : "",
+                            only[0] ? " Judged only: " : "", only, only[0] ? "." : "");
     free(text);
+    free(worth);
     free(right);
     free(only);
     return whole;

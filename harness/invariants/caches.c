@@ -119,7 +119,7 @@ static void look_at_last(struct qc_judgement *judgement, struct qc_view *view, i
     struct qw_tensor *after = taken_up(judgement, step, left, rows_taken_up(judgement, step), layer);
     if (after && after->data && qw_shape_equal(&after->shape, &view->expected_shape)) {
         double *expected = qw_tensor_doubles(after);
-        qc_look_at_axes(view, before, expected);
+        qc_look_at_axes(view, before, expected, judgement);
         free(expected);
     } else if (!judgement->subject->call.turn) {
         look_at_digest(view, before, left);
@@ -165,7 +165,7 @@ static void judge_half_before(struct qc_judgement *judgement, int step, const st
     double *rows = qc_frame_rows(&frame, known ? known : value ? held->value : held->key);
     free(known);
     if (frame.rows == frame.room)
-        qc_look_at_axes(&item->free, tensor, rows);
+        qc_look_at_axes(&item->free, tensor, rows, judgement);
     else
         look_at_rows(&item->free, tensor, rows, &frame);
     free(rows);
@@ -177,7 +177,7 @@ static void look_for_transform(struct qc_judgement *judgement, int step, const s
     const struct qc_cache *recorded = &qc_step_of(judgement, step)->before;
     const struct qw_tensor *tensor = half(judgement, recorded, layer, value);
     struct qc_view *view = &qc_items_at(&judgement->items, value ? QW_SITE_BEFORE_VALUE : QW_SITE_BEFORE_KEY, step, layer)->free;
-    if (view->kind != QC_VALUE || !tensor)
+    if (judgement->light || view->kind != QC_VALUE || !tensor)
         return;
     struct qc_frame frame = qc_frame_of(judgement->subject, recorded, layer, &cache->layer[layer]);
     double *rows = qc_frame_rows(&frame, value ? cache->layer[layer].value : cache->layer[layer].key);

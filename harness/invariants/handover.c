@@ -31,9 +31,10 @@ static void look_at_prompt(const struct qc_judgement *judgement, struct qc_item 
         if (subject->encoded.truth)
             qc_look_at_encoded(&item->free, recorded, prompt->data, &subject->encoded);
         else
-            qc_look_at_axes(&item->free, recorded, prompt->data);
-        qc_look_for_transform(&item->free, recorded, prompt->data, prompt->shape.rank == 6 ? "L 2 B K P D" : "B P d",
-                              subject->encoded.truth ? item->free.difference.floor * QC_NOISE_MULTIPLE : 0);
+            qc_look_at_axes(&item->free, recorded, prompt->data, judgement);
+        if (!judgement->light)
+            qc_look_for_transform(&item->free, recorded, prompt->data, prompt->shape.rank == 6 ? "L 2 B K P D" : "B P d",
+                                  subject->encoded.truth ? item->free.difference.floor * QC_NOISE_MULTIPLE : 0);
     }
     if (subject->encoded.random)
         item->reason = "the adapter's encoder drew at random (dropout)";
@@ -88,7 +89,7 @@ static void judge_tokens(struct qc_judgement *judgement, int step, const struct 
     qc_look(item, &item->free, tensor, &expected);
     if (handover->embeds) {
         qc_look_at_dtype(&item->free, tensor, judgement);
-        qc_look_at_axes(&item->free, tensor, handover->inputs_embeds);
+        qc_look_at_axes(&item->free, tensor, handover->inputs_embeds, judgement);
         return;
     }
     double *ids = QW_NEW_ARRAY(double, handover->batch * handover->queries);

@@ -12,8 +12,9 @@ const struct qc_step *qc_step_of(const struct qc_judgement *judgement, int step)
 
 const struct qw_tensor *qc_kept(const struct qc_judgement *judgement, const struct qw_tensor *tensor)
 {
-    bool promised = judgement->subject->recording->level >= QC_LEVEL_BLOCKS;
-    return tensor && !tensor->data && promised ? NULL : tensor;
+    enum qc_level level = judgement->subject->recording->level;
+    bool known = tensor && (tensor->data || (level == QC_LEVEL_STATS && (tensor->stats || !qw_shape_count(&tensor->shape))));
+    return level == QC_LEVEL_SHAPES || known ? tensor : NULL;
 }
 
 enum qc_kind qc_shape_kind(const struct qw_tensor *tensor, const struct qw_shape *expected)
@@ -55,10 +56,25 @@ void qc_look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const
         qc_view_note(view, &found, kind);
 }
 
-void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected)
+/* What a deviation computes on the way of a prompt is no copy: each element has been rounded, after sums of a head's size. */
+static void look_at_computed(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                             const struct qc_judgement *judgement)
 {
-    qc_look_at_copy(view, tensor, expected, QC_VALUE);
-    if ((view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
+    struct qc_difference found;
+    if (view->kind == QC_KIND_NONE && tensor && expected &&
+        qc_difference_of_tensor(&found, tensor, expected, expected, judgement->subject->model.config.head_size,
+                                qc_subject_roundoff(judgement->subject)))
+        qc_view_note(view, &found, QC_VALUE);
+}
+
+void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                     const struct qc_judgement *judgement)
+{
+    if (qw_protocol_prompt_is_moved(&judgement->rules))
+        qc_look_at_copy(view, tensor, expected, QC_VALUE);
+    else
+        look_at_computed(view, tensor, expected, judgement);
+    if (!judgement->light && (view->kind == QC_SHAPE || view->kind == QC_VALUE) &&
         qc_layout_find(view->permutation, tensor, expected, &view->expected_shape))
         view->kind = QC_LAYOUT;
 }

@@ -18,8 +18,9 @@ void qc_look(struct qc_item *item, struct qc_view *view, const struct qw_tensor 
 void qc_look_at_dtype(struct qc_view *view, const struct qw_tensor *tensor, const struct qc_judgement *judgement);
 /* Compares copied data: any element that differs is a difference without a floor, of this kind. */
 void qc_look_at_copy(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, enum qc_kind kind);
-/* The same for data whose axes may have been handed over in another order. */
-void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected);
+/* The same for data whose axes may have been handed over in another order, which a light play does not ask. */
+void qc_look_at_axes(struct qc_view *view, const struct qw_tensor *tensor, const double *expected,
+                     const struct qc_judgement *judgement);
 /* Where the values differ, looks whether they are the expected ones rearranged along an axis; arguments as of
  * qc_transform_find. */
 void qc_look_for_transform(struct qc_view *view, const struct qw_tensor *tensor, const double *expected, const char *axes,

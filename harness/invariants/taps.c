@@ -96,6 +96,13 @@ static enum qc_kind tap_kind(const struct qc_judgement *judgement, enum qw_site 
     return kind == QC_KIND_NONE && tap->dtype != dtype_of(judgement, site) ? QC_DTYPE : kind;
 }
 
+/* Where a norm of heads is left out, so may be its module. */
+static bool may_stay_away(const struct qc_judgement *judgement, enum qw_site site)
+{
+    unsigned lost = judgement->rules.lost_norms;
+    return (site == QW_SITE_Q_NORM && lost & QW_QUERIES) || (site == QW_SITE_K_NORM && lost & QW_KEYS);
+}
+
 static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
                       bool isolated)
 {
@@ -104,7 +111,7 @@ static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site sit
     if (there)
         whole.shape = *qc_tap_shape(there);
     const struct qw_tensor *tap = there ? qc_kept(judgement, &whole) : NULL;
-    bool wanted = has_site(judgement, site, extents);
+    bool wanted = has_site(judgement, site, extents) && (tap || !may_stay_away(judgement, site));
     if (!wanted && (!tap || qw_site_rows[site].when != QW_WHEN_IDS))
         return;
     struct qc_item *item = qc_items_at(&judgement->items, site, step, layer);

@@ -1,8 +1,10 @@
 /* Invariant: every field of the result contract is there, null where it has nothing to say. */
 #include "harness/worker/case.h"
 
+#include "harness/compare/coverage.h"
 #include "harness/worker/fields.h"
 #include "reference/base/file.h"
+#include "reference/base/text.h"
 
 #define READ_BUDGET ((int64_t)16 << 30)
 
@@ -27,14 +29,30 @@ void qc_case_put_seconds(struct qw_json *json, const struct timespec *from)
     qw_json_put_real(timing, "seconds", (double)(now.tv_sec - from->tv_sec) + 1e-9 * (double)(now.tv_nsec - from->tv_nsec));
 }
 
+/* Why a case in which nothing differs is no pass. */
+static void put_shortfall(struct qw_json *json, const struct qc_case_view *view)
+{
+    if (!view->shortfall) {
+        qw_json_put_null(json, "error");
+        return;
+    }
+    struct qw_json *why = qw_json_put(json, "error", qw_json_object());
+    qw_json_put_text(why, "file", view->recording->path);
+    qw_json_put_text(why, "place", "/");
+    qw_json_put_text(why, "message", view->shortfall);
+    qw_json_put_text(why, "hint", view->hint);
+}
+
 static struct qw_json *judged_case(const struct qc_case_view *view)
 {
     const struct qc_item *first = qc_judgement_first(view->judgement);
     struct qw_json *json = qc_case_head(qw_path_base(view->recording->path), view->recording->path, view->recording);
     qc_put_model(json, view);
     qc_put_adapter(json, view);
-    qw_json_put_text(json, "status", first ? "FAIL" : "PASS");
-    qc_put_owned(json, "verdict", qc_verdict_text(view->judgement, view->diagnosis));
+    qw_json_put_text(json, "status", first ? "FAIL" : view->shortfall ? "ERROR" : "PASS");
+    qc_put_owned(json, "verdict",
+                 view->shortfall ? qw_format("Undecided, nothing differs but %s: %s.", view->shortfall, view->hint)
+                                 : qc_verdict_text(view->judgement, view->diagnosis));
     qc_put_cause(json, view);
     qc_put_first(json, view, first);
     qc_put_last_good(json, view, first);
@@ -49,7 +67,7 @@ static struct qw_json *judged_case(const struct qc_case_view *view)
     qc_put_next_steps(json, view);
     qc_put_cache_lengths(json, view);
     qc_put_largest(json, view);
-    qw_json_put_null(json, "error");
+    put_shortfall(json, view);
     qc_put_sites(json, view);
     return json;
 }
@@ -102,7 +120,12 @@ static struct qw_json *judge_subject(const struct qc_subject *subject)
     bool diverged = qc_judgement_first(&judgement) != NULL;
     if (diverged)
         diagnosis = qc_diagnose(&judgement);
-    struct qc_case_view view = {&judgement, diverged ? &diagnosis : NULL, subject, subject->recording};
+    struct qc_grafts grafts = {0};
+    struct qc_case_view view = {&judgement, diverged ? &diagnosis : NULL, subject, subject->recording, &grafts, NULL, NULL};
+    if (diverged)
+        qc_grafts_make(&grafts, &judgement);
+    else
+        view.shortfall = qc_coverage_shortfall(&judgement, &view.hint);
     struct qw_json *json = judged_case(&view);
     qc_diagnosis_clear(&diagnosis);
     qc_judgement_clear(&judgement);

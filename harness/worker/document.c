@@ -33,13 +33,14 @@ bool qc_exit_words(const char **name, const char **meaning, int code)
     return false;
 }
 
-static enum qc_exit exit_of(const int count[STATUSES])
+/* `unearned`: cases with an ERROR that were read and judged, and of which too little was compared. */
+static enum qc_exit exit_of(const int count[STATUSES], int unearned)
 {
     int decided = count[PASS] + count[XFAIL] + count[XPASS];
     int lost = count[ERROR] + count[TIMEOUT] + count[CRASH] + count[NOTRUN];
     if (count[FAIL] + count[CHANGED])
         return QC_EXIT_DIVERGED;
-    if (lost && lost == count[ERROR] && !decided)
+    if (lost && lost == count[ERROR] && !unearned && !decided)
         return QC_EXIT_INPUT;
     if (lost)
         return QC_EXIT_INCONCLUSIVE;
@@ -97,7 +98,7 @@ char *qc_timestamp(void)
 struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const struct qc_workers *workers)
 {
     struct qw_json *document = qw_json_object();
-    int found[STATUSES] = {0};
+    int found[STATUSES] = {0}, unearned = 0;
     char *created = qc_timestamp();
     qw_json_put_text(document, "schema", "qconform-result/1");
     qw_json_put_text(document, "created", created);
@@ -112,11 +113,12 @@ struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, ch
         qw_json_add(array, cases[i]);
         for (int s = 0; s < STATUSES; s++)
             found[s] += !strcmp(statuses[s], qw_json_get_text(cases[i], "status", ""));
+        unearned += !qw_json_get_bool(qw_json_get(cases[i], "coverage"), "earned", true);
     }
     struct qw_json *summary = qw_json_put(document, "summary", qw_json_object());
     for (int s = 0; s < STATUSES; s++)
         qw_json_put_int(summary, statuses[s], found[s]);
-    put_exit(document, exit_of(found));
+    put_exit(document, exit_of(found, unearned));
     return document;
 }
 

@@ -3,6 +3,7 @@
 #ifndef QC_WORKER_FIELDS_H
 #define QC_WORKER_FIELDS_H
 
+#include "harness/compare/graft.h"
 #include "harness/diagnose/narrative.h"
 #include "reference/base/json.h"
 
@@ -12,6 +13,9 @@ struct qc_case_view {
     const struct qc_diagnosis *diagnosis; /* NULL when nothing diverged */
     const struct qc_subject *subject;
     const struct qc_recording *recording;
+    const struct qc_grafts *grafts;
+    const char *shortfall; /* why nothing that differs is no pass yet; NULL: it is one, or something does */
+    const char *hint;      /* … and what to do */
 };
 
 /* what was recorded: model, adapter, call, recorder */
@@ -53,6 +57,7 @@ struct qw_json *qc_cause_unclassified(const char *title, const char *mechanism, 
 
 /* Shared by the parts: a text that is freed, a number that is null when negative. */
 void qc_put_owned(struct qw_json *object, const char *key, char *text);
+void qc_add_owned(struct qw_json *array, char *text);
 void qc_put_index(struct qw_json *object, const char *key, int number);
 
 /* The item with the largest ratio; in the isolated view alone, or in either.  NULL when nothing was valued. */

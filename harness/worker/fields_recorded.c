@@ -9,6 +9,12 @@ void qc_put_owned(struct qw_json *object, const char *key, char *text)
     free(text);
 }
 
+void qc_add_owned(struct qw_json *array, char *text)
+{
+    qw_json_add_text(array, text);
+    free(text);
+}
+
 void qc_put_index(struct qw_json *object, const char *key, int number)
 {
     if (number < 0)

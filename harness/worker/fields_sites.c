@@ -78,10 +78,20 @@ static void add_selection(struct qw_json *findings, const struct qc_selection *s
 
 static char *hypothesis_text(const struct qc_hypothesis *hypothesis, int rank)
 {
-    if (hypothesis->ruled_out)
-        return qw_format(
-            "%d. %s is ruled out: it would have given another %s at step %d, where the record is as in a healthy run.", rank,
-            hypothesis->cause->id, qw_site_rows[hypothesis->against].name, hypothesis->against_step);
+    static const char *const why[] = {
+        [QC_CONTRADICTS] = "it would have given another %s at step %d%s, where the record is as in a healthy run",
+        [QC_LEAVES] = "it does not give the %s of step %d%s that was recorded, where the record first differs",
+        [QC_EXCEEDS] = "by %s of step %d%s more differs from it than from a healthy run"};
+    if (hypothesis->given_up) {
+        int layer = hypothesis->against_layer;
+        char *in = layer < 0 ? qw_strdup("") : qw_format(", layer %d", layer), *text = NULL;
+        char *because = qw_format(why[hypothesis->given_up], qw_site_rows[hypothesis->against].name, hypothesis->against_step,
+                                  in);
+        text = qw_format("%d. %s is ruled out: %s.", rank, hypothesis->cause->id, because);
+        free(in);
+        free(because);
+        return text;
+    }
     return qw_format("%d. %s explains %.4g of the divergence.", rank, hypothesis->cause->id, hypothesis->explained);
 }
 
@@ -89,6 +99,8 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *findings = qw_json_put(json, "findings", qw_json_array());
     add_selection(findings, &view->subject->selection);
+    if (qc_subject_products_text(view->subject))
+        add_note(findings, "products", qw_strdup(qc_subject_products_text(view->subject)));
     add_item_findings(findings, view);
     for (int i = 0; view->diagnosis && i < view->diagnosis->count; i++)
         add_note(findings, "hypothesis", hypothesis_text(&view->diagnosis->ranked[i], i + 1));
@@ -103,6 +115,8 @@ void qc_put_findings(struct qw_json *json, const struct qc_case_view *view)
         add_note(findings, "newer-versions",
                  qw_strdup("The recorded versions are newer than those that the rules were measured with; "
                            "the newest known rules were used."));
+    if (view->diagnosis && !view->judgement->consequence.compared)
+        add_note(findings, "consequence", qc_consequence_text(&view->judgement->consequence, view->recording->raised));
     int others = unjudged_taps(view);
     if (others > 0 && qc_selection_is_all(&view->subject->selection))
         add_note(findings, "unjudged-taps",
@@ -115,6 +129,23 @@ static void put_ratio(struct qw_json *site, const char *key, const struct qc_vie
         qw_json_put_real(site, key, view->difference.ratio);
     else
         qw_json_put_null(site, key);
+}
+
+static void put_graft(struct qw_json *site, const struct qc_graft *graft)
+{
+    if (!graft || !graft->played)
+        return;
+    struct qw_json *grafted = qw_json_put(site, "grafted", qw_json_object());
+    qw_json_put_real(grafted, "kl", graft->kl);
+    qw_json_put_real(grafted, "change", graft->change);
+    qw_json_put_bool(grafted, "top1_agrees", graft->top1_agrees);
+}
+
+/* By what its ratio was divided, where it was. */
+static void put_floor(struct qw_json *site, const char *key, const struct qc_view *view)
+{
+    if (view->valued)
+        qw_json_put_real(site, key, view->difference.floor);
 }
 
 void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
@@ -133,11 +164,14 @@ void qc_put_sites(struct qw_json *json, const struct qc_case_view *view)
         qw_json_put_text(site, "kind", kind == QC_KIND_NONE ? NULL : qc_kind_name(kind));
         put_ratio(site, "ratio", &item->free);
         put_ratio(site, "ratio_isolated", &item->isolated);
+        put_floor(site, "floor", &item->free);
+        put_floor(site, "floor_isolated", &item->isolated);
         if (how->valued) {
             qw_json_put_real(site, "max_abs", how->difference.max_abs);
             qw_json_put_real(site, "rms", how->difference.rms);
             qw_json_put_real(site, "ulp", how->difference.ulp);
         }
+        put_graft(site, qc_grafts_at(view->grafts, item->site, item->step, item->layer));
         if (item->reason)
             qw_json_put_text(site, "reason", item->reason);
     }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/compare/coverage.h"
 #include "reference/base/memory.h"
 #include "reference/base/text.h"
 
@@ -105,52 +106,55 @@ void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
     }
 }
 
-static bool is_shaped_only(const struct qc_case_view *view)
+static void put_counts(struct qw_json *json, const struct qc_counts *counts)
 {
-    return view->recording->level <= QC_LEVEL_STATS || !view->subject->model.has_weights ||
-           (view->subject->adapter.kind != QW_ADAPTER_NONE && !view->subject->adapter.table);
+    qw_json_put_int(json, "expected", counts->expected);
+    qw_json_put_int(json, "compared", counts->compared);
+    qw_json_put_int(json, "missing", counts->missing);
+    qw_json_put_int(json, "waived", counts->waived);
+    qw_json_put_int(json, "by_value", counts->valued);
 }
 
-/* Whether a prefix with heads and tokens swapped would have the same extents, and there are no values to tell. */
-static bool is_square(const struct qc_case_view *view)
+/* One row for each party and step of which something is expected. */
+static void put_ledger(struct qw_json *json, const struct qc_judgement *judgement)
 {
-    return view->subject->adapter.kind == QW_ADAPTER_KEYS_VALUES && is_shaped_only(view) &&
-           view->subject->adapter.virtual_tokens == view->subject->model.config.kv_heads;
+    struct qw_json *ledger = qw_json_put(json, "ledger", qw_json_array());
+    for (int step = -1; step < judgement->items.steps; step++)
+        for (enum qw_party party = 0; party < QW_PARTIES; party++) {
+            struct qc_counts counts = qc_coverage_count(judgement, (int)party, step);
+            if (!counts.expected)
+                continue;
+            struct qw_json *row = qw_json_add(ledger, qw_json_object());
+            qc_put_index(row, "step", step);
+            qw_json_put_text(row, "party", qw_party_name(party));
+            put_counts(row, &counts);
+        }
 }
 
 void qc_put_coverage(struct qw_json *json, const struct qc_case_view *view)
 {
-    const struct qc_judgement *judgement = view->judgement;
-    int expected = 0, missing = 0, waived = 0;
-    for (int i = 0; i < judgement->items.count; i++) {
-        const struct qc_item *item = judgement->items.ordered[i];
-        if (!item->expected)
-            continue;
-        expected++;
-        if (item->reason)
-            waived++;
-        else
-            missing += !item->recorded;
-    }
+    struct qc_counts counts = qc_coverage_count(view->judgement, QC_ANY, QC_ANY);
     struct qw_json *coverage = qw_json_put(json, "coverage", qw_json_object());
-    qw_json_put_int(coverage, "expected", expected);
-    qw_json_put_int(coverage, "compared", expected - missing - waived);
-    qw_json_put_int(coverage, "missing", missing);
-    qw_json_put_int(coverage, "waived", waived);
+    put_counts(coverage, &counts);
     struct qw_json *blind = qw_json_put(coverage, "blind", qw_json_array());
-    const struct {
-        const char *name;
-        bool applies;
-    } spots[] = {{"values", is_shaped_only(view)},
-                 {"padding", !qw_call_pads(&view->subject->call)},
-                 {"batch", view->subject->call.batch == 1},
-                 {"decode", view->recording->steps < 2 || !view->subject->call.use_cache},
-                 {"heads", view->subject->model.config.heads == view->subject->model.config.kv_heads},
-                 {"layout", is_square(view)},
-                 {"adapter", !view->recording->has_adapter}};
-    for (size_t i = 0; i < sizeof spots / sizeof *spots; i++)
-        if (spots[i].applies)
-            qw_json_add_text(blind, spots[i].name);
+    for (enum qc_blind spot = 0; spot < QC_BLINDS; spot++)
+        if (qc_blind_applies(spot, view->judgement))
+            qw_json_add_text(blind, qc_blind_id(spot));
+    qw_json_put_bool(coverage, "earned", !view->shortfall);
+    put_ledger(coverage, view->judgement);
+}
+
+static void put_weighed(struct qw_json *steps, const struct qc_weighed *weighed, int step)
+{
+    struct qw_json *row = qw_json_add(steps, qw_json_object());
+    qw_json_put_int(row, "step", step);
+    qw_json_put_real(row, "margin", weighed->margin);
+    qw_json_put_real(row, "error", weighed->error);
+    qw_json_put_real(row, "kl", weighed->kl);
+    qw_json_put_bool(row, "conforms", weighed->conforms);
+    qw_json_put_bool(row, "top1_agrees", qc_weighed_agrees(weighed));
+    qc_put_index(row, "expected_token", (int)weighed->expected);
+    qc_put_index(row, "observed_token", (int)weighed->observed);
 }
 
 void qc_put_consequence(struct qw_json *json, const struct qc_case_view *view)
@@ -165,6 +169,11 @@ void qc_put_consequence(struct qw_json *json, const struct qc_case_view *view)
     qw_json_put_real(out, "top1_agreement", (double)consequence->agreed / consequence->compared);
     qw_json_put_real(out, "kl", consequence->largest_kl);
     qw_json_put_int(out, "steps_compared", consequence->compared);
+    qw_json_put_text(out, "says", qc_consequence_id(consequence->says));
+    struct qw_json *steps = qw_json_put(out, "steps", qw_json_array());
+    for (int step = 0; step < consequence->steps; step++)
+        if (consequence->step[step].known)
+            put_weighed(steps, &consequence->step[step], step);
 }
 
 void qc_put_cache_lengths(struct qw_json *json, const struct qc_case_view *view)

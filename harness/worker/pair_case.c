@@ -23,7 +23,8 @@ static bool judge_floors(struct qc_judgement *floors, const struct qc_subject *s
         return true;
     struct qw_rules rules = subject->rules;
     struct qc_diagnosis diagnosis = qc_diagnose(floors);
-    if (diagnosis.named && qc_hypothesis_apply(&rules, &diagnosis.ranked[0])) {
+    if (diagnosis.named && !diagnosis.ranked[0].by_signature) {
+        qc_diagnosis_apply(&rules, &diagnosis);
         qc_judgement_clear(floors);
         qc_judge(floors, subject, &rules, false);
     }

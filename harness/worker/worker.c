@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "harness/selftest/selftest.h"
 #include "harness/worker/case.h"
 #include "harness/worker/frame.h"
 #include "harness/worker/inspect.h"

@@ -8,6 +8,11 @@
  *   qw_f64_mixed  what transformers does with a float64 model: as the definition, but norms,
  *                 rotary tables and the softmax in float32 (modeling_qwen2: .to(torch.float32)).
  *
+ *   qw_tf32       what a GPU does to float32 where it is allowed to: operands of products keep 10 explicit bits of
+ *                 mantissa, rounded to the nearest or cut off; sums and everything else are float32.
+ *   qw_bf16_parts what it may do to a half: a sum of products is made in parts, each of which is rounded to the half.
+ *   qw_f16_parts
+ *
  * Values are held as doubles in all of them, which is exact; `dtype` says to what an
  * operation's result is rounded. */
 #ifndef QW_MODEL_ARITH_H
@@ -31,7 +36,9 @@ struct qw_arith {
     void (*matmul_nn)(double *y, const double *x, const struct qw_tensor *w, int64_t rows, int64_t inner, int64_t cols);
 };
 
-extern const struct qw_arith qw_f64, qw_f32, qw_bf16, qw_f16, qw_f64_mixed;
+#define QW_TF32_ROUNDOFF 0x1p-11
+
+extern const struct qw_arith qw_f64, qw_f32, qw_bf16, qw_f16, qw_f64_mixed, qw_tf32[2], qw_bf16_parts, qw_f16_parts;
 
 /* What the framework makes of a model of this dtype. */
 const struct qw_arith *qw_arith_of(enum qw_dtype dtype);
@@ -60,6 +67,10 @@ static inline double qw_arith_round(const struct qw_arith *arith, double value)
 
 /* The same arithmetic, shaken alike, that rounds to another dtype: arith->inner, arith->sums. */
 struct qw_arith qw_arith_as(const struct qw_arith *arith, enum qw_dtype dtype);
+
+/* The same arithmetic with products of a weight summed in the half `sums`, rounded after each (QW_F64: as it does).  The
+ * definition and halves of the other kind stay as they are. */
+struct qw_arith qw_arith_summing(const struct qw_arith *arith, enum qw_dtype sums);
 
 /* The one rounding that a half takes of what was computed in float32; the others have rounded already. */
 static inline double qw_arith_settle(const struct qw_arith *arith, double value)

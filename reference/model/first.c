@@ -27,10 +27,16 @@ static int64_t first_length(const struct qw_pass *pass, int64_t b)
 static double base_of(const struct qw_pass *pass, int64_t b)
 {
     const struct qw_config *config = &pass->model->config;
-    double D = (double)config->head_size, growth = 1;
+    double D = (double)config->head_size, growth = 1, base = qw_pass_rope_base(pass);
     if (config->dynamic_ntk && first_length(pass, b) > 0)
         growth = growth_of(config, first_length(pass, b));
-    return growth == 1 ? config->rope_theta : qw_round_to(pass->arith->inner, config->rope_theta * pow(growth, D / (D - 2)));
+    return growth == 1 ? base : qw_round_to(pass->arith->inner, base * pow(growth, D / (D - 2)));
+}
+
+/* The rotation is made in float32 and its result cast back to the model's type. */
+static struct qw_rotary rotary_of(const struct qw_pass *pass, int64_t b)
+{
+    return (struct qw_rotary){base_of(pass, b), QW_F64, true, pass->rules->pairing};
 }
 
 /* cos, sin [B,q,D]: of a table of S rows the last q, for each batch row by its own base.  Only the first table is seen. */
@@ -42,9 +48,9 @@ static void prepare(struct qw_pass *pass)
     for (int64_t i = 0; i < S; i++)
         position[i] = i;
     for (int64_t b = 0; b < pass->handover->batch; b++) {
-        if (b == 0 || base_of(pass, b) != base_of(pass, b - 1))
-            qw_rotary_table(pass->arith, cos_table, sin_table, position, &(struct qw_rotary){base_of(pass, b), QW_F64, true}, S,
-                            D);
+        const struct qw_rotary rotary = rotary_of(pass, b);
+        if (b == 0 || rotary.theta != base_of(pass, b - 1))
+            qw_rotary_table(pass->arith, cos_table, sin_table, position, &rotary, S, D);
         if (b == 0) {
             qw_pass_see(pass, QW_SITE_FIRST_COS, -1, cos_table, qw_shape_of(4, (int64_t)1, S, (int64_t)1, D));
             qw_pass_see(pass, QW_SITE_FIRST_SIN, -1, sin_table, qw_shape_of(4, (int64_t)1, S, (int64_t)1, D));
@@ -68,11 +74,11 @@ static double *third_of(const struct qw_pass *pass, const double *mixed, int thi
     return out;
 }
 
-/* The rotation is made in float32 and its result cast back to the model's type. */
 static void rotate(const struct qw_pass *pass, double *x)
 {
     const struct qw_config *config = &pass->model->config;
-    qw_rotate(pass->arith, x, pass->cos, pass->sin, true, qw_pass_tokens(pass), config->heads, config->head_size);
+    const struct qw_rotary rotary = rotary_of(pass, 0);
+    qw_rotate(pass->arith, x, pass->cos, pass->sin, &rotary, qw_pass_tokens(pass), config->heads, config->head_size);
 }
 
 /* Queries beyond the trained length are scaled by log(place) / log(trained length), places counted from 1. */
@@ -91,15 +97,15 @@ static void scale_by_place(const struct qw_pass *pass, double *x)
 /* attn: q, k, v in one product; rotary; join the cache; log-n; attend; c_proj.  NULL where the real model raises. */
 static double *attention(struct qw_pass *pass, int layer, const double *x)
 {
-    const struct qw_layer_weights *w = &pass->model->layer[layer];
-    double *mixed = qw_pass_linear(pass, QW_SITE_C_ATTN, layer, x, w->qkv_weight, w->qkv_bias), *o = NULL;
+    const struct qw_layer_weights w = qw_pass_weights(pass, layer);
+    double *mixed = qw_pass_linear(pass, QW_SITE_C_ATTN, layer, x, w.qkv_weight, w.qkv_bias), *o = NULL;
     double *q = third_of(pass, mixed, 0), *k = third_of(pass, mixed, 1), *v = third_of(pass, mixed, 2);
     rotate(pass, q);
     rotate(pass, k);
     if (qw_pass_join(pass, layer, k, v)) {
         scale_by_place(pass, q);
         double *joined = qw_pass_attend(pass, layer, q);
-        o = qw_pass_linear(pass, QW_SITE_ATTN_C_PROJ, layer, joined, w->o_weight, w->o_bias);
+        o = qw_pass_linear(pass, QW_SITE_ATTN_C_PROJ, layer, joined, w.o_weight, w.o_bias);
         free(joined);
     }
     free(mixed);
@@ -112,13 +118,14 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
 /* mlp: c_proj(w1(x) * silu(w2(x))) */
 static double *feed_forward(struct qw_pass *pass, int layer, const double *x)
 {
-    const struct qw_layer_weights *w = &pass->model->layer[layer];
+    const struct qw_layer_weights w = qw_pass_weights(pass, layer);
     int64_t n = qw_pass_tokens(pass) * pass->model->config.ffn;
-    double *up = qw_pass_linear(pass, QW_SITE_W1, layer, x, w->up_weight, w->up_bias);
-    double *gate = qw_pass_linear(pass, QW_SITE_W2, layer, x, w->gate_weight, w->gate_bias);
-    qw_silu(pass->arith, gate, gate, n);
+    double *up = qw_pass_linear(pass, QW_SITE_W1, layer, x, w.up_weight, w.up_bias);
+    double *gate = qw_pass_linear(pass, QW_SITE_W2, layer, x, w.gate_weight, w.gate_bias);
+    double *activated = pass->rules->gating == QW_GATED_BY_UP ? up : gate;
+    qw_silu(pass->arith, activated, activated, n);
     qw_multiply(pass->arith, gate, up, gate, n);
-    double *down = qw_pass_linear(pass, QW_SITE_MLP_C_PROJ, layer, gate, w->down_weight, w->down_bias);
+    double *down = qw_pass_linear(pass, QW_SITE_MLP_C_PROJ, layer, gate, w.down_weight, w.down_bias);
     free(gate);
     free(up);
     return down;

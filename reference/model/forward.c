@@ -24,6 +24,8 @@ enum qw_short_mask qw_mask_treatment(const struct qw_rules *rules, const struct 
         return QW_SHORT_IGNORED;
     for (int64_t i = 0; i < handover->batch * handover->mask_length; i++)
         all_ones = all_ones && handover->mask[i] != 0;
+    if (rules->mask_gives_length && handover->cacheless)
+        return all_ones ? rules->uncached_mask : QW_SHORT_RAISES_IN_ATTENTION;
     return all_ones && (past == 0 || handover->queries == 1) ? rules->short_mask : rules->short_mask_past;
 }
 
@@ -80,6 +82,15 @@ bool qw_pass_block(struct qw_pass *pass, int layer)
     return true;
 }
 
+/* The weight of the head; NULL: zeros.  Only one that is tied to the embedding can be another. */
+static const struct qw_tensor *head_of(const struct qw_pass *pass)
+{
+    const struct qw_model *model = pass->model;
+    if (pass->rules->head == QW_HEAD_AS_STORED && model->stored_head)
+        return model->stored_head;
+    return pass->rules->head == QW_HEAD_ZERO && model->config.tied ? NULL : model->head;
+}
+
 void qw_pass_end(struct qw_pass *pass, int64_t rows)
 {
     const struct qw_config *config = &pass->model->config;
@@ -88,7 +99,9 @@ void qw_pass_end(struct qw_pass *pass, int64_t rows)
     double *last = QW_NEW_ARRAY(double, B *rows *d), *logits = QW_NEW_ARRAY(double, B *rows * config->vocab);
     for (int64_t b = 0; b < B; b++)
         memcpy(last + b * rows * d, x + (b * q + q - rows) * d, sizeof *x * (size_t)(rows * d));
-    qw_linear(pass->arith, logits, last, pass->model->head, NULL, B * rows, d, config->vocab);
+    const struct qw_arith arith = qw_arith_summing(pass->arith, pass->rules->sums);
+    if (head_of(pass))
+        qw_linear(&arith, logits, last, head_of(pass), NULL, B * rows, d, config->vocab);
     qw_pass_see(pass, QW_SITE_LM_HEAD, -1, logits, qw_shape_of(3, B, rows, config->vocab));
     free(x);
     free(last);

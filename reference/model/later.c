@@ -13,11 +13,22 @@ static enum qw_dtype frequencies_kept(const struct qw_pass *pass)
     return pass->rules->rope_in_model_dtype && half ? pass->model->dtype : QW_F64;
 }
 
+static struct qw_rotary rotary_of(const struct qw_pass *pass)
+{
+    return (struct qw_rotary){qw_pass_rope_base(pass), frequencies_kept(pass), false, pass->rules->pairing};
+}
+
 static void rotary_table(const struct qw_pass *pass, double *cos_table, double *sin_table, const int64_t *position, int64_t n)
 {
-    const struct qw_config *config = &pass->model->config;
-    const struct qw_rotary rotary = {config->rope_theta, frequencies_kept(pass), false};
-    qw_rotary_table(pass->arith, cos_table, sin_table, position, &rotary, n, config->head_size);
+    const struct qw_rotary rotary = rotary_of(pass);
+    qw_rotary_table(pass->arith, cos_table, sin_table, position, &rotary, n, pass->model->config.head_size);
+}
+
+/* Heads of queries or keys, in place. */
+static void rotate(const struct qw_pass *pass, double *x, int64_t heads)
+{
+    const struct qw_rotary rotary = rotary_of(pass);
+    qw_rotate(pass->arith, x, pass->cos, pass->sin, &rotary, qw_pass_tokens(pass), heads, pass->model->config.head_size);
 }
 
 /* A hand-over that is out of order may number fewer tokens than it feeds. */
@@ -68,29 +79,28 @@ static double *project(struct qw_pass *pass, enum qw_site site, enum qw_site nor
 {
     int64_t D = pass->model->config.head_size, heads = weight->shape.dim[0] / D, n = qw_pass_tokens(pass) * heads;
     double *projected = qw_pass_linear(pass, site, layer, x, weight, bias);
-    if (!head_norm)
+    if (!pass->model->config.head_norms)
         return projected;
-    double *y = QW_NEW_ARRAY(double, n *D);
-    qw_rms_norm(pass->arith, y, projected, head_norm, pass->model->config.norm_eps, n, D);
-    qw_pass_see(pass, normed, layer, y, qw_shape_of(4, pass->handover->batch, pass->handover->queries, heads, D));
-    free(projected);
-    return y;
+    if (head_norm)
+        qw_rms_norm(pass->arith, projected, projected, head_norm, qw_pass_norm_eps(pass), n, D);
+    qw_pass_see(pass, normed, layer, projected, qw_shape_of(4, pass->handover->batch, pass->handover->queries, heads, D));
+    return projected;
 }
 
 /* self_attn: q, k, v; norms of heads; rotary; join the cache; attend; o.  NULL where the real model raises. */
 static double *attention(struct qw_pass *pass, int layer, const double *x)
 {
     const struct qw_config *config = &pass->model->config;
-    const struct qw_layer_weights *w = &pass->model->layer[layer];
-    double *q = project(pass, QW_SITE_Q_PROJ, QW_SITE_Q_NORM, layer, x, w->q_weight, w->q_bias, w->q_norm);
-    double *k = project(pass, QW_SITE_K_PROJ, QW_SITE_K_NORM, layer, x, w->k_weight, w->k_bias, w->k_norm);
-    double *v = qw_pass_linear(pass, QW_SITE_V_PROJ, layer, x, w->v_weight, w->v_bias), *o = NULL;
+    const struct qw_layer_weights w = qw_pass_weights(pass, layer);
+    double *q = project(pass, QW_SITE_Q_PROJ, QW_SITE_Q_NORM, layer, x, w.q_weight, w.q_bias, w.q_norm);
+    double *k = project(pass, QW_SITE_K_PROJ, QW_SITE_K_NORM, layer, x, w.k_weight, w.k_bias, w.k_norm);
+    double *v = qw_pass_linear(pass, QW_SITE_V_PROJ, layer, x, w.v_weight, w.v_bias), *o = NULL;
     if (has_positions(pass) && (!pass->rules->rotary_in_attention || look_up_rotary(pass, layer))) {
-        qw_rotate(pass->arith, q, pass->cos, pass->sin, false, qw_pass_tokens(pass), config->heads, config->head_size);
-        qw_rotate(pass->arith, k, pass->cos, pass->sin, false, qw_pass_tokens(pass), config->kv_heads, config->head_size);
+        rotate(pass, q, config->heads);
+        rotate(pass, k, config->kv_heads);
         if (qw_pass_join(pass, layer, k, v)) {
             double *joined = qw_pass_attend(pass, layer, q);
-            o = qw_pass_linear(pass, QW_SITE_O_PROJ, layer, joined, w->o_weight, w->o_bias);
+            o = qw_pass_linear(pass, QW_SITE_O_PROJ, layer, joined, w.o_weight, w.o_bias);
             free(joined);
         }
     }
@@ -100,17 +110,26 @@ static double *attention(struct qw_pass *pass, int layer, const double *x)
     return o;
 }
 
+static void activate(struct qw_pass *pass, int layer, double *branch)
+{
+    int64_t F = pass->model->config.ffn;
+    qw_silu(pass->arith, branch, branch, qw_pass_tokens(pass) * F);
+    qw_pass_see_tokens(pass, QW_SITE_ACT_FN, layer, branch, F);
+}
+
 /* mlp: down(silu(gate(x)) * up(x)) */
 static double *feed_forward(struct qw_pass *pass, int layer, const double *x)
 {
-    const struct qw_layer_weights *w = &pass->model->layer[layer];
-    int64_t n = qw_pass_tokens(pass) * pass->model->config.ffn;
-    double *gate = qw_pass_linear(pass, QW_SITE_GATE_PROJ, layer, x, w->gate_weight, NULL);
-    qw_silu(pass->arith, gate, gate, n);
-    qw_pass_see_tokens(pass, QW_SITE_ACT_FN, layer, gate, pass->model->config.ffn);
-    double *up = qw_pass_linear(pass, QW_SITE_UP_PROJ, layer, x, w->up_weight, NULL);
-    qw_multiply(pass->arith, gate, gate, up, n);
-    double *down = qw_pass_linear(pass, QW_SITE_DOWN_PROJ, layer, gate, w->down_weight, NULL);
+    const struct qw_layer_weights w = qw_pass_weights(pass, layer);
+    bool by_up = pass->rules->gating == QW_GATED_BY_UP;
+    double *gate = qw_pass_linear(pass, QW_SITE_GATE_PROJ, layer, x, w.gate_weight, NULL);
+    if (!by_up)
+        activate(pass, layer, gate);
+    double *up = qw_pass_linear(pass, QW_SITE_UP_PROJ, layer, x, w.up_weight, NULL);
+    if (by_up)
+        activate(pass, layer, up);
+    qw_multiply(pass->arith, gate, gate, up, qw_pass_tokens(pass) * pass->model->config.ffn);
+    double *down = qw_pass_linear(pass, QW_SITE_DOWN_PROJ, layer, gate, w.down_weight, NULL);
     free(gate);
     free(up);
     return down;

@@ -142,8 +142,10 @@ static void settle_head(struct qw_model *model, enum qw_tied_head habit)
     size_t bytes = (size_t)qw_shape_count(&model->embed->shape) * qw_dtype_bytes(model->embed->dtype);
     if (!model->config.tied || model->head == model->embed || !memcmp(model->head->data, model->embed->data, bytes))
         return;
-    if (habit == QW_TIED_EMBEDDING)
+    if (habit == QW_TIED_EMBEDDING) {
+        model->stored_head = model->head;
         model->head = model->embed;
+    }
     if (habit == QW_TIED_HEAD)
         model->embed = model->head;
 }

@@ -19,7 +19,8 @@ struct qw_model {
     enum qw_dtype dtype;       /* in which the run held it, and what joins it; QW_F64: nothing is rounded */
 #define WEIGHT(field, there, later, first, rows, columns) const struct qw_tensor *field;
 #include "reference/model/weights.def"
-    struct qw_layer_weights *layer; /* L of them; they point into `tensors` */
+    const struct qw_tensor *stored_head; /* one that a tied checkpoint has besides and the library does not use; NULL: none */
+    struct qw_layer_weights *layer;      /* L of them; they point into `tensors` */
 };
 
 /* Points the model's weights into its tensors.  QW_ERROR_INPUT naming the first tensor that the configuration

@@ -20,12 +20,35 @@ void qw_embed(double *y, const struct qw_tensor *table, const int64_t *ids, int6
         qw_tensor_read(y + i * d, table, ids[i] * d, d);
 }
 
+static bool sums_in_a_half(const struct qw_arith *arith) { return arith->sums == QW_BF16 || arith->sums == QW_F16; }
+
+/* y[n,out] = x w^T, each sum rounded to a half after each of its products. */
+static void sum_one_by_one(const struct qw_arith *sums, double *y, const double *x, const struct qw_tensor *w, int64_t n,
+                           int64_t in, int64_t out)
+{
+    double *row = QW_NEW_ARRAY(double, in);
+    for (int64_t c = 0; c < out; c++) {
+        qw_tensor_read(row, w, c * in, in);
+        for (int64_t r = 0; r < n; r++) {
+            double sum = 0;
+            for (int64_t i = 0; i < in; i++)
+                sum = qw_arith_round(sums, sum + x[r * in + i] * row[i]);
+            y[r * out + c] = sum;
+        }
+    }
+    free(row);
+}
+
 void qw_linear(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, const struct qw_tensor *b,
                int64_t n, int64_t in, int64_t out)
 {
     const struct qw_arith sums = qw_arith_as(arith, arith->sums);
-    arith->matmul_nt(y, x, w, n, in, out);
-    shake(&sums, y, n * out);
+    if (sums_in_a_half(arith)) {
+        sum_one_by_one(&sums, y, x, w, n, in, out);
+    } else {
+        arith->matmul_nt(y, x, w, n, in, out);
+        shake(&sums, y, n * out);
+    }
     for (int64_t r = 0; r < n; r++)
         for (int64_t c = 0; c < out; c++)
             y[r * out + c] = b ? qw_arith_round(arith, y[r * out + c] + qw_tensor_at(b, c))
@@ -51,6 +74,27 @@ void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const
     }
 }
 
+/* Where the two numbers of pair i lie in a head, and where their angles stand in the tables. */
+struct pair {
+    int64_t low, high, low_angle, high_angle;
+};
+
+static struct pair pair_of(enum qw_pairing pairing, int64_t i, int64_t D)
+{
+    switch (pairing) {
+    case QW_PAIRS_NEIGHBOURS: return (struct pair){2 * i, 2 * i + 1, i, i + D / 2};
+    case QW_PAIRS_NEIGHBOURS_TABLES:
+    case QW_PAIRS_NEIGHBOURS_ASTRAY: return (struct pair){2 * i, 2 * i + 1, 2 * i, 2 * i + 1};
+    default: return (struct pair){i, i + D / 2, i, i + D / 2};
+    }
+}
+
+/* Where angle i stands in a table: twice. */
+static struct pair angles_of(enum qw_pairing pairing, int64_t i, int64_t D)
+{
+    return pair_of(pairing == QW_PAIRS_NEIGHBOURS_TABLES ? pairing : QW_PAIRS_HALVES, i, D);
+}
+
 void qw_rotary_table(const struct qw_arith *outer, double *cos_table, double *sin_table, const int64_t *position,
                      const struct qw_rotary *rotary, int64_t n, int64_t D)
 {
@@ -61,8 +105,9 @@ void qw_rotary_table(const struct qw_arith *outer, double *cos_table, double *si
             double frequency = qw_round_to(rotary->kept, qw_arith_round(arith, 1 / power));
             double angle = qw_arith_round(arith, (double)position[r] * frequency);
             double c = qw_arith_round(arith, cos(angle)), s = qw_arith_round(arith, sin(angle));
-            cos_table[r * D + i] = cos_table[r * D + i + D / 2] = rotary->wide ? c : qw_arith_settle(outer, c);
-            sin_table[r * D + i] = sin_table[r * D + i + D / 2] = rotary->wide ? s : qw_arith_settle(outer, s);
+            const struct pair at = angles_of(rotary->pairing, i, D);
+            cos_table[r * D + at.low] = cos_table[r * D + at.high] = rotary->wide ? c : qw_arith_settle(outer, c);
+            sin_table[r * D + at.low] = sin_table[r * D + at.high] = rotary->wide ? s : qw_arith_settle(outer, s);
         }
 }
 
@@ -71,21 +116,22 @@ static double rotate_one(const struct qw_arith *arith, double x, double cos_valu
     return qw_arith_round(arith, qw_arith_round(arith, x * cos_value) + qw_arith_round(arith, turned * sin_value));
 }
 
-void qw_rotate(const struct qw_arith *outer, double *x, const double *cos_table, const double *sin_table, bool wide,
-               int64_t tokens, int64_t heads, int64_t D)
+void qw_rotate(const struct qw_arith *outer, double *x, const double *cos_table, const double *sin_table,
+               const struct qw_rotary *rotary, int64_t tokens, int64_t heads, int64_t D)
 {
-    const struct qw_arith at = wide ? qw_arith_as(outer, outer->inner) : *outer, *arith = &at;
+    const struct qw_arith at = rotary->wide ? qw_arith_as(outer, outer->inner) : *outer, *arith = &at;
     for (int64_t t = 0; t < tokens; t++)
         for (int64_t h = 0; h < heads; h++) {
             double *v = x + (t * heads + h) * D;
             const double *c = cos_table + t * D, *s = sin_table + t * D;
             for (int64_t i = 0; i < D / 2; i++) {
-                double low = qw_round_to(at.dtype, v[i]), high = qw_round_to(at.dtype, v[i + D / 2]);
-                v[i] = rotate_one(arith, low, c[i], -high, s[i]);
-                v[i + D / 2] = rotate_one(arith, high, c[i + D / 2], low, s[i + D / 2]);
-                if (wide) {
-                    v[i] = qw_arith_settle(outer, v[i]);
-                    v[i + D / 2] = qw_arith_settle(outer, v[i + D / 2]);
+                const struct pair p = pair_of(rotary->pairing, i, D);
+                double low = qw_round_to(at.dtype, v[p.low]), high = qw_round_to(at.dtype, v[p.high]);
+                v[p.low] = rotate_one(arith, low, c[p.low_angle], -high, s[p.low_angle]);
+                v[p.high] = rotate_one(arith, high, c[p.high_angle], low, s[p.high_angle]);
+                if (rotary->wide) {
+                    v[p.low] = qw_arith_settle(outer, v[p.low]);
+                    v[p.high] = qw_arith_settle(outer, v[p.high]);
                 }
             }
         }
@@ -143,7 +189,7 @@ void qw_attend(const struct qw_arith *arith, double *y, const double *Q, const d
 {
     double *scores = QW_NEW_ARRAY(double, q *S), *total = QW_NEW_ARRAY(double, q);
     const struct qw_arith sums = qw_arith_as(arith, arith->sums), *at = attention->fused ? &sums : arith;
-    double scale = qw_arith_round(&sums, 1 / sqrt((double)D));
+    double scale = qw_arith_round(&sums, 1 / sqrt(attention->spread > 0 ? attention->spread : (double)D));
     struct qw_tensor keys = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)K, NULL};
     struct qw_tensor values = {QW_F64, qw_shape_of(2, S, D), (void *)(uintptr_t)V, NULL};
     arith->matmul_nt(scores, Q, &keys, q, D, S);

@@ -23,26 +23,27 @@ void qw_linear(const struct qw_arith *arith, double *y, const double *x, const s
 void qw_rms_norm(const struct qw_arith *arith, double *y, const double *x, const struct qw_tensor *w, double eps, int64_t n,
                  int64_t d);
 
-/* How angles are made. */
+/* How angles are made and heads rotated by them. */
 struct qw_rotary {
     double theta;
-    enum qw_dtype kept; /* the frequencies are kept in this dtype; QW_F64: as they were computed */
-    bool wide;          /* cos and sin stay in arith->inner, as rotation in it wants them */
+    enum qw_dtype kept;      /* the frequencies are kept in this dtype; QW_F64: as they were computed */
+    bool wide;               /* cos and sin stay in arith->inner; the rotation is computed in it too, and rounded once */
+    enum qw_pairing pairing; /* which two numbers make a pair */
 };
 
 /* cos[n,D], sin[n,D] of position * theta^(-2i/D), i = 0 .. D/2-1, the halves repeated (half-split rotary). */
 void qw_rotary_table(const struct qw_arith *arith, double *cos_table, double *sin_table, const int64_t *position,
                      const struct qw_rotary *rotary, int64_t n, int64_t D);
 
-/* x[D] = x * cos + rotate_half(x) * sin, rotate_half(x) = [-x2, x1];  x[B,q,heads,D] in place, cos and sin [B,q,D].
- * `wide`: computed in arith->inner and rounded once, not at each product and sum. */
-void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table, const double *sin_table, bool wide,
-               int64_t tokens, int64_t heads, int64_t D);
+/* x[D] = x * cos + rotate_half(x) * sin, rotate_half(x) = [-x2, x1];  x[B,q,heads,D] in place, cos and sin [B,q,D]. */
+void qw_rotate(const struct qw_arith *arith, double *x, const double *cos_table, const double *sin_table,
+               const struct qw_rotary *rotary, int64_t tokens, int64_t heads, int64_t D);
 
 /* How attention is computed. */
 struct qw_attention {
     bool fused;                  /* one kernel: nothing is rounded but the weights, before they are divided, and the result */
     enum qw_blind_row blind_row; /* what a row gives that sees no key */
+    double spread;               /* scores are divided by its square root; 0: D */
 };
 
 /* One head: y[q,D] = softmax(Q K^T / sqrt(D) + mask) V;  Q[q,D], K[S,D], V[S,D]; visible[q,S] 1 where the row sees

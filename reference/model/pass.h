@@ -19,6 +19,12 @@ extern const struct qw_path qw_path_first; /* Qwen */
 
 int64_t qw_pass_tokens(const struct qw_pass *pass); /* B q */
 
+/* The weights of a layer as the rules have them: biases and norms that are lost are NULL, and gate and up may be exchanged. */
+struct qw_layer_weights qw_pass_weights(const struct qw_pass *pass, int layer);
+/* What the rules make of the configured base of the rotation and epsilon of the norms. */
+double qw_pass_rope_base(const struct qw_pass *pass);
+double qw_pass_norm_eps(const struct qw_pass *pass);
+
 /* Shows a value to the tap, which may put another in its place; the second: [B,q,width]. */
 void qw_pass_see(struct qw_pass *pass, enum qw_site site, int layer, double *value, struct qw_shape shape);
 void qw_pass_see_tokens(struct qw_pass *pass, enum qw_site site, int layer, double *value, int64_t width);
@@ -30,7 +36,7 @@ double *qw_pass_linear(struct qw_pass *pass, enum qw_site site, int layer, const
 
 /* Joins rotated keys and values, [B,q,K,D], to the cache; false where the real model raises. */
 bool qw_pass_join(struct qw_pass *pass, int layer, const double *k, const double *v);
-/* [B,q,H,D]: query head h attends over key/value head h / (H/K) of what the cache holds; to be freed. */
+/* [B,q,H,D]: each query head attends over its key/value head of what the cache holds; to be freed. */
 double *qw_pass_attend(struct qw_pass *pass, int layer, const double *queries);
 
 #endif

@@ -197,8 +197,8 @@ bool qw_adapter_check(const struct qw_adapter *adapter, const struct qw_config *
 
 /* ---- what it hands over ---- */
 
-/* Where batch row b begins in a table of P rows, or of as many for each batch row. */
-static int64_t first_row(const struct qw_tensor *table, int64_t P, int64_t b) { return b * P % table->shape.dim[0]; }
+/* Where batch row b begins in a table of P rows (there may be none), or of as many for each batch row. */
+static int64_t first_row(const struct qw_tensor *table, int64_t P, int64_t b) { return P ? b * P % table->shape.dim[0] : 0; }
 
 /* [P,d] -> [B,P,d] */
 static void repeat_rows(double *prompt, const struct qw_tensor *table, const struct qw_shape *shape)

@@ -102,11 +102,12 @@ static void rotate_keys(struct qw_tensor *prompt, const struct qw_config *config
     int64_t *position = QW_NEW_ARRAY(int64_t, of.P), part = of.B * of.heads * of.P * of.D;
     for (int64_t p = 0; p < of.P; p++)
         position[p] = p;
-    qw_rotary_table(&qw_f64, cos_table, sin_table, position, &(struct qw_rotary){config->rope_theta, QW_F64, false}, of.P, of.D);
+    const struct qw_rotary rotary = {.theta = config->rope_theta, .kept = QW_F64};
+    qw_rotary_table(&qw_f64, cos_table, sin_table, position, &rotary, of.P, of.D);
     for (int64_t layer = 0; layer < of.L; layer++)
         for (int64_t i = 0; i < of.B * of.heads; i++)
-            qw_rotate(&qw_f64, (double *)prompt->data + 2 * layer * part + i * of.P * of.D, cos_table, sin_table, false, of.P, 1,
-                      of.D);
+            qw_rotate(&qw_f64, (double *)prompt->data + 2 * layer * part + i * of.P * of.D, cos_table, sin_table, &rotary, of.P,
+                      1, of.D);
     free(position);
     free(cos_table);
     free(sin_table);
@@ -145,7 +146,7 @@ struct qw_tensor *qw_protocol_prompt(const struct qw_adapter *adapter, const str
     struct qw_tensor *prompt = qw_adapter_prompt(adapter, &model->config, rules, batch);
     if (rules->rotate_prefix && prompt->data && prompt->shape.rank == 6)
         rotate_keys(prompt, &model->config);
-    if (rules->normalize_prefix && prompt->data && prompt->shape.rank == 6 && model->has_weights)
+    if (rules->normalize_prefix && prompt->data && prompt->shape.rank == 6 && model->layer)
         normalize_keys(prompt, model);
     if (prompt->data && rules->prompt_dtype != QW_F64)
         round_numbers(prompt, rules->prompt_dtype);

@@ -53,8 +53,8 @@ static int64_t token_of(const struct qw_call *call, const struct qw_turn *turn, 
 
 static int64_t *ids_of(const struct qw_call *call, const struct qw_turn *turn, const struct qw_turn *fed)
 {
-    bool looks_back = fed->first < turn->first && turn->first > call->tokens;
-    if (turn->unknown || (looks_back && !call->output_ids))
+    int64_t known = call->tokens + (call->output_ids ? call->generated : 0);
+    if (turn->unknown || (fed->first < turn->first && turn->first > known))
         return NULL;
     int64_t *ids = QW_NEW_ARRAY(int64_t, call->batch * fed->count);
     for (int64_t b = 0; b < call->batch; b++)
@@ -165,7 +165,7 @@ static int64_t *positions_of(const struct qw_handover *handover, const struct qw
     if (turn->position)
         return qw_memdup(turn->position, (size_t)(handover->batch * turn->count), sizeof *turn->position);
     int64_t first = handover->states_positions ? counted : handover->first_slot;
-    bool by_place = rules->chunks_by_place && turn->first + turn->count < call->tokens;
+    bool by_place = rules->counts_padding || (rules->chunks_by_place && turn->first + turn->count < call->tokens);
     int64_t count = handover->positions, *position = QW_NEW_ARRAY(int64_t, handover->batch * count);
     for (int64_t i = 0; i < handover->batch * count; i++) {
         int64_t place = first + i % count, token = place - virtual_rows;
@@ -243,6 +243,7 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
                                                                            : adapter->virtual_tokens;
     handover.input_ids = ids_of(call, &turn, &fed);
     handover.queries = fed.count;
+    handover.cacheless = call->cacheless && !(injected && prefix);
     if (injected && prefix)
         qw_cache_reset(cache);
     if (injected)

@@ -26,6 +26,7 @@ struct qw_turn {
 struct qw_call {
     bool generate; /* generate(); false: one forward() */
     bool use_cache;
+    bool cacheless;            /* the caller asked for none: the model makes none for itself either */
     bool recomputes;           /* training with gradient checkpointing: blocks run again in the backward pass; no cache is kept */
     bool counts_slots;         /* generate() counts the places and hands them over as cache_position */
     int64_t batch, tokens;     /* B, T */
@@ -47,6 +48,7 @@ struct qw_handover {
     double *inputs_embeds;  /* [B,q,d]; NULL when ids are, or when its values are not known */
     bool embeds;            /* embeddings are handed over */
     bool withheld;          /* the model gets the cache, and its blocks do not */
+    bool cacheless;         /* the model is given no cache, and makes none */
     int64_t *position;      /* [B,positions], as the model will use them */
     int64_t positions;      /* q, where the hand-over is in order */
     bool states_positions;  /* they are handed over as position_ids; else the model counts places itself */

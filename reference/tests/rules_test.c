@@ -69,7 +69,7 @@ static const struct {
     bool tables, tuples, mask_always;
 } pairs[] = {
     {"4.38.2", "0.9.0", true, true, true},     {"4.41.2", "0.12.0", true, true, true},   {"4.44.2", "0.13.2", true, true, true},
-    {"4.45.2", "0.14.0", true, true, true},    {"4.46.3", "0.14.0", false, true, true},  {"4.47.1", "0.14.0", false, true, true},
+    {"4.45.2", "0.14.0", false, true, true},   {"4.46.3", "0.14.0", false, true, true},  {"4.47.1", "0.14.0", false, true, true},
     {"4.48.3", "0.14.0", false, false, true},  {"4.57.3", "0.18.1", false, false, true}, {"5.15.0", "0.20.0", false, false, true},
     {"5.23.0", "0.21.2", false, false, false}, {"6.0.0", "1.0.0", false, false, false},
 };

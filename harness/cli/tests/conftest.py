@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import h5py
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / os.environ.get("BUILD", "build") / "qconform"
+sys.path.append(str(ROOT / "fixtures"))  # whose table.py says whether a case is what its row asks for
 RECORDINGS = ROOT / "fixtures" / "recordings"
 FOREIGN = ROOT / "fixtures" / "foreign"
 
@@ -36,6 +38,10 @@ UNSANITIZED = {
     "test_install.py": "copies files",
     "test_recipes.py": "builds the program anew",
     "test_reports.py": "looks at texts; reports are written in test_outputs.py, their unit tests and the target of fuzz",
+    "test_sensitivity.py": "judges two hundred copies of recordings",
+    "test_selftest.py::test_every_cause": "plants in several recordings",
+    "test_selftest.py::test_no_cell": "plants in several recordings; the unit tests plant in each kind",
+    "test_selftest.py::test_rows_of_several": "plants in several recordings",
     "test_sweep.py::test_two_thousand_flipped_bytes": "reads the small file that test_cut_at_every_61st_byte reads, 2000 times",
     "test_verdicts.py::test_same_inputs_same_bytes": "plays all recordings three times, to compare the plays",
     "test_verdicts.py::test_verdicts_do_not_depend_on_the_blas_kernel": "plays all recordings twice, to compare the plays",
@@ -95,7 +101,7 @@ def check_result(text):
         RESULTS.validate(json.loads(text))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def qconform():
     def run(*arguments, **variables):
         done = subprocess.run([str(PROGRAM), *map(str, arguments)], cwd=ROOT, env={**os.environ, **variables},

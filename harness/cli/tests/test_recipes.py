@@ -91,3 +91,8 @@ def test_a_cause_takes_the_named_files_and_no_others(scratch):
     lists = re.search(r"^  list ", ask("help"), re.M)
     said = ask("list", "causes") if lists else json.dumps(case["findings"])
     assert "made-up-cause" in said and "prompt-not-injected" in said
+
+    # what is planted is another cause's doing too: selftest tells that no row explains it
+    done = subprocess.run(["build/qconform", "selftest", "--json", f"fixtures/recordings/{HEALTHY}"], cwd=scratch, stdout=subprocess.PIPE)
+    row = next(row for row in json.loads(done.stdout)["planted"] if row["id"] == "made-up-cause")
+    assert done.returncode == 1 and (row["outcome"], row["named"]) == ("misnamed", "adapter-bypassed") and "equivalences.def" in row["reason"]

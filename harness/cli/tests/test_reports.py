@@ -236,7 +236,7 @@ def test_hostile_texts_stay_text_in_every_report(qconform, judged, benign, tmp_p
     assert not HIDDEN.search(page) and not HIDDEN.search(terminal)
     assert not HIDDEN.search(table.replace("\r\n", "\n"))
     rows = list(csv.reader(io.StringIO(table, newline=""), strict=True))
-    assert len(rows) == 1 + sum(len(case["sites"]) for case in judged["cases"]) and {len(row) for row in rows} == {14}
+    assert len(rows) == 1 + sum(len(case["sites"]) for case in judged["cases"]) and {len(row) for row in rows} == {17}
     assert not any(field[:1] in "=@" and field for row in rows for field in row)
 
 

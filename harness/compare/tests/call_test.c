@@ -316,3 +316,39 @@ Test(call, generate_hides_padding_that_can_be_told_from_text)
         clear(&run);
     }
 }
+
+/* The positions that a forward() is to use which was given some, and whose model got these. */
+static const int64_t *given_positions(struct run *run, const char *peft, enum qw_adapter_kind kind, const int64_t *received)
+{
+    static const int64_t prompt[T] = {1, 2, 3, 4, 5};
+    *run = run_of("forward", "{\"position_ids\": \"<tensor>\"}");
+    run->recording.environment = qw_json_object();
+    qw_json_put_text(run->recording.environment, "peft", peft);
+    add_step(run, 3, T, prompt);
+    run->step[0].input[QC_POSITION_IDS] = integers(1, T, received);
+    make(run, kind, 3);
+    qw_json_free(run->recording.environment);
+    return qw_protocol_turn(&run->subject.call, 0).position;
+}
+
+Test(call, takes_the_callers_positions_where_they_reach_the_model)
+{
+    static const int64_t after[T] = {3, 3, 3, 4, 5}, before[T] = {0, 0, 0, 1, 2};
+    static const struct {
+        const char *peft;
+        enum qw_adapter_kind kind;
+        const int64_t *received;
+        bool taken;
+    } runs[] = {
+        {"0.18.1", QW_ADAPTER_NONE, before, true},        {"0.19.1", QW_ADAPTER_KEYS_VALUES, after, true},
+        {"0.18.1", QW_ADAPTER_KEYS_VALUES, after, false}, {"0.19.1", QW_ADAPTER_KEYS_VALUES, before, false},
+        {"0.19.1", QW_ADAPTER_EMBEDS, after, false},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        struct run run;
+        const int64_t *position = given_positions(&run, runs[i].peft, runs[i].kind, runs[i].received);
+        cr_expect_eq(position != NULL, runs[i].taken, "run %zu", i);
+        cr_expect(!position || !memcmp(position, runs[i].received, sizeof(int64_t) * T), "run %zu", i);
+        clear(&run);
+    }
+}

@@ -209,6 +209,7 @@ Test(noise, right_statistics_conform_even_of_copied_data)
     struct qc_difference computed = of_stats(&stats, sample, sample_played, 4), copied = of_stats(&stats, sample, NULL, 0);
     cr_expect(qc_conforms(computed.ratio) && qc_conforms(copied.ratio));
     cr_expect_eq(computed.index, -1, "a statistic has no element");
+    cr_expect(computed.floor > 0 && copied.floor == 0);
 }
 
 Test(noise, each_wrong_statistic_is_found)

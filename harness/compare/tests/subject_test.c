@@ -371,6 +371,20 @@ Test(subject, a_sum_is_as_many_roundings_as_are_made_in_the_dtype)
     }
 }
 
+Test(subject, plays_differ_where_the_device_may_choose_how_to_multiply)
+{
+    struct qc_subject subject = {.dtype = QW_F32, .selection = qc_selection_all()};
+    cr_expect(qc_subject_play(&subject, 0) == &qw_f32 && qc_subject_play(&subject, 1) == &qw_f32);
+    subject.products = QC_PRODUCTS_TF32;
+    cr_expect(qc_subject_play(&subject, 0) == &qw_tf32[0] && qc_subject_play(&subject, 1) == &qw_tf32[1]);
+    subject.selection.precision = "f32";
+    cr_expect(qc_subject_play(&subject, 0) == &qw_f32 && qc_subject_play(&subject, 1) == &qw_f32, "as it was asked for");
+    subject = (struct qc_subject){.dtype = QW_F16, .selection = qc_selection_all(), .products = QC_PRODUCTS_PARTS};
+    cr_expect(qc_subject_play(&subject, 2) == &qw_f16 && qc_subject_play(&subject, 3) == &qw_f16_parts);
+    subject.dtype = QW_BF16;
+    cr_expect(qc_subject_play(&subject, 2) == &qw_bf16 && qc_subject_play(&subject, 3) == &qw_bf16_parts);
+}
+
 Test(subject, the_arithmetic_follows_from_the_dtype_unless_it_is_given)
 {
     struct qc_subject subject = {.dtype = QW_F32, .selection = qc_selection_all()};

@@ -50,12 +50,60 @@ Test(causes, every_deviation_is_a_cause)
     }
 }
 
-/* Ids that reports quote. */
+/* Ids that reports quote: the whole catalogue, which may grow and loses none. */
 Test(causes, ids_do_not_change)
 {
-    cr_expect_not_null(qc_cause_find("prompt-not-injected"));
-    cr_expect_not_null(qc_cause_find("prefix-query-heads"));
-    cr_expect_not_null(qc_cause_find("empty-cache-indexed"));
+    static const char *const ids[] = {"prompt-not-injected",
+                                      "adapter-bypassed",
+                                      "prefix-dropped-by-checkpointing",
+                                      "empty-cache-indexed",
+                                      "cache-key-missing",
+                                      "legacy-tuple-cache",
+                                      "cache-api-removed",
+                                      "mask-rank-mismatch",
+                                      "cache-position-overrun",
+                                      "mask-absent",
+                                      "static-cache-too-short",
+                                      "causal-mask-missing",
+                                      "prefix-layout-transposed",
+                                      "prefix-concat-wrong-axis",
+                                      "prefix-query-heads",
+                                      "prefix-head-size",
+                                      "prefix-kv-miswired",
+                                      "prefix-key-value-swapped",
+                                      "prefix-token-order",
+                                      "prefix-projected-twice",
+                                      "prefix-rotated",
+                                      "prefix-normalized",
+                                      "prefix-dtype",
+                                      "position-offset-missing",
+                                      "position-offset-doubled",
+                                      "position-reset-at-decode",
+                                      "mask-not-extended",
+                                      "mask-hides-prompt",
+                                      "padding-counted",
+                                      "mask-shifted",
+                                      "prefix-noncausal",
+                                      "prompt-refed",
+                                      "tokens-trimmed",
+                                      "prompt-reinjected",
+                                      "cache-dropped",
+                                      "cache-appended-twice",
+                                      "cache-rewritten",
+                                      "rope-base-wrong",
+                                      "rope-interleaved",
+                                      "rope-in-model-dtype",
+                                      "norm-epsilon-wrong",
+                                      "qkv-bias-dropped",
+                                      "kv-heads-tiled",
+                                      "attention-unscaled",
+                                      "gate-up-swapped",
+                                      "head-untied",
+                                      "sliding-window-misapplied",
+                                      "qk-norm-missing",
+                                      "accumulated-in-low-precision"};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        cr_expect_not_null(qc_cause_find(ids[i]), "%s", ids[i]);
 }
 
 /* ---- texts ---- */

@@ -33,22 +33,40 @@ static void expect_confidence(const struct qc_diagnosis *diagnosis, const char *
         cr_expect_eq(diagnosis->confidence, QC_MEDIUM, "%s", name);
 }
 
-static void expect_cause(const char *name, const char *cause, bool patched)
+/* Patches put into PEFT do not touch the model's own code: there versions may be known to be bad all the same. */
+static void expect_versions(const struct qc_judgement *judgement, const struct qc_cause_row *best, bool patched, const char *name)
+{
+    bool known = qc_cause_known(best, judgement->subject) || (!patched && !qc_cause_has_versions(best));
+    if (!patched || qc_cause_party(best) != QW_MODEL)
+        cr_expect_eq(known, !patched, "%s: versions that are known to be bad, unless the run was patched", name);
+}
+
+/* `expected`: of a row, with "causes" where several are needed. */
+static void expect_named(const struct qc_diagnosis *diagnosis, const struct qw_json *expected, const char *name)
+{
+    const struct qw_json *second = qw_json_next(qw_json_first(qw_json_get(expected, "causes")));
+    const char *besides = diagnosis->second.cause ? diagnosis->second.cause->id : "";
+    cr_expect(diagnosis->named, "%s", name);
+    cr_expect_str_eq(diagnosis->ranked[0].cause->id, qw_json_get_text(expected, "cause", ""), "%s", name);
+    cr_expect_str_eq(besides, qw_json_text(second, ""), "%s: the second", name);
+    cr_expect_geq(diagnosis->together, 0.99, "%s: %g", name, diagnosis->together);
+    if (!second)
+        expect_confidence(diagnosis, name);
+}
+
+static void expect_causes(const char *name, const struct qw_json *expected, bool patched)
 {
     struct shipped run;
     shipped_read(&run, name);
     shipped_judge(&run);
     cr_assert_not_null(qc_judgement_first(&run.judgement), "%s must diverge", name);
     struct qc_diagnosis diagnosis = qc_diagnose(&run.judgement);
-    cr_expect(diagnosis.named, "%s", name);
-    cr_expect_str_eq(diagnosis.ranked[0].cause->id, cause, "%s", name);
-    cr_expect_geq(diagnosis.ranked[0].explained, 0.99, "%s: %g", name, diagnosis.ranked[0].explained);
-    const struct qc_cause_row *best = diagnosis.ranked[0].cause;
-    bool known = qc_cause_known(best, &run.subject) || (!patched && !qc_cause_has_versions(best));
-    /* what is put into PEFT does not touch the model's own code */
-    if (!patched || qc_cause_party(best) != QW_MODEL)
-        cr_expect_eq(known, !patched, "%s: versions that are known to be bad, unless the run was patched", name);
-    expect_confidence(&diagnosis, name);
+    if (!strcmp(qw_json_get_text(expected, "cause", ""), "unclassified")) {
+        cr_expect(!diagnosis.named, "%s is not %s", name, diagnosis.ranked[0].cause->id);
+    } else {
+        expect_named(&diagnosis, expected, name);
+        expect_versions(&run.judgement, diagnosis.ranked[0].cause, patched, name);
+    }
     qc_diagnosis_clear(&diagnosis);
     shipped_clear(&run);
 }
@@ -82,10 +100,10 @@ Test(diagnose, every_shipped_recording)
     struct qw_json *list = qw_json_parse(bytes, size, "", &error);
     cr_assert_not_null(list, "%s", error.message);
     for (const struct qw_json *row = qw_json_first(qw_json_get(list, "recordings")); row; row = qw_json_next(row)) {
-        const char *name = qw_json_get_text(row, "file", ""),
-                   *cause = qw_json_get_text(qw_json_get(row, "expected"), "cause", NULL);
+        const struct qw_json *expected = qw_json_get(row, "expected");
+        const char *name = qw_json_get_text(row, "file", ""), *cause = qw_json_get_text(expected, "cause", NULL);
         if (cause)
-            expect_cause(name, cause, is_planted(row));
+            expect_causes(name, expected, is_planted(row));
         else
             expect_health(name);
         faulty += cause != NULL;

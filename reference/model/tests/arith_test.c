@@ -1,6 +1,8 @@
 /* Arithmetics: OpenBLAS against the loops that define it, over many sizes and element types. */
 #include "reference/model/arith.h"
 
+#include <math.h>
+
 #include "reference/model/tests/small.h"
 
 static struct qw_tensor wrapped(const double *values, int64_t rows, int64_t cols)
@@ -13,8 +15,8 @@ Test(arith, products_by_hand)
     const double x[] = {1, 2, 3, -1, 0, 4}, w[] = {1, 0, 2, 0, 1, -1};
     const struct qw_tensor linear = wrapped(w, 2, 3), values = wrapped(w, 3, 2);
     const double nt[] = {7, -1, 7, -4}, nn[] = {8, -3, 3, -4};
-    const struct qw_arith *ariths[] = {&qw_f64, &qw_f32};
-    for (int a = 0; a < 2; a++) {
+    const struct qw_arith *ariths[] = {&qw_f64, &qw_f32, &qw_tf32[0], &qw_tf32[1], &qw_bf16_parts, &qw_f16_parts};
+    for (int a = 0; a < 6; a++) {
         double y[4];
         ariths[a]->matmul_nt(y, x, &linear, 2, 3, 2);
         for (int i = 0; i < 4; i++)
@@ -207,6 +209,47 @@ Test(arith, halves_round_to_their_dtype_what_float32_made)
     }
     cr_expect_eq(qw_arith_settle(&qw_f32, 0.1), 0.1, "has been rounded before");
     cr_expect_eq(qw_arith_of(QW_F32), &qw_f32);
+}
+
+/* 1 + 3 / 2048 lies between two numbers of 10 bits: 1 + 2 / 2048, and 1 + 4 / 2048, which is even. */
+Test(arith, tf32_rounds_its_operands_or_cuts_them_off)
+{
+    const double x[] = {1 + 0x3p-11, 1 + 0x1p-11, -1 - 0x1.8p-11, (double)INFINITY}, one[] = {1};
+    const double expected[2][4] = {{1 + 0x4p-11, 1, -1 - 0x2p-11, (double)INFINITY}, {1 + 0x2p-11, 1, -1, (double)INFINITY}};
+    const struct qw_tensor w = wrapped(one, 1, 1), wide = wrapped(x, 4, 1);
+    for (int a = 0; a < 2; a++) {
+        double left[4], right[4];
+        qw_tf32[a].matmul_nt(left, x, &w, 4, 1, 1);
+        qw_tf32[a].matmul_nt(right, one, &wide, 1, 1, 4);
+        for (int i = 0; i < 4; i++)
+            cr_expect(left[i] == expected[a][i] && right[i] == expected[a][i], "%s, %d: %.17g", qw_tf32[a].name, i, left[i]);
+    }
+}
+
+Test(arith, tf32_sums_and_rounds_everything_else_in_float32)
+{
+    const double x[] = {1, 0x1p-20}, ones[] = {1, 1};
+    const struct qw_tensor w = wrapped(ones, 1, 2);
+    double y;
+    qw_tf32[0].matmul_nt(&y, x, &w, 1, 2, 1);
+    cr_expect_eq(y, 1 + 0x1p-20);
+    cr_expect(qw_tf32[0].dtype == QW_F32 && qw_tf32[1].sums == QW_F32);
+}
+
+/* bfloat16 has 8 bits: 257 is no number of it, of the two next to it 256 is even. */
+Test(arith, a_sum_in_parts_rounds_each_of_them)
+{
+    const double x[] = {256, 1, 1, 2}, ones[] = {1, 1, 1, 1};
+    const struct qw_tensor w = wrapped(ones, 1, 4), v = wrapped(ones, 4, 1);
+    double nt, nn, whole;
+    qw_bf16_parts.matmul_nt(&nt, x, &w, 1, 4, 1);
+    qw_bf16_parts.matmul_nn(&nn, x, &v, 1, 4, 1);
+    qw_bf16.matmul_nt(&whole, x, &w, 1, 4, 1);
+    cr_expect(nt == 260 && nn == 260 && whole == 260, "%g %g %g", nt, nn, whole);
+    const double odd[] = {256, 1, 1, 1};
+    qw_bf16_parts.matmul_nt(&nt, odd, &w, 1, 4, 1);
+    qw_bf16.matmul_nt(&whole, odd, &w, 1, 4, 1);
+    cr_expect(nt == 258 && whole == 259, "%g %g", nt, whole);
 }
 
 Test(arith, float64_models_compute_norms_and_tables_in_float32)

@@ -442,3 +442,76 @@ Test(forward, logits_rows_are_the_last_ones)
     play_clear(&all);
     qw_model_clear(&model);
 }
+
+/* ---- packed sequences ---- */
+
+/* Logits of seven tokens whose positions begin again twice: 0 1 2, 0 1 2, 0. */
+static struct play packed_play(const struct qw_model *model, bool cacheless, bool states, bool packs)
+{
+    static const int64_t packed[] = {3, 1, 16, 5, 5, 2, 9}, position[] = {0, 1, 2, 0, 1, 2, 0};
+    struct play play = play_make(model, &qw_f64, 1);
+    struct qw_handover handover = hand_over_ids(packed, 1, 7, 0);
+    memcpy(handover.position, position, sizeof position);
+    handover.cacheless = cacheless;
+    handover.states_positions = states;
+    play.rules.packs = packs;
+    play_call(&play, &handover, 7);
+    qw_handover_clear(&handover);
+    return play;
+}
+
+Test(forward, packed_sequences_do_not_see_each_other)
+{
+    static const int64_t alone[] = {5, 5, 2};
+    struct qw_model model = small_model(31);
+    struct play packed = packed_play(&model, true, true, true), second = play_make(&model, &qw_f64, 1);
+    play_ids(&second, alone, 1, 3);
+    expect_same(logits_of(&packed) + 3 * 17, logits_of(&second), 3 * 17, "the second sequence");
+    play_clear(&packed);
+    play_clear(&second);
+    qw_model_clear(&model);
+}
+
+/* A cache, positions that nobody handed over, or an era that does not look: one sequence, whatever its positions. */
+Test(forward, without_one_of_the_signs_nothing_is_packed)
+{
+    struct qw_model model = small_model(31);
+    struct play one = packed_play(&model, false, false, false), packed = packed_play(&model, true, true, true);
+    cr_expect_gt(distance(logits_of(&packed), logits_of(&one), 7 * 17), 1e-3);
+    for (int missing = 0; missing < 3; missing++) {
+        struct play play = packed_play(&model, missing != 0, missing != 1, missing != 2);
+        cr_expect_arr_eq(logits_of(&play), logits_of(&one), 7 * 17 * sizeof(double), "sign %d", missing);
+        play_clear(&play);
+    }
+    play_clear(&one);
+    play_clear(&packed);
+    qw_model_clear(&model);
+}
+
+Test(forward, a_short_mask_without_a_cache_is_what_its_era_makes_of_it)
+{
+    static const struct {
+        const char *transformers;
+        bool eager;
+        enum qw_short_mask ones, zeros;
+    } rows[] = {{"4.57.3", false, QW_SHORT_HIDES_LAST, QW_SHORT_HIDES_LAST},
+                {"4.57.3", true, QW_SHORT_HIDES_LAST, QW_SHORT_HIDES_LAST},
+                {"5.0.0", false, QW_SHORT_RAISES_IN_ATTENTION, QW_SHORT_RAISES_IN_ATTENTION},
+                {"5.4.0", false, QW_SHORT_RAISES_IN_ATTENTION, QW_SHORT_RAISES_IN_ATTENTION},
+                {"5.15.0", false, QW_SHORT_IGNORED, QW_SHORT_RAISES_IN_ATTENTION},
+                {"5.23.0", false, QW_SHORT_IGNORED, QW_SHORT_RAISES_IN_ATTENTION},
+                {"5.23.0", true, QW_SHORT_RAISES_IN_ATTENTION, QW_SHORT_RAISES_IN_ATTENTION}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct qw_setting setting = qw_setting_newest();
+        qw_version_read(&setting.transformers, rows[i].transformers);
+        setting.eager = rows[i].eager;
+        struct qw_rules rules = qw_rules_healthy(setting);
+        double mask[] = {1, 1, 1};
+        struct qw_handover handover = {.batch = 1, .queries = 5, .cacheless = true, .mask = mask, .mask_length = 3};
+        cr_expect_eq(qw_mask_treatment(&rules, &handover, 0), rows[i].ones, "%s", rows[i].transformers);
+        mask[0] = 0;
+        cr_expect_eq(qw_mask_treatment(&rules, &handover, 0), rows[i].zeros, "%s, zeros", rows[i].transformers);
+        handover.cacheless = false;
+        cr_expect_eq(qw_mask_treatment(&rules, &handover, 0), QW_SHORT_HIDES_LAST, "%s, with a cache", rows[i].transformers);
+    }
+}

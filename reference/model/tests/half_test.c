@@ -63,8 +63,8 @@ Test(half, rotation_rounds_each_product_or_once)
 {
     const double c[] = {1 + 2 * U, 1 + 2 * U}, s[] = {U, U};
     double narrow[] = {1 + 2 * U, -1}, wide[] = {1 + 2 * U, -1};
-    qw_rotate(&qw_bf16, narrow, c, s, false, 1, 1, 2);
-    qw_rotate(&qw_bf16, wide, c, s, true, 1, 1, 2);
+    qw_rotate(&qw_bf16, narrow, c, s, &(struct qw_rotary){0}, 1, 1, 2);
+    qw_rotate(&qw_bf16, wide, c, s, &(struct qw_rotary){.wide = true}, 1, 1, 2);
     double product = (1 + 2 * U) * (1 + 2 * U);
     cr_expect_eq(narrow[0], qw_round_to(QW_BF16, qw_round_to(QW_BF16, product) + U));
     cr_expect_eq(wide[0], qw_round_to(QW_BF16, product + U));
@@ -100,9 +100,9 @@ Test(half, eager_attention_rounds_its_scores_and_a_fused_kernel_does_not)
     const double q[] = {1, 1}, k[] = {2, 8 * U, 2, 0}, v[] = {64, 0, -64, 0};
     const unsigned char visible[] = {1, 1};
     double eager[2], fused[2], truth[2];
-    qw_attend(&qw_bf16, eager, q, k, v, visible, &(struct qw_attention){false, QW_BLIND_UNIFORM}, 1, 2, 2);
-    qw_attend(&qw_bf16, fused, q, k, v, visible, &(struct qw_attention){true, QW_BLIND_UNIFORM}, 1, 2, 2);
-    qw_attend(&qw_f64, truth, q, k, v, visible, &(struct qw_attention){true, QW_BLIND_UNIFORM}, 1, 2, 2);
+    qw_attend(&qw_bf16, eager, q, k, v, visible, &(struct qw_attention){.fused = false, .blind_row = QW_BLIND_UNIFORM}, 1, 2, 2);
+    qw_attend(&qw_bf16, fused, q, k, v, visible, &(struct qw_attention){.fused = true, .blind_row = QW_BLIND_UNIFORM}, 1, 2, 2);
+    qw_attend(&qw_f64, truth, q, k, v, visible, &(struct qw_attention){.fused = true, .blind_row = QW_BLIND_UNIFORM}, 1, 2, 2);
     double scale = 1 / sqrt(2), high = qw_round_to(QW_BF16, qw_round_to(QW_BF16, 2 + 8 * U) * scale),
            low = qw_round_to(QW_BF16, 2 * scale), weight = exp(high - low), kept = exp(-8 * U * scale);
     double first = qw_round_to(QW_BF16, weight / (1 + weight)), second = qw_round_to(QW_BF16, 1 / (1 + weight));
@@ -118,8 +118,8 @@ Test(half, fused_and_eager_attention_are_one_definition)
     const unsigned char visible[] = {1, 1, 0, 0, 0, 0};
     for (enum qw_blind_row blind = QW_BLIND_UNIFORM; blind <= QW_BLIND_UNMASKED; blind++) {
         double eager[4], fused[4];
-        qw_attend(&qw_f64, eager, q, k, v, visible, &(struct qw_attention){false, blind}, 2, 3, 2);
-        qw_attend(&qw_f64, fused, q, k, v, visible, &(struct qw_attention){true, blind}, 2, 3, 2);
+        qw_attend(&qw_f64, eager, q, k, v, visible, &(struct qw_attention){.fused = false, .blind_row = blind}, 2, 3, 2);
+        qw_attend(&qw_f64, fused, q, k, v, visible, &(struct qw_attention){.fused = true, .blind_row = blind}, 2, 3, 2);
         for (int i = 0; i < 4; i++)
             cr_expect_float_eq(eager[i], fused[i], 1e-14, "%d %d", (int)blind, i);
     }

@@ -356,10 +356,12 @@ Test(model, two_heads_in_a_tied_folder_are_what_the_library_makes_of_them)
         struct qw_model model = with_two_heads(folder, 2, rows[i].habit);
         cr_expect_eq(qw_tensor_at(model.embed, 0), rows[i].embed * first);
         cr_expect_eq(qw_tensor_at(model.head, 0), rows[i].head * first);
+        cr_expect_eq(model.stored_head != NULL, rows[i].habit == QW_TIED_EMBEDDING, "kept only where it is not used");
+        cr_expect(!model.stored_head || qw_tensor_at(model.stored_head, 0) == 2 * first);
         qw_model_clear(&model);
     }
     struct qw_model equal = with_two_heads(folder, 1, QW_TIED_EMBEDDING);
-    cr_expect_eq(qw_tensor_at(equal.head, 0), first);
+    cr_expect(qw_tensor_at(equal.head, 0) == first && !equal.stored_head);
     qw_model_clear(&equal);
     qw_model_clear(&tiny);
     folder_remove(folder);

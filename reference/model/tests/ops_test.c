@@ -128,7 +128,7 @@ static double *rotated(const struct qw_arith *arith, const double *x, int64_t po
 {
     double *y = qw_memdup(x, (size_t)D, sizeof *x), *c = QW_NEW_ARRAY(double, D), *s = QW_NEW_ARRAY(double, D);
     qw_rotary_table(arith, c, s, &position, &(struct qw_rotary){.theta = theta}, 1, D);
-    qw_rotate(arith, y, c, s, false, 1, 1, D);
+    qw_rotate(arith, y, c, s, &(struct qw_rotary){0}, 1, 1, D);
     free(c);
     free(s);
     return y;
@@ -212,7 +212,7 @@ Test(ops, rotate_serves_every_token_and_head)
     double *x = draw_many(&state, TOKENS * HEADS * D), *y = qw_memdup(x, TOKENS * HEADS * D, sizeof *x), c[TOKENS * D],
            s[TOKENS * D];
     qw_rotary_table(&qw_f64, c, s, position, &(struct qw_rotary){.theta = 100}, TOKENS, D);
-    qw_rotate(&qw_f64, y, c, s, false, TOKENS, HEADS, D);
+    qw_rotate(&qw_f64, y, c, s, &(struct qw_rotary){0}, TOKENS, HEADS, D);
     for (int t = 0; t < TOKENS; t++)
         for (int h = 0; h < HEADS; h++) {
             double *alone = rotated(&qw_f64, x + (t * HEADS + h) * D, position[t], 100, D);

@@ -127,3 +127,19 @@ Test(positions, chunks_before_the_last_go_by_places_up_to_5_1)
     expect(&call, &no_adapter, &newer, 0, true, (const int64_t[]){0, 0, 0, 1});
     expect(&call, &no_adapter, &newer, 1, true, (const int64_t[]){1, 0});
 }
+
+/* Where the mask numbers the tokens, numbers by place are stated all the same; where places do, nothing changes. */
+Test(positions, padding_may_be_counted_where_the_mask_numbers)
+{
+    struct qw_call call = padded_call(true);
+    struct qw_rules rules = rules_of("5.4.0", "0.19.1");
+    struct qw_adapter prefix = drawn_prefix(), prompt = drawn_prompt();
+    qw_deviation_apply(&rules, QW_DEVIATION_PADDING_COUNTED);
+    expect(&call, &no_adapter, &rules, 0, true, (const int64_t[]){0, 1, 2, 0, 1, 2});
+    expect(&call, &no_adapter, &rules, 2, true, (const int64_t[]){4, 4});
+    expect(&call, &prefix, &rules, 0, true, (const int64_t[]){P, P + 1, P + 2, P, P + 1, P + 2});
+    expect(&call, &prefix, &rules, 1, true, (const int64_t[]){P + 3, P + 3});
+    expect(&call, &prompt, &rules, 0, false, (const int64_t[]){0, 1, 2, 3, 4, 0, 1, 2, 3, 4});
+    qw_adapter_clear(&prefix);
+    qw_adapter_clear(&prompt);
+}

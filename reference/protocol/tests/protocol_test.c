@@ -514,3 +514,23 @@ Test(protocol, prefix_of_query_heads_stops_at_the_first_layer)
     qw_adapter_clear(&wide);
     qw_model_clear(&model);
 }
+
+Test(protocol, a_step_that_looks_back_beyond_the_known_tokens_feeds_none)
+{
+    static const int64_t proposed[2] = {1, 2};
+    const struct qw_turn beyond[] = {{.count = T}, {.first = T + GENERATED + 40, .count = 1, .ids = proposed}};
+    struct qw_call call = call_of(true);
+    struct qw_adapter adapter = drawn_prompt();
+    struct qw_cache cache = qw_cache_make(2, 2);
+    struct qw_model model = {.config = {.layers = 2, .hidden = WIDTH}};
+    struct qw_rules rules = qw_rules_healthy(qw_setting_newest());
+    rules.refeed = true;
+    call.turn = beyond;
+    call.turns = 2;
+    struct qw_handover handover = qw_protocol_hand_over(&cache, &call, &adapter, &model, &rules, 1);
+    cr_expect_null(handover.input_ids);
+    cr_expect_eq(handover.queries, T + GENERATED + 41);
+    qw_handover_clear(&handover);
+    qw_cache_clear(&cache);
+    qw_adapter_clear(&adapter);
+}
