@@ -22,7 +22,8 @@ enum cli_takes {
     CLI_WEIGHTS = 8,
     CLI_OUTPUT = 16,
     CLI_SELECTION = 32,
-    CLI_FLOOR = 64
+    CLI_FLOOR = 64,
+    CLI_PLANTS = 128
 };
 
 struct cli_options {
@@ -35,6 +36,8 @@ struct cli_options {
     struct qc_places places;            /* --model, --adapter */
     struct qc_selection selection;      /* --steps, --layers, --site, --precision */
     bool floor;                         /* --floor */
+    const char *filter;                 /* --filter */
+    bool pairs;                         /* --pairs */
     const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
     int count;                          /* operands */
     char **operand;

@@ -11,7 +11,7 @@
 #include "harness/cli/cli.h"
 #include "reports/formats.h"
 
-enum { FIRST_FORMAT = 1000, COLOR = 256, PROGRESS, JSON, MODEL, ADAPTER, STEPS, LAYERS, SITE, PRECISION, FLOOR };
+enum { FIRST_FORMAT = 1000, COLOR = 256, PROGRESS, JSON, MODEL, ADAPTER, STEPS, LAYERS, SITE, PRECISION, FLOOR, FILTER, PAIRS };
 
 static const struct cli_option rows[] = {
     {"quiet", NULL, "only the closing lines", 'q', CLI_COMMON},
@@ -27,6 +27,8 @@ static const struct cli_option rows[] = {
     {"site", "GLOB", "only sites of that name: 'self_attn.*'", SITE, CLI_SELECTION},
     {"precision", "auto|f32|f64", "arithmetic of the run; auto: the recorded dtype", PRECISION, CLI_SELECTION},
     {"floor", NULL, "rounding is no difference: up to the noise floor of the first recording", FLOOR, CLI_FLOOR},
+    {"filter", "GLOB", "plant only causes of that id: 'prefix-*'", FILTER, CLI_PLANTS},
+    {"pairs", NULL, "plant two causes at once as well", PAIRS, CLI_PLANTS},
     {"output", "FILE", "write there (- for stdout), in the format of the suffix", 'o', CLI_OUTPUT},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
@@ -133,6 +135,8 @@ static bool take(struct cli_options *options, int code, char *value)
     case LAYERS: return read_range(&options->selection.first_layer, &options->selection.last_layer, value);
     case SITE: options->selection.site = value; return true;
     case PRECISION: return read_precision(options, value);
+    case FILTER: options->filter = value; return true;
+    case PAIRS: options->pairs = true; return true;
     case FLOOR: options->floor = true; return true;
     case 'o': options->output = value; return true;
     default: return false;

@@ -1,8 +1,10 @@
 /* Invariant: the exit code is a function of the outcomes alone. */
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/cli/cli.h"
+#include "harness/diagnose/causes.h"
 #include "reference/base/file.h"
 #include "reference/base/memory.h"
 
@@ -26,6 +28,13 @@ static size_t rank_of(const struct qw_json *planted)
     return rank;
 }
 
+/* Of a relation: what is broken anywhere is broken, what holds anywhere holds. */
+static size_t relation_rank(const struct qw_json *relation)
+{
+    const char *outcome = qw_json_get_text(relation, "outcome", "");
+    return !strcmp(outcome, "broken") ? 0 : !strcmp(outcome, "holds") ? 1 : 2;
+}
+
 static void put_summary(struct qw_json *document)
 {
     int count[RANKS] = {0};
@@ -36,29 +45,60 @@ static void put_summary(struct qw_json *document)
         qw_json_put_int(summary, ranks[i].outcome, count[i]);
 }
 
-/* The documents of several recordings as one: of each cause the row that decides, with the recording that it is of. */
+/* What a row is of: the id of a cause or a relation, the ids of a pair. */
+static bool same_row(const struct qw_json *a, const struct qw_json *b)
+{
+    const struct qw_json *one = qw_json_first(qw_json_get(a, "ids")), *other = qw_json_first(qw_json_get(b, "ids"));
+    for (; one && other && !strcmp(qw_json_text(one, ""), qw_json_text(other, "")); other = qw_json_next(other))
+        one = qw_json_next(one);
+    return !one && !other && !strcmp(qw_json_get_text(a, "id", ""), qw_json_get_text(b, "id", ""));
+}
+
+static const struct qw_json *row_like(const struct qw_json *rows, const struct qw_json *wanted)
+{
+    const struct qw_json *row = qw_json_first(rows);
+    while (row && !same_row(row, wanted))
+        row = qw_json_next(row);
+    return row;
+}
+
+/* Rows under one key of several documents: of each the one of the least rank, with the recording that it is of. */
+static void merge(struct qw_json *all, const char *key, struct qw_json **documents, int count,
+                  size_t (*rank)(const struct qw_json *row))
+{
+    struct qw_json *rows = qw_json_put(all, key, qw_json_array());
+    for (int first = 0; first < count; first++)
+        for (const struct qw_json *row = qw_json_first(qw_json_get(documents[first], key)); row; row = qw_json_next(row)) {
+            const struct qw_json *best = row;
+            int of = first;
+            if (row_like(rows, row))
+                continue;
+            for (int i = first + 1; i < count; i++) {
+                const struct qw_json *next = row_like(qw_json_get(documents[i], key), row);
+                if (!next || rank(next) >= rank(best))
+                    continue;
+                best = next;
+                of = i;
+            }
+            qw_json_put_text(qw_json_add(rows, qw_json_copy(best)), "recording",
+                             qw_json_get_text(documents[of], "recording", ""));
+        }
+}
+
+/* The documents of several recordings as one, with themselves beside. */
 static struct qw_json *merged(struct qw_json **documents, int count, const char *name)
 {
     struct qw_json *all = qw_json_object();
     qw_json_put_text(all, "schema", "qconform-selftest/1");
     qw_json_put_text(all, "recording", name);
-    struct qw_json *planted = qw_json_put(all, "planted", qw_json_array());
-    int64_t causes = qw_json_size(qw_json_get(documents[0], "planted"));
-    for (int64_t cause = 0; cause < causes; cause++) {
-        const struct qw_json *best = NULL;
-        const char *of = "";
-        for (int i = 0; i < count; i++) {
-            const struct qw_json *row = qw_json_first(qw_json_get(documents[i], "planted"));
-            for (int64_t skip = 0; row && skip < cause; skip++)
-                row = qw_json_next(row);
-            if (row && (!best || rank_of(row) < rank_of(best))) {
-                best = row;
-                of = qw_json_get_text(documents[i], "recording", "");
-            }
-        }
-        qw_json_put_text(qw_json_add(planted, qw_json_copy(best)), "recording", of);
-    }
+    merge(all, "planted", documents, count, rank_of);
     put_summary(all);
+    if (qw_json_get(documents[0], "pairs"))
+        merge(all, "pairs", documents, count, rank_of);
+    merge(all, "relations", documents, count, relation_rank);
+    struct qw_json *each = qw_json_put(all, "recordings", qw_json_array());
+    for (int i = 0; i < count; i++)
+        qw_json_add(each, qw_json_copy(documents[i]));
     return all;
 }
 
@@ -90,6 +130,46 @@ static void add_row(struct qw_text *out, const struct qw_json *row, bool verbose
     }
 }
 
+static void add_pairs(struct qw_text *out, const struct qw_json *pairs)
+{
+    if (pairs)
+        qw_text_addf(out, "\n  two at once%s\n", qw_json_first(pairs) ? "" : ": of no pair are both named here by themselves");
+    for (const struct qw_json *row = qw_json_first(pairs); row; row = qw_json_next(row)) {
+        const struct qw_json *id = qw_json_first(qw_json_get(row, "ids"));
+        const char *reason = qw_json_get_text(row, "reason", NULL);
+        size_t rank = rank_of(row);
+        qw_text_addf(out, "%s %s + %s: %s", ranks[rank].sign, qw_json_text(id, ""), qw_json_text(qw_json_next(id), ""),
+                     ranks[rank].outcome);
+        if (ranks[rank].wrong)
+            for (const struct qw_json *named = qw_json_first(qw_json_get(row, "named")); named; named = qw_json_next(named))
+                qw_text_addf(out, " %s", qw_json_text(named, ""));
+        qw_text_addf(out, "%s%s\n", reason ? "\n    " : "", reason ? reason : "");
+    }
+}
+
+static void add_relations(struct qw_text *out, const struct qw_json *relations, bool verbose)
+{
+    static const char *const signs[] = {"x", "+", "."};
+    int apart = 0;
+    if (relations)
+        qw_text_add(out, "\n  relations: two calls that must come to the same; error by noise floor\n");
+    for (const struct qw_json *row = qw_json_first(relations); row; row = qw_json_next(row)) {
+        size_t rank = relation_rank(row);
+        apart += rank == 2;
+        if (rank == 2 && !verbose)
+            continue;
+        qw_text_addf(out, "%s %-72s", signs[rank], qw_json_get_text(row, "title", ""));
+        if (rank < 2)
+            qw_text_addf(out, " %.3g", qw_json_get_real(row, "ratio", 0));
+        while (out->bytes[out->length - 1] == ' ')
+            out->bytes[--out->length] = 0;
+        const char *reason = qw_json_get_text(row, "reason", NULL);
+        qw_text_addf(out, "%s%s\n", reason ? "\n    " : "", reason ? reason : "");
+    }
+    if (apart && !verbose)
+        qw_text_addf(out, ". %d not applicable here (-v says why)\n", apart);
+}
+
 static char *text_of(const struct qw_json *document, int verbosity)
 {
     struct qw_text out = {0};
@@ -99,6 +179,10 @@ static char *text_of(const struct qw_json *document, int verbosity)
     for (const struct qw_json *row = qw_json_first(qw_json_get(document, "planted")); row; row = qw_json_next(row))
         if (verbosity >= 0 || ranks[rank_of(row)].wrong)
             add_row(&out, row, verbosity > 0);
+    if (verbosity >= 0) {
+        add_pairs(&out, qw_json_get(document, "pairs"));
+        add_relations(&out, qw_json_get(document, "relations"), verbosity > 0);
+    }
     for (size_t i = 0; i < RANKS; i++)
         qw_text_addf(&out, "%s%lld %s", i ? ", " : "", (long long)qw_json_get_int(summary, ranks[i].outcome, 0),
                      ranks[i].outcome);
@@ -124,16 +208,25 @@ static int refused(const struct qw_json *answer)
     return cli_complain(code, "%s", qw_json_get_text(answer, "verdict", ""));
 }
 
+/* Whether any row is wrong: of the summary, of the pairs, of the relations. */
+static bool is_wrong(const struct qw_json *document)
+{
+    bool wrong = false;
+    for (const struct qw_json *row = qw_json_first(qw_json_get(document, "planted")); row; row = qw_json_next(row))
+        wrong = wrong || ranks[rank_of(row)].wrong;
+    for (const struct qw_json *row = qw_json_first(qw_json_get(document, "pairs")); row; row = qw_json_next(row))
+        wrong = wrong || ranks[rank_of(row)].wrong;
+    for (const struct qw_json *row = qw_json_first(qw_json_get(document, "relations")); row; row = qw_json_next(row))
+        wrong = wrong || relation_rank(row) == 0;
+    return wrong;
+}
+
 static int show(const struct qw_json *document, const struct cli_options *options)
 {
-    const struct qw_json *summary = qw_json_get(document, "summary");
     char *text = options->json ? NULL : text_of(document, options->verbosity);
     int code = options->json ? cli_print_json(document) : cli_print(text);
     free(text);
-    bool wrong = false;
-    for (size_t i = 0; i < RANKS; i++)
-        wrong = wrong || (ranks[i].wrong && qw_json_get_int(summary, ranks[i].outcome, 0) > 0);
-    return code ? code : wrong ? QC_EXIT_DIVERGED : QC_EXIT_OK;
+    return code ? code : is_wrong(document) ? QC_EXIT_DIVERGED : QC_EXIT_OK;
 }
 
 static int plant_in(char **paths, int count, const char *name, const struct cli_options *options)
@@ -145,6 +238,8 @@ static int plant_in(char **paths, int count, const char *name, const struct cli_
     for (int i = 0; i < count; i++) {
         tasks[i] = qc_task_of("selftest", paths[i]);
         tasks[i].places = options->places;
+        tasks[i].filter = options->filter;
+        tasks[i].pairs = options->pairs;
     }
     cli_workers_run(answers, tasks, count, &workers, options);
     qw_json_free(workers.sandbox);
@@ -189,5 +284,10 @@ static int plant_in_shipped(const struct cli_options *options)
 
 int cli_selftest(const struct cli_options *options)
 {
+    int found = 0;
+    for (int i = 0; options->filter && i < qc_cause_count(); i++)
+        found += !fnmatch(options->filter, qc_cause_at(i)->id, 0);
+    if (options->filter && !found)
+        return cli_complain(QC_EXIT_NOTHING, "no cause has an id like \"%s\"; see qconform list causes", options->filter);
     return options->count ? plant_in(options->operand, options->count, "all", options) : plant_in_shipped(options);
 }

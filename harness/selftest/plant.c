@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/selftest/judged.h"
 #include "harness/selftest/same.h"
 #include "harness/selftest/scribe.h"
 #include "reference/base/text.h"
@@ -32,41 +33,19 @@ const char *qc_equivalence(const char *planted, const char *named)
 
 /* ---- the bed ---- */
 
-/* A record that the reference wrote, made into a subject and judged. */
-struct judged {
-    struct qc_subject subject;
-    struct qc_judgement judgement;
-    bool made;
-    struct qw_error error;
-};
-
-static void judge(struct judged *judged, const struct qc_refit *form, const struct qc_recording *record)
+void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places, bool values)
 {
-    *judged = (struct judged){0};
-    judged->made = qc_subject_make_beside(&judged->subject, form->subject, record, &form->places, &judged->error);
-    if (judged->made)
-        qc_judge(&judged->judgement, &judged->subject, &judged->subject.rules, true);
-}
-
-static void judged_clear(struct judged *judged)
-{
-    if (judged->made)
-        qc_judgement_clear(&judged->judgement);
-    qc_subject_clear(&judged->subject);
-}
-
-void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places)
-{
-    struct judged judged;
+    struct qc_judged judged;
     bed->unfit = NULL;
+    bed->values = values;
     qc_refit_make(&bed->form, subject, places, &subject->rules);
     qc_scribe_write(&bed->healthy, bed->form.subject, &subject->rules);
-    judge(&judged, &bed->form, &bed->healthy);
+    qc_judged_make(&judged, &bed->form, &bed->healthy, bed->values);
     if (!judged.made)
         bed->unfit = "the record of a healthy run of it, as the reference writes it, cannot be judged";
     else if (qc_judgement_first(&judged.judgement))
         bed->unfit = "the record of a healthy run of it, as the reference writes it, does not pass";
-    judged_clear(&judged);
+    qc_judged_clear(&judged);
 }
 
 void qc_bed_clear(struct qc_bed *bed)
@@ -171,21 +150,15 @@ static bool same_value(const struct qw_value *a, const struct qw_value *b)
     return a == b || (a && b && a->number == b->number);
 }
 
-/* Whether the two values of one deviation give the same record. */
-static bool values_agree(const struct qc_subject *form, const struct qc_planting *planting)
+/* Whether the record is what the cause gives with the value that was named, too, up to the noise bound. */
+static bool values_agree(const struct qc_judgement *judgement, const struct qc_hypothesis *named)
 {
-    struct qc_recording records[2];
-    enum qw_deviation deviation;
-    const struct qw_value *values[] = {planting->value, planting->as};
-    qc_cause_deviation(&deviation, planting->cause);
-    for (int i = 0; i < 2; i++) {
-        struct qw_rules rules = form->rules;
-        qw_deviation_apply_value(&rules, deviation, values[i] ? values[i]->number : 0);
-        qc_scribe_write(&records[i], form, &rules);
-    }
-    bool agree = qc_records_apart(&records[0], &records[1], NULL) == QC_APART_NOWHERE;
-    qc_scribe_clear(&records[0]);
-    qc_scribe_clear(&records[1]);
+    struct qw_rules rules = judgement->subject->rules;
+    struct qc_judgement under;
+    qc_hypothesis_apply(&rules, named);
+    qc_judge(&under, judgement->subject, &rules, true);
+    bool agree = qc_judgement_energy(&under) <= 0 && !under.raise_denied;
+    qc_judgement_clear(&under);
     return agree;
 }
 
@@ -220,7 +193,7 @@ static void stay_unnamed(struct qc_planting *planting, const struct qc_bed *bed,
     }
 }
 
-static void take_name(struct qc_planting *planting, const struct qc_subject *form, const struct qc_diagnosis *diagnosis)
+static void take_name(struct qc_planting *planting, const struct qc_judgement *judgement, const struct qc_diagnosis *diagnosis)
 {
     const struct qc_hypothesis *best = diagnosis->ranked;
     planting->outcome = QC_PLANT_MISNAMED;
@@ -228,8 +201,13 @@ static void take_name(struct qc_planting *planting, const struct qc_subject *for
     planting->as = best->value;
     planting->explained = best->explained;
     const char *why = qc_equivalence(planting->cause->id, best->cause->id);
-    if (best->cause == planting->cause && (same_value(best->value, planting->value) || values_agree(form, planting))) {
+    if (diagnosis->second.cause) {
+        planting->reason = qw_format("%s is named with it", diagnosis->second.cause->id);
+    } else if (best->cause == planting->cause && same_value(best->value, planting->value)) {
         planting->outcome = QC_PLANT_NAMED;
+    } else if (best->cause == planting->cause && values_agree(judgement, best)) {
+        planting->outcome = QC_PLANT_NAMED;
+        planting->reason = qw_format("the record is that of the value that is named as well, up to the noise bound");
     } else if (best->cause == planting->cause) {
         planting->reason = qw_format("named with another value");
     } else if (!is_listed(diagnosis, planting->cause)) {
@@ -261,8 +239,8 @@ static void raise_as_known(struct qc_recording *record, const struct qc_subject 
 static void name_record(struct qc_planting *planting, const struct qc_bed *bed, const struct qc_refit *form,
                         const struct qc_recording *record)
 {
-    struct judged judged;
-    judge(&judged, form, record);
+    struct qc_judged judged;
+    qc_judged_make(&judged, form, record, bed->values);
     if (!judged.made) {
         planting->outcome = QC_PLANT_MISSED;
         planting->reason = qw_format("the record is refused: %s", judged.error.message);
@@ -271,12 +249,12 @@ static void name_record(struct qc_planting *planting, const struct qc_bed *bed, 
     } else {
         struct qc_diagnosis diagnosis = qc_diagnose(&judged.judgement);
         if (diagnosis.named)
-            take_name(planting, form->subject, &diagnosis);
+            take_name(planting, &judged.judgement, &diagnosis);
         else
             stay_unnamed(planting, bed, &judged.judgement);
         qc_diagnosis_clear(&diagnosis);
     }
-    judged_clear(&judged);
+    qc_judged_clear(&judged);
 }
 
 /* The deviation has rules; a prefix that they cannot cut is one that fits them, as the adapter of such a run does. */
@@ -290,7 +268,7 @@ static void plant(struct qc_planting *planting, const struct qc_bed *bed, const 
     if (!known)
         be_blind(planting, form.subject, "which tokens the run would feed is not known");
     else if (qc_records_apart(&bed->healthy, &record, NULL) == QC_APART_NOWHERE)
-        be_blind(planting, form.subject, "the run would be the healthy one, bit for bit");
+        be_blind(planting, form.subject, "all that is kept of the run would be that of the healthy one, bit for bit");
     else
         name_record(planting, bed, &form, &record);
     qc_scribe_clear(&record);

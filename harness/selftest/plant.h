@@ -18,6 +18,7 @@ const char *qc_outcome_name(enum qc_outcome outcome); /* "named" */
 struct qc_bed {
     struct qc_refit form;
     struct qc_recording healthy;
+    bool values;       /* the judge is given the weights */
     const char *unfit; /* why nothing can be planted: the healthy record itself fails; NULL: it passes */
 };
 
@@ -31,8 +32,9 @@ struct qc_planting {
     char *reason; /* NULL: nothing to say; owned */
 };
 
-/* Borrows from `subject`, which must have weights; the bed stays where it is.  Release with qc_bed_clear. */
-void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places);
+/* Borrows from `subject`, which must have weights; without `values` they only stand in for what was not kept
+ * (harness/selftest/stand_in.h).  The bed stays where it is.  Release with qc_bed_clear. */
+void qc_bed_make(struct qc_bed *bed, const struct qc_subject *subject, const struct qc_places *places, bool values);
 void qc_bed_clear(struct qc_bed *bed);
 
 /* `value` is NULL for a deviation without a parameter.  Free planting->reason. */

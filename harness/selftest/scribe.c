@@ -273,6 +273,8 @@ static struct qw_tensor *prompt_of(const struct qc_subject *form, const struct q
     struct qw_tensor *prompt = qw_protocol_prompt(&form->adapter, &form->model, rules, form->call.batch);
     struct qw_tensor *handed = prompt->data ? qc_keep_values(prompt->data, &prompt->shape, recorded->dtype) : NULL;
     qw_tensor_free(prompt);
+    if (handed && !recorded->data)
+        qc_keep_level(handed, form->recording->level);
     return handed;
 }
 

@@ -1,10 +1,13 @@
-/* Invariant: every cause of the catalogue has one entry, in the order of the catalogue. */
+/* Invariant: every cause that is asked for has one entry, in the order of the catalogue. */
 #include "harness/selftest/selftest.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/selftest/plant.h"
+#include "harness/selftest/pairs.h"
+#include "harness/selftest/relations.h"
+#include "harness/selftest/stand_in.h"
 #include "harness/worker/case.h"
 #include "reference/base/file.h"
 
@@ -56,42 +59,95 @@ static enum qc_outcome add_cause(struct qw_json *planted, const struct qc_bed *b
     return worst.outcome;
 }
 
-static struct qw_json *document_of(const struct qc_recording *recording, const struct qc_bed *bed)
+/* ---- two at once ---- */
+
+static bool is_named(const struct qw_json *planted, const char *id)
+{
+    for (const struct qw_json *row = qw_json_first(planted); row; row = qw_json_next(row))
+        if (!strcmp(qw_json_get_text(row, "id", ""), id))
+            return !strcmp(qw_json_get_text(row, "outcome", ""), "named");
+    return false;
+}
+
+static void put_pair(struct qw_json *json, const struct qc_pair_planting *pair)
+{
+    struct qw_json *ids = qw_json_put(json, "ids", qw_json_array());
+    for (int i = 0; i < 2; i++)
+        qw_json_add_text(ids, pair->planted[i]->id);
+    qw_json_put_text(json, "outcome", qc_outcome_name(pair->outcome));
+    struct qw_json *named = qw_json_put(json, "named", qw_json_array());
+    for (int i = 0; i < 2 && pair->named[i]; i++)
+        qw_json_add_text(named, pair->named[i]->id);
+    qw_json_put_real(json, "explained", pair->explained);
+    qw_json_put_text(json, "reason", pair->reason);
+}
+
+/* Those of which each by itself is named here. */
+static void add_pairs(struct qw_json *document, const struct qc_bed *bed, const struct qw_json *planted)
+{
+    const struct qc_cause_row *pair[2];
+    struct qw_json *pairs = qw_json_put(document, "pairs", qw_json_array());
+    for (int i = 0; qc_pair_at(pair, i); i++) {
+        if (!is_named(planted, pair[0]->id) || !is_named(planted, pair[1]->id))
+            continue;
+        struct qc_pair_planting both = qc_plant_pair(bed, pair);
+        put_pair(qw_json_add(pairs, qw_json_object()), &both);
+        free(both.reason);
+    }
+}
+
+/* ---- the document ---- */
+
+static struct qw_json *document_of(const struct qc_task *task, const struct qc_bed *bed)
 {
     struct qw_json *json = qw_json_object();
     int count[QC_OUTCOMES] = {0};
     qw_json_put_text(json, "schema", "qconform-selftest/1");
-    qw_json_put_text(json, "recording", recording->path);
+    qw_json_put_text(json, "recording", task->path);
     struct qw_json *planted = qw_json_put(json, "planted", qw_json_array());
     for (int i = 0; i < qc_cause_count(); i++)
-        count[add_cause(planted, bed, qc_cause_at(i))]++;
+        if (!task->filter || !fnmatch(task->filter, qc_cause_at(i)->id, 0))
+            count[add_cause(planted, bed, qc_cause_at(i))]++;
     struct qw_json *summary = qw_json_put(json, "summary", qw_json_object());
     for (int i = 0; i < QC_OUTCOMES; i++)
         qw_json_put_int(summary, qc_outcome_name((enum qc_outcome)i), count[i]);
+    if (task->pairs > 0)
+        add_pairs(json, bed, planted);
     return json;
 }
 
-static struct qw_json *plant_all(const struct qc_task *task, const struct qc_subject *subject)
+static struct qw_json *plant_all(const struct qc_task *task, const struct qc_subject *subject, bool values)
 {
     struct qw_error error = {0};
-    const struct qc_recording *recording = subject->recording;
-    if (!subject->model.has_weights) {
-        qw_fail(&error, QW_ERROR_UNSUPPORTED, "/model/weights", "give them: --model DIR --adapter DIR",
-                "the weights were not kept, so that nothing can be played");
-        qw_error_in_file(&error, recording->path);
-        return qc_case_undecided(qw_path_base(task->path), task->path, recording, "SKIP", &error);
-    }
     struct qc_bed bed;
     struct qw_json *json;
-    qc_bed_make(&bed, subject, &task->places);
+    qc_bed_make(&bed, subject, &task->places, values);
     if (bed.unfit) {
         qw_fail(&error, QW_ERROR_INPUT, "", "diagnose the recording first; if it passes, report this", "%s", bed.unfit);
-        qw_error_in_file(&error, recording->path);
-        json = qc_case_undecided(qw_path_base(task->path), task->path, recording, "FAIL", &error);
+        qw_error_in_file(&error, task->path);
+        json = qc_case_undecided(qw_path_base(task->path), task->path, subject->recording, "FAIL", &error);
     } else {
-        json = document_of(recording, &bed);
+        json = document_of(task, &bed);
+        if (values)
+            qw_json_put(json, "relations", qc_relations_check(bed.form.subject));
     }
     qc_bed_clear(&bed);
+    return json;
+}
+
+/* Without the weights: by structure alone, which follows from no number. */
+static struct qw_json *plant_structure(const struct qc_task *task, const struct qc_subject *subject)
+{
+    struct qc_stand_in stand_in;
+    struct qw_error error = {0};
+    struct qw_json *json;
+    if (qc_stand_in_make(&stand_in, subject, &error)) {
+        json = plant_all(task, &stand_in.subject, false);
+    } else {
+        qw_error_in_file(&error, task->path);
+        json = qc_case_undecided(qw_path_base(task->path), task->path, subject->recording, "SKIP", &error);
+    }
+    qc_stand_in_clear(&stand_in);
     return json;
 }
 
@@ -102,7 +158,7 @@ struct qw_json *qc_selftest(const struct qc_task *task)
     struct qw_error error = {0};
     bool made = qc_recording_read(&recording, task->path, READ_BUDGET, &error) &&
                 qc_subject_make(&subject, &recording, &task->places, &error);
-    struct qw_json *json = made ? plant_all(task, &subject)
+    struct qw_json *json = made ? (subject.model.has_weights ? plant_all(task, &subject, true) : plant_structure(task, &subject))
                            : subject.needs.model || subject.needs.adapter
                                ? qc_task_needs(&subject.needs)
                                : qc_case_undecided(qw_path_base(task->path), task->path, &recording,

@@ -11,6 +11,8 @@ struct qc_task {
     const char *other; /* of a second recording; NULL: none */
     struct qc_places places;
     struct qc_selection selection;
+    const char *filter; /* selftest: glob on the ids of the causes that are planted; NULL: all */
+    int pairs;          /* selftest: 1 plants two at once as well */
     int floor;   /* compare: 1 asks for the noise floor instead of equal bits */
     int seconds; /* of processor time; <= 0: no bound */
     int parent;  /* process that waits for the answer; <= 0: nobody does */

@@ -20,7 +20,7 @@ static void prepare(struct ground *ground, const char *name)
     *ground = (struct ground){0};
     shipped_read(&ground->run, name);
     cr_assert(shipped_subject(&ground->run));
-    qc_bed_make(&ground->bed, &ground->run.subject, &ground->as_it_says);
+    qc_bed_make(&ground->bed, &ground->run.subject, &ground->as_it_says, true);
     cr_assert_null(ground->bed.unfit);
 }
 

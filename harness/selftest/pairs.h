@@ -1,0 +1,21 @@
+/* Two causes planted at once: both must be named, or the one must hide the other. */
+#ifndef QC_SELFTEST_PAIRS_H
+#define QC_SELFTEST_PAIRS_H
+
+#include "harness/selftest/plant.h"
+
+struct qc_pair_planting {
+    const struct qc_cause_row *planted[2];
+    enum qc_outcome outcome;             /* blind: one is hidden, and the other is named */
+    const struct qc_cause_row *named[2]; /* NULL: none */
+    double explained;                    /* by all that is named */
+    char *reason;                        /* NULL: nothing to say; owned */
+};
+
+/* Row `index` of harness/selftest/pairs.def; false behind the last. */
+bool qc_pair_at(const struct qc_cause_row *pair[2], int index);
+
+/* Both with their first values.  Free result.reason. */
+struct qc_pair_planting qc_plant_pair(const struct qc_bed *bed, const struct qc_cause_row *const pair[2]);
+
+#endif
