@@ -11,7 +11,7 @@
 /* What hypotheses are tried on: the healthy judgement, or that under the first of two causes. */
 struct qc_trial {
     const struct qc_judgement *base;
-    const struct qc_item *first; /* its first divergence */
+    const struct qc_item *first; /* its first divergence; NULL: it has none, and nothing can be tried on it */
     double energy;               /* E(record, base) */
     double light_energy;         /* the same of a light play, so that one that changes nothing explains exactly nothing */
     bool forgives;               /* screening does not give up where values contradict */

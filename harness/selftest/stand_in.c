@@ -73,6 +73,9 @@ bool qc_stand_in_make(struct qc_stand_in *stand_in, const struct qc_subject *sub
     struct qc_recording *recording = &stand_in->recording;
     recording->model_weights = recording->adapter_weights = (struct qc_weights){.folder = "", .digest = ""};
     recording->level = QC_LEVEL_SHAPES;
+    const struct qw_tensor *prompt = recording->adapter_prompt;
+    if (prompt)
+        recording->adapter_prompt = qw_tensor_structure(prompt->dtype, &prompt->shape);
     struct making making = {&recording->model_weights.embedded, &subject->model.config, subject->dtype, 0};
     add_model(&making);
     add_adapter(&recording->adapter_weights.embedded, subject);
@@ -85,6 +88,7 @@ bool qc_stand_in_make(struct qc_stand_in *stand_in, const struct qc_subject *sub
 void qc_stand_in_clear(struct qc_stand_in *stand_in)
 {
     qc_subject_clear(&stand_in->subject);
+    qw_tensor_free(stand_in->recording.adapter_prompt);
     qw_tensors_clear(&stand_in->recording.model_weights.embedded);
     qw_tensors_clear(&stand_in->recording.adapter_weights.embedded);
 }
