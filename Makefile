@@ -29,7 +29,7 @@ FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz
 
 RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
 
-.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench install uninstall layers record table noise clean
+.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench selftest install uninstall layers record table noise clean
 all: $(BUILD)/qconform
 
 help:                 ## this list
@@ -130,6 +130,9 @@ build/bench: $(LIBRARY) build/fixtures/bench.o
 
 bench: build/qconform build/bench  ## what the program costs beside the best known way; build/bench.json
 	@python3 fixtures/bench.py
+
+selftest: build/qconform ## plant every cause, two at once too; ALL=1: in all healthy recordings
+	@build/qconform selftest -q $(if $(ALL),$$(python3 fixtures/healthy.py),--pairs)
 
 install: $(BUILD)/qconform  ## program, manual, schemas, completions below DESTDIR and PREFIX (/usr/local)
 	@sh fixtures/install.sh "$(DESTDIR)" "$(PREFIX)"

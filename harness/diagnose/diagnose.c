@@ -133,6 +133,25 @@ static void refine(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
     }
 }
 
+/* A light play tells neighbouring values from each other only roughly: where the best does not reproduce everything, its
+ * other values are played completely. */
+static void settle_value(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
+{
+    enum qw_deviation deviation;
+    struct qc_hypothesis *best = diagnosis->ranked;
+    bool open = diagnosis->count && best->complete && best->value && !best->suffices && best->explained >= MEDIUM_FROM;
+    if (!open || !qc_cause_deviation(&deviation, best->cause))
+        return;
+    for (int i = 0; i < qw_deviation_values(deviation) && !best->suffices; i++) {
+        struct qc_hypothesis other = {.cause = best->cause, .value = qw_deviation_value(deviation, i), .against_layer = -1};
+        other.corroborated = best->corroborated;
+        if (other.value != best->value)
+            qc_trial_play(&other, trial);
+        if (other.explained > best->explained)
+            *best = other;
+    }
+}
+
 /* Where nothing that mends the first divergence explains everything, what leaves it as it is may still explain the rest. */
 static void screen_what_leaves_first(struct qc_diagnosis *diagnosis, const struct qc_trial *trial)
 {
@@ -326,6 +345,7 @@ struct qc_diagnosis qc_diagnose(const struct qc_judgement *healthy)
         screen_what_contradicts(&diagnosis, &trial);
         refine(&diagnosis, &trial);
     }
+    settle_value(&diagnosis, &trial);
     diagnosis.together = diagnosis.count ? diagnosis.ranked[0].explained : 0;
     look_for_two(&diagnosis, &trial);
     diagnosis.named = diagnosis.together >= QC_NAMED_FROM;

@@ -22,21 +22,17 @@ bool qc_pair_at(const struct qc_cause_row *pair[2], int index)
     return true;
 }
 
-static void apply(struct qw_rules *rules, const struct qc_cause_row *cause)
+static void apply(struct qw_rules *rules, const struct qc_planted *planted)
 {
-    enum qw_deviation deviation;
-    if (!qc_cause_deviation(&deviation, cause))
-        return;
-    const struct qw_value *value = qw_deviation_values(deviation) ? qw_deviation_value(deviation, 0) : NULL;
-    qw_deviation_apply_value(rules, deviation, value ? value->number : 0);
+    qc_hypothesis_apply(rules, &(struct qc_hypothesis){.cause = planted->cause, .value = planted->value});
 }
 
 /* Whether the record is what the cause alone gives, up to the noise bound. */
-static bool is_of_one(const struct qc_subject *subject, const struct qc_cause_row *cause)
+static bool is_of_one(const struct qc_subject *subject, const struct qc_planted *planted)
 {
     struct qw_rules rules = subject->rules;
     struct qc_judgement under;
-    apply(&rules, cause);
+    apply(&rules, planted);
     qc_judge(&under, subject, &rules, true);
     bool all = qc_judgement_energy(&under) <= 0 && !under.raise_denied;
     qc_judgement_clear(&under);
@@ -46,13 +42,13 @@ static bool is_of_one(const struct qc_subject *subject, const struct qc_cause_ro
 /* Both in any order. */
 static bool names_both(const struct qc_pair_planting *pair)
 {
-    return (pair->named[0] == pair->planted[0] && pair->named[1] == pair->planted[1]) ||
-           (pair->named[0] == pair->planted[1] && pair->named[1] == pair->planted[0]);
+    return (pair->named[0] == pair->planted[0].cause && pair->named[1] == pair->planted[1].cause) ||
+           (pair->named[0] == pair->planted[1].cause && pair->named[1] == pair->planted[0].cause);
 }
 
 static bool is_planted(const struct qc_pair_planting *pair, const struct qc_cause_row *named)
 {
-    return !named || named == pair->planted[0] || named == pair->planted[1];
+    return !named || named == pair->planted[0].cause || named == pair->planted[1].cause;
 }
 
 /* What was named, of a record in which both show (hidden -1), or one of them does not. */
@@ -60,14 +56,14 @@ static void weigh(struct qc_pair_planting *pair, int hidden)
 {
     if (hidden < 0 && names_both(pair)) {
         pair->outcome = QC_PLANT_NAMED;
-    } else if (hidden >= 0 && pair->named[0] == pair->planted[1 - hidden] && !pair->named[1]) {
+    } else if (hidden >= 0 && pair->named[0] == pair->planted[1 - hidden].cause && !pair->named[1]) {
         pair->outcome = QC_PLANT_BLIND;
-        pair->reason = qw_format("%s is hidden: the record is that of %s alone", pair->planted[hidden]->id,
-                                 pair->planted[1 - hidden]->id);
+        pair->reason = qw_format("%s is hidden: the record is that of %s alone", pair->planted[hidden].cause->id,
+                                 pair->planted[1 - hidden].cause->id);
     } else if (is_planted(pair, pair->named[0]) && is_planted(pair, pair->named[1])) {
         pair->outcome = QC_PLANT_MISSED;
         pair->reason = qw_format("%s is not named with it, though the record is not that of one alone",
-                                 pair->planted[pair->named[0] == pair->planted[0]]->id);
+                                 pair->planted[pair->named[0] == pair->planted[0].cause].cause->id);
     } else {
         pair->outcome = QC_PLANT_MISNAMED;
         pair->reason = qw_format("another cause explains it better");
@@ -96,21 +92,21 @@ static void name_record(struct qc_pair_planting *pair, const struct qc_refit *fo
     } else if (!qc_judgement_first(&judged.judgement)) {
         pair->reason = qw_format("it passes");
     } else {
-        int hidden = is_of_one(&judged.subject, pair->planted[0]) ? 1 : is_of_one(&judged.subject, pair->planted[1]) ? 0 : -1;
+        int hidden = is_of_one(&judged.subject, &pair->planted[0]) ? 1 : is_of_one(&judged.subject, &pair->planted[1]) ? 0 : -1;
         diagnose(pair, &judged.judgement);
         weigh(pair, hidden);
     }
     qc_judged_clear(&judged);
 }
 
-struct qc_pair_planting qc_plant_pair(const struct qc_bed *bed, const struct qc_cause_row *const pair[2])
+struct qc_pair_planting qc_plant_pair(const struct qc_bed *bed, const struct qc_planted pair[2])
 {
     struct qc_pair_planting planting = {.planted = {pair[0], pair[1]}};
     struct qw_rules rules = bed->form.subject->rules;
     struct qc_recording record;
     struct qc_refit form;
-    apply(&rules, pair[0]);
-    apply(&rules, pair[1]);
+    apply(&rules, &pair[0]);
+    apply(&rules, &pair[1]);
     qc_refit_make(&form, bed->form.subject, &bed->form.places, &rules);
     if (qc_scribe_write(&record, form.subject, &rules)) {
         name_record(&planting, &form, &record, bed->values);

@@ -4,8 +4,13 @@
 
 #include "harness/selftest/plant.h"
 
+struct qc_planted {
+    const struct qc_cause_row *cause;
+    const struct qw_value *value; /* NULL: its deviation has none */
+};
+
 struct qc_pair_planting {
-    const struct qc_cause_row *planted[2];
+    struct qc_planted planted[2];
     enum qc_outcome outcome;             /* blind: one is hidden, and the other is named */
     const struct qc_cause_row *named[2]; /* NULL: none */
     double explained;                    /* by all that is named */
@@ -15,7 +20,7 @@ struct qc_pair_planting {
 /* Row `index` of harness/selftest/pairs.def; false behind the last. */
 bool qc_pair_at(const struct qc_cause_row *pair[2], int index);
 
-/* Both with their first values.  Free result.reason. */
-struct qc_pair_planting qc_plant_pair(const struct qc_bed *bed, const struct qc_cause_row *const pair[2]);
+/* Both have deviations.  Free result.reason. */
+struct qc_pair_planting qc_plant_pair(const struct qc_bed *bed, const struct qc_planted pair[2]);
 
 #endif

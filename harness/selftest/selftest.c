@@ -61,19 +61,29 @@ static enum qc_outcome add_cause(struct qw_json *planted, const struct qc_bed *b
 
 /* ---- two at once ---- */
 
-static bool is_named(const struct qw_json *planted, const char *id)
+static bool is_named(const struct qw_json *row) { return !strcmp(qw_json_get_text(row, "outcome", ""), "named"); }
+
+/* False where the cause by itself, with some value, is not named. */
+static bool take_named(struct qc_planted *out, const struct qw_json *planted, const struct qc_cause_row *cause)
 {
-    for (const struct qw_json *row = qw_json_first(planted); row; row = qw_json_next(row))
-        if (!strcmp(qw_json_get_text(row, "id", ""), id))
-            return !strcmp(qw_json_get_text(row, "outcome", ""), "named");
-    return false;
+    enum qw_deviation deviation;
+    int index = 0;
+    const struct qw_json *row = qw_json_first(planted);
+    while (row && strcmp(qw_json_get_text(row, "id", ""), cause->id))
+        row = qw_json_next(row);
+    const struct qw_json *value = qw_json_first(qw_json_get(row, "values"));
+    for (; value && !is_named(value); index++)
+        value = qw_json_next(value);
+    bool valued = qc_cause_deviation(&deviation, cause) && qw_deviation_values(deviation) > 0;
+    *out = (struct qc_planted){cause, valued && is_named(row) ? qw_deviation_value(deviation, index) : NULL};
+    return is_named(row);
 }
 
 static void put_pair(struct qw_json *json, const struct qc_pair_planting *pair)
 {
     struct qw_json *ids = qw_json_put(json, "ids", qw_json_array());
     for (int i = 0; i < 2; i++)
-        qw_json_add_text(ids, pair->planted[i]->id);
+        qw_json_add_text(ids, pair->planted[i].cause->id);
     qw_json_put_text(json, "outcome", qc_outcome_name(pair->outcome));
     struct qw_json *named = qw_json_put(json, "named", qw_json_array());
     for (int i = 0; i < 2 && pair->named[i]; i++)
@@ -86,13 +96,14 @@ static void put_pair(struct qw_json *json, const struct qc_pair_planting *pair)
 static void add_pairs(struct qw_json *document, const struct qc_bed *bed, const struct qw_json *planted)
 {
     const struct qc_cause_row *pair[2];
+    struct qc_planted both[2];
     struct qw_json *pairs = qw_json_put(document, "pairs", qw_json_array());
     for (int i = 0; qc_pair_at(pair, i); i++) {
-        if (!is_named(planted, pair[0]->id) || !is_named(planted, pair[1]->id))
+        if (!take_named(&both[0], planted, pair[0]) || !take_named(&both[1], planted, pair[1]))
             continue;
-        struct qc_pair_planting both = qc_plant_pair(bed, pair);
-        put_pair(qw_json_add(pairs, qw_json_object()), &both);
-        free(both.reason);
+        struct qc_pair_planting planting = qc_plant_pair(bed, both);
+        put_pair(qw_json_add(pairs, qw_json_object()), &planting);
+        free(planting.reason);
     }
 }
 

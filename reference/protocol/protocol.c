@@ -235,7 +235,8 @@ struct qw_handover qw_protocol_hand_over(struct qw_cache *cache, const struct qw
     bool starts = turn.first == 0, injected = injects(adapter, rules, step, starts);
     bool holds = injects(adapter, rules, starts ? step : 0, true), prefix = adapter->kind == QW_ADAPTER_KEYS_VALUES;
     int64_t virtual_rows = holds ? adapter->virtual_tokens : 0;
-    bool grows = !call->turn || rules->refeed || rules->reinject; /* by more than the tokens of its turns */
+    bool extends = adapter->kind != QW_ADAPTER_NONE && (rules->refeed || rules->reinject);
+    bool grows = !call->turn || extends; /* by more than the tokens of its turns */
     take_up(cache, &turn, rules, grows ? INT64_MAX : virtual_rows + turn.first, step);
     const struct qw_turn fed = turn_under(&turn, adapter, rules, qw_cache_length(cache));
     int64_t masked = !rules->extend_mask                                   ? 0
