@@ -14,8 +14,7 @@ struct qc_judged {
 
 /* `record` was written by way of `form`; both must outlive `judged`, which stays where it is.  `values`: the judge is given the
  * weights.  Release with qc_judged_clear. */
-void qc_judged_make(struct qc_judged *judged, const struct qc_refit *form, const struct qc_recording *record,
-                    bool values);
+void qc_judged_make(struct qc_judged *judged, const struct qc_refit *form, const struct qc_recording *record, bool values);
 void qc_judged_clear(struct qc_judged *judged);
 
 #endif

@@ -56,7 +56,7 @@ static void weigh(struct qc_pair_planting *pair, int hidden)
 {
     if (hidden < 0 && names_both(pair)) {
         pair->outcome = QC_PLANT_NAMED;
-    } else if (hidden >= 0 && pair->named[0] == pair->planted[1 - hidden].cause && !pair->named[1]) {
+    } else if (hidden >= 0 && pair->named[0] && pair->named[0] == pair->planted[1 - hidden].cause && !pair->named[1]) {
         pair->outcome = QC_PLANT_BLIND;
         pair->reason = qw_format("%s is hidden: the record is that of %s alone", pair->planted[hidden].cause->id,
                                  pair->planted[1 - hidden].cause->id);

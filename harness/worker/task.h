@@ -13,9 +13,9 @@ struct qc_task {
     struct qc_selection selection;
     const char *filter; /* selftest: glob on the ids of the causes that are planted; NULL: all */
     int pairs;          /* selftest: 1 plants two at once as well */
-    int floor;   /* compare: 1 asks for the noise floor instead of equal bits */
-    int seconds; /* of processor time; <= 0: no bound */
-    int parent;  /* process that waits for the answer; <= 0: nobody does */
+    int floor;          /* compare: 1 asks for the noise floor instead of equal bits */
+    int seconds;        /* of processor time; <= 0: no bound */
+    int parent;         /* process that waits for the answer; <= 0: nobody does */
 };
 
 /* A task that asks for everything of one recording. */

@@ -7,6 +7,7 @@ import pytest
 from conftest import RECORDINGS, ROOT
 
 SMALL = RECORDINGS / "qwen2-base-tf4.57.3.h5"
+BARE = RECORDINGS / "qwen2.5-prefix-shapes-tf4.57.3-peft0.18.1.h5"
 LOOP = RECORDINGS / "qwen1.5-prompt-loop-tf4.46.3-peft0.14.0.h5"
 # Causes with a deviation that no recording of the set shows: it moves the short positions of these by less than their noise.
 NOWHERE = {"rope-in-model-dtype"}
@@ -37,12 +38,13 @@ def check(qconform, done):
                 assert planting["named"] not in (None, row["id"])
             if planting["outcome"] == "blind":
                 assert planting["named"] is None
+    assert document["relations"] if "relations" in document else document["recording"] == str(BARE)
     return {row["id"]: row for row in document["planted"]}
 
 
 @pytest.fixture(scope="module")
 def shipped(qconform):
-    return qconform("selftest", "--json", "-j", "2")
+    return qconform("selftest", "--json", "--pairs")
 
 
 def test_no_cell_lies_off_the_diagonal(qconform, shipped):
@@ -77,7 +79,8 @@ def test_causes_of_one_record_are_equivalent_with_the_reason(qconform):
 
 def test_the_terminal_shows_what_the_document_holds(qconform):
     document, out = qconform("selftest", "--json", SMALL).document, qconform("selftest", SMALL).out
-    lines = {line.split()[1]: line.split() for line in out.splitlines() if line[:2] in ("+ ", ". ", "= ", "x ")}
+    planted = out.partition("\n\n")[0]
+    lines = {line.split()[1]: line.split() for line in planted.splitlines() if line[:2] in ("+ ", ". ", "= ", "x ")}
     assert {cause: words[2] for cause, words in lines.items()} == {row["id"]: row["outcome"] for row in document["planted"]}
     assert all(f"{count} {outcome}" in out.splitlines()[-1] for outcome, count in document["summary"].items())
     reasons = qconform("selftest", "-v", SMALL).out
@@ -85,14 +88,40 @@ def test_the_terminal_shows_what_the_document_holds(qconform):
 
 
 def test_equal_bytes(qconform):
-    assert qconform("selftest", "--json", SMALL).out == qconform("selftest", "--json", SMALL).out
+    assert qconform("selftest", "--json", BARE).out == qconform("selftest", "--json", BARE).out
 
 
-@pytest.mark.parametrize("name, code, word", [
-    ("qwen2.5-prefix-shapes-tf4.57.3-peft0.18.1.h5", 4, "--model DIR"), ("no-such-file.h5", 3, "no-such-file.h5")])
-def test_what_cannot_be_planted_in_is_said(qconform, name, code, word):
-    done = qconform("selftest", RECORDINGS / name)
-    assert done.code == code and word in done.err and done.out == ""
+def test_two_at_once_are_both_named_or_one_is_hidden(shipped):
+    pairs = shipped.document["pairs"]
+    assert {row["outcome"] for row in pairs} <= {"named", "blind"}
+    for row in pairs:
+        assert sorted(row["named"]) == sorted(row["ids"]) if row["outcome"] == "named" else "hidden" in row["reason"]
+    assert sum(row["outcome"] == "named" for row in pairs) >= 10
+
+
+def test_relations_hold(shipped):
+    relations = shipped.document["relations"]
+    assert {row["outcome"] for row in relations} <= {"holds", "not-applicable"}
+    assert sum(row["outcome"] == "holds" for row in relations) >= 8
+
+
+def test_without_weights_structure_is_planted(qconform):
+    rows = check(qconform, qconform("selftest", "--json", BARE))
+    assert {rows[cause]["outcome"] for cause in ("prompt-not-injected", "prefix-layout-transposed", "cache-dropped")} == {"named"}
+    assert rows["rope-base-wrong"]["outcome"] == "blind" and "values not kept" in rows["rope-base-wrong"]["reason"]
+    assert {row["outcome"] for row in rows.values()} == {"named", "blind"}
+
+
+def test_a_filter_plants_only_these(qconform):
+    rows = qconform("selftest", "--json", "--filter", "prompt-*", SMALL).document["planted"]
+    assert [row["id"] for row in rows] == [cause for cause in causes(qconform) if cause.startswith("prompt-")]
+    none = qconform("selftest", "--filter", "nothing-*", SMALL)
+    assert none.code == 4 and "list causes" in none.err
+
+
+def test_what_cannot_be_planted_in_is_said(qconform):
+    done = qconform("selftest", RECORDINGS / "no-such-file.h5")
+    assert done.code == 3 and "no-such-file.h5" in done.err and done.out == ""
 
 
 def test_no_fixtures_are_said(qconform, tmp_path):
