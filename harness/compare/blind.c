@@ -79,6 +79,12 @@ static int64_t longest(const struct qc_judgement *judgement)
 
 static bool positions(const struct qc_judgement *judgement) { return longest(judgement) == 1; }
 
+static bool numbering(const struct qc_judgement *judgement)
+{
+    const struct qw_call *call = &judgement->subject->call;
+    return call->generate && call->turn && call->turn[0].position;
+}
+
 static bool window(const struct qc_judgement *judgement)
 {
     const struct qw_config *config = &judgement->subject->model.config;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/compare/padding.h"
 #include "reference/base/memory.h"
 
 static bool recomputes(const struct qc_recording *recording) { return recording->training && recording->gradient_checkpointing; }
@@ -250,7 +251,7 @@ static bool hands_positions_on(const struct making *making)
 {
     struct qw_setting setting = qw_setting_newest();
     const char *peft = qw_json_get_text(making->recording->environment, "peft", "");
-    if (!making->recording->has_adapter || !making->prefix)
+    if (!making->recording->has_adapter || !making->prefix || making->call->generate)
         return !making->recording->has_adapter;
     return !qw_version_read(&setting.peft, peft) || qw_rules_healthy(setting).numbers_prefix;
 }
@@ -264,7 +265,7 @@ static int64_t *callers_positions(const struct making *making, int step, const s
                 (given->shape.dim[0] == B || given->shape.dim[0] == 1);
     for (int64_t i = 0; fits && i < qw_shape_count(&given->shape); i++)
         fits = qw_tensor_at(given, i) >= (double)making->prefix;
-    if (!fits || making->call->generate || !is_asked(making->recording, "position_ids") || !hands_positions_on(making))
+    if (!fits || !is_asked(making->recording, "position_ids") || !hands_positions_on(making))
         return NULL;
     int64_t *position = QW_NEW_ARRAY(int64_t, B * n);
     for (int64_t i = 0; i < B * n; i++)
@@ -494,45 +495,35 @@ static void make_candidates(struct making *making)
 
 /* ---- the whole ---- */
 
-/* The token id, or the list of them, that the call or else the model's configuration names; NULL: neither. */
-static const struct qw_json *named_tokens(const struct qc_recording *recording, const char *name)
+/* Whether a step was given positions, but not one for each of its tokens. */
+static bool misnumbers(const struct qc_step *step, const struct qw_turn *turn)
 {
-    return qw_json_get(is_asked(recording, name) ? recording->call_kwargs : recording->model_config, name);
+    const struct qw_tensor *given = step->input[QC_POSITION_IDS];
+    return given && (given->shape.rank != 2 || given->shape.dim[1] != turn->count);
 }
 
-static bool is_among(const struct qw_json *tokens, int64_t token)
+/* A forward(), or a generate() of the base model, whose caller numbers the tokens itself.  How a generate() goes on from there is
+ * its release's affair: what later steps were given counts as the caller's too. */
+static bool make_numbered(struct making *making, struct qw_error *error)
 {
-    bool found = qw_json_int(tokens, -1) == token;
-    for (const struct qw_json *t = qw_json_first(tokens); t && !found; t = qw_json_next(t))
-        found = qw_json_int(t, -1) == token;
-    return found;
-}
-
-/* generate() makes the mask that it was not given, where padding can be told from text: [B,T] (GenerationMixin,
- * _prepare_attention_mask_for_generation); NULL where it takes all tokens for text. */
-static int64_t *mask_from_padding(const struct qc_recording *recording, const struct qw_call *call)
-{
-    int64_t padding = qw_json_int(named_tokens(recording, "pad_token_id"), -1), count = call->batch * call->tokens;
-    bool padded = false;
-    for (int64_t i = 0; i < count; i++)
-        padded = padded || call->input_ids[i] == padding;
-    if (!call->generate || call->mask || !padded || is_among(named_tokens(recording, "eos_token_id"), padding))
-        return NULL;
-    int64_t *mask = QW_NEW_ARRAY(int64_t, count);
-    for (int64_t i = 0; i < count; i++)
-        mask[i] = call->input_ids[i] != padding;
-    return mask;
-}
-
-/* A forward() whose caller numbers the tokens itself. */
-static void make_forward(struct making *making)
-{
-    struct qw_turn turn = {.count = making->call->tokens};
-    turn.position = making->recording->steps == 1 ? callers_positions(making, 0, &turn) : NULL;
-    if (!turn.position)
-        return;
-    making->turn = make_turns(making, 1);
-    making->turn[0].position = turn.position;
+    struct qw_call *call = making->call;
+    int64_t turns = qw_protocol_steps(call), steps = making->recording->steps;
+    struct qw_turn first = qw_protocol_turn(call, 0);
+    first.position = steps > 0 && steps <= turns ? callers_positions(making, 0, &first) : NULL;
+    if (!first.position)
+        return true;
+    struct qw_turn *turn = QW_NEW_ARRAY(struct qw_turn, turns);
+    bool fits = true;
+    for (int step = 0; step < turns; step++) {
+        turn[step] = step ? qw_protocol_turn(call, step) : first;
+        fits = fits && (step >= steps || !misnumbers(&making->recording->step[step], &turn[step]));
+        if (step > 0 && step < steps)
+            turn[step].position = callers_positions(making, step, &turn[step]);
+    }
+    call->turn = turn;
+    call->turns = turns;
+    return fits || qw_fail(error, QW_ERROR_UNSUPPORTED, "/steps/*/received/position_ids", "leave position_ids to the library",
+                           "a generate() whose steps do not get one position for each token is outside what this version covers");
 }
 
 bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, const struct qw_model *model,
@@ -549,7 +540,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
     call->batch = recording->input_ids->shape.dim[0] * rows;
     call->tokens = recording->input_ids->shape.dim[1];
     call->input_ids = repeated(recording->input_ids, rows);
-    call->mask = recording->attention_mask ? repeated(recording->attention_mask, rows) : mask_from_padding(recording, call);
+    call->mask = recording->attention_mask ? repeated(recording->attention_mask, rows) : qc_padding_mask(recording, call);
     switch (qc_way_of(recording)) {
     case QC_WAY_LOOP: return make_loop(&making, error);
     case QC_WAY_BEAMS: make_beams(&making); break;
@@ -558,10 +549,7 @@ bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, co
         take_output(&making, 1);
         make_candidates(&making);
         break;
-    case QC_WAY_PLAIN:
-        take_output(&making, 1);
-        make_forward(&making);
-        break;
+    case QC_WAY_PLAIN: take_output(&making, 1); return make_numbered(&making, error);
     }
     return true;
 }

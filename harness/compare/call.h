@@ -21,7 +21,7 @@ enum qc_way qc_way_of(const struct qc_recording *recording);
 int64_t qc_way_rows(const struct qc_recording *recording);
 
 /* The model may be without weights: tokens that were handed over as embeddings are then unknown.  QW_ERROR_UNSUPPORTED
- * for a loop whose batch changes.  Release with qc_call_clear. */
+ * for a loop whose batch changes, and a generate() whose caller numbers tokens in a way that does not go on.  Release with qc_call_clear. */
 bool qc_call_make(struct qw_call *call, const struct qc_recording *recording, const struct qw_model *model,
                   const struct qw_adapter *adapter, struct qw_error *error);
 void qc_call_clear(struct qw_call *call);

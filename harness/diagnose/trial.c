@@ -239,7 +239,8 @@ struct qc_trial qc_trial_of(const struct qc_judgement *base)
     struct qc_trial trial = {.base = base, .first = qc_judgement_first(base), .energy = qc_judgement_energy(base)};
     for (int i = 0; i < base->items.count; i++)
         trial.apart = trial.apart || qc_item_fails_apart(base->items.ordered[i]);
-    trial.light_energy = trial.first && base->subject->model.has_weights ? energy_of_light_play(&trial) : trial.energy;
+    bool plays = trial.first && base->subject->model.has_weights; /* a base that leaves nothing has nothing to be weighed */
+    trial.light_energy = plays ? energy_of_light_play(&trial) : trial.energy;
     return trial;
 }
 

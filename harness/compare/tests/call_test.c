@@ -352,3 +352,41 @@ Test(call, takes_the_callers_positions_where_they_reach_the_model)
         clear(&run);
     }
 }
+
+/* The positions that a generate() of the base model is to use at its second step, whose model got `count` of these there. */
+static const int64_t *generated_positions(struct run *run, int64_t count, const int64_t *received)
+{
+    static const int64_t before[T] = {0, 0, 0, 1, 2}, output[] = {1, 2, 3, 4, 5, 6, 7};
+    *run = run_of("generate", "{\"position_ids\": \"<tensor>\"}");
+    run->recording.output_ids = integers(1, T + 2, output);
+    add_step(run, 0, T, output);
+    add_step(run, T, 1, one);
+    run->step[0].input[QC_POSITION_IDS] = integers(1, T, before);
+    run->step[1].input[QC_POSITION_IDS] = integers(1, count, received);
+    run->recording.step = run->step;
+    run->subject.recording = &run->recording;
+    run->subject.adapter.kind = QW_ADAPTER_NONE;
+    qc_call_make(&run->subject.call, &run->recording, &run->subject.model, &run->subject.adapter, &run->error);
+    return qw_protocol_turn(&run->subject.call, 1).position;
+}
+
+Test(call, takes_positions_that_a_generate_goes_on_with)
+{
+    static const int64_t received[] = {2};
+    struct run run;
+    const int64_t *position = generated_positions(&run, 1, received);
+    cr_assert_eq(run.error.kind, QW_ERROR_NONE);
+    cr_assert_not_null(position);
+    cr_expect_eq(position[0], 2);
+    expect_turn(&run, 1, T, 1);
+    clear(&run);
+}
+
+Test(call, does_not_cover_a_generate_that_hands_all_positions_over_again)
+{
+    static const int64_t received[T] = {0, 0, 0, 1, 2};
+    struct run run;
+    generated_positions(&run, T, received);
+    cr_expect_eq(run.error.kind, QW_ERROR_UNSUPPORTED);
+    clear(&run);
+}

@@ -53,6 +53,17 @@ Test(trial, structure_that_contradicts_the_record_takes_no_play)
     shipped_clear(&run);
 }
 
+Test(trial, a_base_that_leaves_nothing_has_no_first_divergence_and_no_energy)
+{
+    struct shipped run;
+    shipped_read(&run, SHIPPED_PROMPT);
+    shipped_judge(&run);
+    struct qc_trial trial = qc_trial_of(&run.judgement);
+    cr_expect_null(trial.first);
+    cr_expect(trial.energy == 0 && trial.light_energy == 0);
+    shipped_clear(&run);
+}
+
 Test(trial, what_changes_nothing_explains_exactly_nothing)
 {
     struct shipped run;
