@@ -234,9 +234,21 @@ static double energy_of_light_play(const struct qc_trial *trial)
     return energy;
 }
 
+/* The first divergence that a play could explain: a tap that the producer never writes is none. */
+static const struct qc_item *first_of(const struct qc_judgement *base)
+{
+    const struct qc_item *first = qc_judgement_first(base);
+    for (int i = 0; first && first->untapped && i < base->items.count; i++) {
+        const struct qc_item *item = base->items.ordered[i];
+        if (qc_item_fails(item) && !item->untapped)
+            return item;
+    }
+    return first;
+}
+
 struct qc_trial qc_trial_of(const struct qc_judgement *base)
 {
-    struct qc_trial trial = {.base = base, .first = qc_judgement_first(base), .energy = qc_judgement_energy(base)};
+    struct qc_trial trial = {.base = base, .first = first_of(base), .energy = qc_judgement_energy(base)};
     for (int i = 0; i < base->items.count; i++)
         trial.apart = trial.apart || qc_item_fails_apart(base->items.ordered[i]);
     trial.light_energy = base->subject->model.has_weights ? energy_of_light_play(&trial) : trial.energy;
