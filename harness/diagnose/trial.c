@@ -122,6 +122,12 @@ static bool raise_follows(const struct qc_hypothesis *hypothesis, const struct q
 
 /* ---- the three stages ---- */
 
+/* Whether the deviated play stops where the run, by its own word, came to its end. */
+static bool is_stop_denied(const struct qc_judgement *deviated)
+{
+    return deviated->stop.stopped && !deviated->subject->recording->raised;
+}
+
 /* How much of what differs from the base the deviated play explains. */
 static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, const struct qc_judgement *deviated)
 {
@@ -138,7 +144,8 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     rule_out(hypothesis, trial->base, deviated);
     bool follows = qc_cause_party(hypothesis->cause) == QW_MODEL && hypothesis->leaves_first;
     bool hides = qw_rules_widen(&deviated->rules) && !qc_shows_everywhere(trial->base, deviated);
-    if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)) || follows || hides)
+    if (is_stop_denied(deviated) || deviated->raise_denied ||
+        (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)) || follows || hides)
         hypothesis->explained = hypothesis->reproduced = 0;
 }
 

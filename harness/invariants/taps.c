@@ -51,7 +51,7 @@ static bool is_rotary(enum qw_site site)
 /* Whether the producer does not tap the site: neither this step, nor the first, nor the last has it in any layer. */
 static bool is_untapped(const struct qc_judgement *judgement, enum qw_site site, int step)
 {
-    int steps[] = {step, 0, judgement->subject->recording->steps - 1};
+    int recorded = judgement->subject->recording->steps, steps[] = {step, 0, recorded ? recorded - 1 : 0};
     for (int i = 0; i < 3; i++)
         for (int layer = 0; layer < (qw_site_rows[site].place == QW_BLOCK ? judgement->items.layers : 1); layer++)
             if (tap_of(judgement, steps[i], site, layer))
