@@ -97,6 +97,14 @@ int qw_deviation_values(enum qw_deviation deviation)
     return count;
 }
 
+/* What becomes of the short mask is the versions' own way, or an engine's: not to look at it. */
+static void leave_mask_short(struct qw_rules *rules, bool ignored)
+{
+    rules->extend_mask = false;
+    if (ignored)
+        rules->short_mask = rules->short_mask_past = rules->uncached_mask = QW_SHORT_IGNORED;
+}
+
 void qw_deviation_apply_value(struct qw_rules *rules, enum qw_deviation deviation, double value)
 {
     switch (deviation) {

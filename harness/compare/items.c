@@ -119,7 +119,7 @@ bool qc_item_fails_apart(const struct qc_item *item)
 double qc_item_energy(const struct qc_item *item)
 {
     const struct qc_view *view = qc_item_fails_apart(item) ? &item->isolated : &item->free;
-    if (!view_fails(view) || item->reason)
+    if (!view_fails(view) || item->reason || item->untapped)
         return 0;
     bool sized = view->kind == QC_VALUE || (view->kind == QC_LAYOUT && view->valued);
     return sized ? view->difference.energy : 1;

@@ -46,6 +46,7 @@ struct qc_item {
     enum qw_cache_layout layout; /* order of the axes, of what caches hold */
     bool expected;               /* the healthy play has it */
     bool recorded;
+    bool untapped; /* missing throughout the record: it fails, and no play could explain it */
     struct qc_view free, isolated;
     struct qw_shape observed_shape;
     const char *dtype;                         /* of the recorded tensor; NULL when absent */

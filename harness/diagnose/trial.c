@@ -122,6 +122,12 @@ static bool raise_follows(const struct qc_hypothesis *hypothesis, const struct q
 
 /* ---- the three stages ---- */
 
+/* Whether the deviated play stops where the run, by its own word, came to its end. */
+static bool is_stop_denied(const struct qc_judgement *deviated)
+{
+    return deviated->stop.stopped && !deviated->subject->recording->raised;
+}
+
 /* How much of what differs from the base the deviated play explains. */
 static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, const struct qc_judgement *deviated)
 {
@@ -138,7 +144,8 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
     rule_out(hypothesis, trial->base, deviated);
     bool follows = qc_cause_party(hypothesis->cause) == QW_MODEL && hypothesis->leaves_first;
     bool hides = qw_rules_widen(&deviated->rules) && !qc_shows_everywhere(trial->base, deviated);
-    if (deviated->raise_denied || (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)) || follows || hides)
+    if (is_stop_denied(deviated) || deviated->raise_denied ||
+        (deviated->raise_predicted && !proves_raise(hypothesis, trial->base)) || follows || hides)
         hypothesis->explained = hypothesis->reproduced = 0;
 }
 
@@ -234,9 +241,21 @@ static double energy_of_light_play(const struct qc_trial *trial)
     return energy;
 }
 
+/* The first divergence that a play could explain: a tap that the producer never writes is none. */
+static const struct qc_item *first_of(const struct qc_judgement *base)
+{
+    const struct qc_item *first = qc_judgement_first(base);
+    for (int i = 0; first && first->untapped && i < base->items.count; i++) {
+        const struct qc_item *item = base->items.ordered[i];
+        if (qc_item_fails(item) && !item->untapped)
+            return item;
+    }
+    return first;
+}
+
 struct qc_trial qc_trial_of(const struct qc_judgement *base)
 {
-    struct qc_trial trial = {.base = base, .first = qc_judgement_first(base), .energy = qc_judgement_energy(base)};
+    struct qc_trial trial = {.base = base, .first = first_of(base), .energy = qc_judgement_energy(base)};
     for (int i = 0; i < base->items.count; i++)
         trial.apart = trial.apart || qc_item_fails_apart(base->items.ordered[i]);
     bool plays = trial.first && base->subject->model.has_weights; /* a base that leaves nothing has nothing to be weighed */

@@ -41,6 +41,24 @@ static bool is_module(const struct qc_judgement *judgement, enum qw_site site)
     return (place == QW_HEAD || place == QW_BLOCK || place == QW_TAIL) && qw_site_in_family(site, family_of(judgement));
 }
 
+/* Rotary tables are a function of positions in engines that have no module for them; what they turn shows in the keys. */
+static bool is_rotary(enum qw_site site)
+{
+    return site == QW_SITE_ROTARY_COS || site == QW_SITE_ROTARY_SIN || site == QW_SITE_FIRST_COS || site == QW_SITE_FIRST_SIN ||
+           site == QW_SITE_TABLE_COS || site == QW_SITE_TABLE_SIN;
+}
+
+/* Whether the producer does not tap the site: neither this step, nor the first, nor the last has it in any layer. */
+static bool is_untapped(const struct qc_judgement *judgement, enum qw_site site, int step)
+{
+    int recorded = judgement->subject->recording->steps, steps[] = {step, 0, recorded ? recorded - 1 : 0};
+    for (int i = 0; i < 3; i++)
+        for (int layer = 0; layer < (qw_site_rows[site].place == QW_BLOCK ? judgement->items.layers : 1); layer++)
+            if (tap_of(judgement, steps[i], site, layer))
+                return false;
+    return true;
+}
+
 /* A step that raised has taps up to the raise: the last of those that are there. */
 static int last_rank(const struct qc_judgement *judgement, int step)
 {
@@ -73,7 +91,8 @@ bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *
     for (enum qw_site site = 0; site < QW_SITES; site++)
         for (int layer = 0; is_module(judgement, site) && layer < (qw_site_rows[site].place == QW_BLOCK ? layers : 1); layer++) {
             int rank = rank_of(site, layer, layers);
-            if (has_site(judgement, site, &extents) && rank <= until && rank > expected)
+            bool absent = is_rotary(site) && is_untapped(judgement, site, stop->step);
+            if (has_site(judgement, site, &extents) && !absent && rank <= until && rank > expected)
                 expected = rank;
         }
     return last_rank(judgement, stop->step) == expected;
@@ -103,6 +122,18 @@ static bool may_stay_away(const struct qc_judgement *judgement, enum qw_site sit
     return (site == QW_SITE_Q_NORM && lost & QW_QUERIES) || (site == QW_SITE_K_NORM && lost & QW_KEYS);
 }
 
+/* A module whose norm is left out is a difference of the model; any other that is tapped nowhere is one of the producer. */
+static void note_untapped(struct qc_judgement *judgement, struct qc_item *item)
+{
+    bool norm = item->site == QW_SITE_Q_NORM || item->site == QW_SITE_K_NORM;
+    if (norm || !is_untapped(judgement, item->site, item->step))
+        return;
+    if (is_rotary(item->site))
+        item->reason = "no step has this tap: the engine has no module for it, and what it turns shows in the keys";
+    else
+        item->untapped = qw_site_rows[item->site].place == QW_BLOCK;
+}
+
 static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site site, int layer, const struct qc_extents *extents,
                       bool isolated)
 {
@@ -128,6 +159,8 @@ static void judge_tap(struct qc_judgement *judgement, int step, enum qw_site sit
         view->kind = QC_EXTRA;
     else if (tap)
         view->kind = tap_kind(judgement, site, tap, &expected);
+    else if (!there)
+        note_untapped(judgement, item);
 }
 
 void qc_judge_taps(struct qc_judgement *judgement, int step, const struct qc_extents *extents, bool isolated)

@@ -32,8 +32,8 @@ static char *reproduced_text(const struct qc_hypothesis *one, const struct qc_ca
     const struct qc_hypothesis *other = one == &diagnosis->second ? &diagnosis->ranked[0] : &diagnosis->second;
     return qw_format(
         "Played with this fault alone, the reference reproduces %d of the %d sites that differ from the healthy play; "
-        "together with %s it explains %.4g of the divergence.",
-        one->reproduced, one->sites, other->cause->id, diagnosis->together);
+        "together with %s it explains %.4g %% of the divergence.",
+        one->reproduced, one->sites, other->cause->id, 100 * diagnosis->together);
 }
 
 static void put_acquittal(struct qw_json *evidence, const struct qc_case_view *view)

@@ -85,6 +85,13 @@ static char *party_message(const struct qc_case_view *view, enum qw_party party,
     return qw_format("All %d sites conform.", items);
 }
 
+/* Whether a second cause, besides that of an earlier party, is the party's own. */
+static bool is_second_at(const struct qc_case_view *view, enum qw_party party)
+{
+    const struct qc_diagnosis *diagnosis = view->diagnosis;
+    return diagnosis && diagnosis->named && diagnosis->second.cause && qc_cause_party(diagnosis->second.cause) == party;
+}
+
 void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
 {
     struct qw_json *parties = qw_json_put(json, "parties", qw_json_array());
@@ -97,7 +104,7 @@ void qc_put_parties(struct qw_json *json, const struct qc_case_view *view)
         qw_json_put_text(entry, "name", qw_party_name(party));
         qw_json_put_text(entry, "title", party_title(party));
         qw_json_put_text(entry, "status",
-                         guilty       ? (blamed ? "consequence" : "at fault")
+                         guilty       ? (blamed && !is_second_at(view, party) ? "consequence" : "at fault")
                          : items == 0 ? "not judged"
                          : inherited  ? "consequence"
                                       : "conforms");

@@ -1,5 +1,7 @@
 """What a verdict is worth: a pass is earned by what was looked at, and a failure says what it does to the tokens."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -87,6 +89,69 @@ def test_all_taps_zero_cannot_pass_at_level_blocks(qconform, damaged):
             put(file, name, 0)
     done = qconform("diagnose", "--json", damaged(BLOCKS, change))
     assert done.code == 1 and done.case["first_divergence"]["site"] in ("output", "model.embed_tokens")
+
+
+# ---- what a producer never writes ----
+
+def drop_taps(*parts):
+    def change(file):
+        for name in taps(file):
+            if any(part in name for part in parts):
+                del file[name]
+    return change
+
+
+@pytest.mark.parametrize("name", [PROMPT, PREFIX])
+def test_an_engine_without_a_rotary_module_passes_and_the_tables_are_waived(qconform, damaged, name):
+    done = qconform("diagnose", "--json", damaged(name, drop_taps("rotary_emb")), *FOLDERS[:2])
+    assert (done.code, done.case["status"]) == (0, "PASS") and done.case["coverage"]["waived"] > 0
+
+
+def test_rotary_tables_that_one_step_lacks_are_missing(qconform, damaged):
+    def change(file):
+        for name in taps(file):
+            if "rotary_emb" in name and "/000001/" in name:
+                del file[name]
+    done = qconform("diagnose", "--json", damaged(PREFIX, change), *FOLDERS[:2])
+    assert (done.code, done.case["first_divergence"]["kind"], done.case["first_divergence"]["step"]) == (1, "missing", 1)
+
+
+@pytest.mark.parametrize("name, cause", [("qwen2.5-base-rope-interleaved-tf4.57.3-peft0.18.1.h5", "rope-interleaved"),
+                                         (BASE, "unclassified")])
+def test_taps_that_are_never_written_fail_and_hide_no_cause(qconform, damaged, name, cause):
+    model = "fixtures/models/" + ("qwen2.5-tiny" if name.startswith("qwen2.5") else "qwen2-tiny")
+    done = qconform("diagnose", "--json", damaged(name, drop_taps("q_proj", "k_proj", "v_proj", "o_proj")), "--model", model)
+    assert (done.code, done.case["cause"]["id"]) == (1, cause)
+    assert any(site["status"] == "missing" for site in done.case["sites"])
+
+
+def test_steps_that_are_not_there_are_no_stop_that_a_cause_predicts(qconform, damaged):
+    def change(file):
+        for step in list(file["/steps"])[1:]:
+            del file[f"/steps/{step}"]
+    for name in (PROMPT, PREFIX):
+        done = qconform("diagnose", "--json", damaged(name, change), *FOLDERS[:2])
+        assert (done.code, done.case["cause"]["id"]) == (1, "unclassified")
+
+
+def test_a_run_without_steps_is_judged(qconform, damaged):
+    done = qconform("diagnose", "--json", damaged(PROMPT, drop("/steps")), *FOLDERS[:2])
+    assert (done.code, done.case["status"]) == (1, "FAIL")
+
+
+@pytest.mark.parametrize("name", ["qwen2-prompt-tf4.57.3-peft0.18.1.h5", "qwen2-prefix-tf4.57.3-peft0.18.1.h5"])
+def test_a_short_mask_that_an_engine_ignores_is_named_whatever_its_versions_do(qconform, damaged, name):
+    def change(file):
+        P = json.loads(file["adapter"].attrs["config"])["num_virtual_tokens"]
+        for step in file["/steps"].values():
+            mask = step["received/attention_mask"][:, P:]
+            attributes = dict(step["received/attention_mask"].attrs, shape=np.array(mask.shape, dtype=np.int64))
+            del step["received/attention_mask"]
+            step["received"].create_dataset("attention_mask", data=mask, track_times=False).attrs.update(attributes)
+    adapter = "fixtures/adapters/qwen2-tiny-" + name.split("-")[1]
+    done = qconform("diagnose", "--json", damaged(name, change), *FOLDERS[:2], "--adapter", adapter)
+    assert (done.code, done.case["cause"]["id"], done.case["cause"]["confidence"]) == (1, "mask-not-extended", "high")
+    assert (done.case["consequence"]["says"], done.case["consequence"]["first_token_flip"]) == ("none", None)
 
 
 # ---- coverage that vanished ----
