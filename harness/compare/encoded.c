@@ -218,11 +218,11 @@ static void settle_computed(struct qc_subject *subject)
 }
 
 /* Operands of TF32 are rounded before they are multiplied, however many there are: an error of one such rounding for each
- * product in a row, of which there are three at most, in the run and when the table was saved. */
+ * product in a row, of which there are three at most, in the run and when the table was saved; four each, as above. */
 static void settle_tf32(struct qc_encoded *encoded)
 {
     encoded->roundoff = QW_TF32_ROUNDOFF;
-    encoded->sum = 4 * 3;
+    encoded->sum = 12;
 }
 
 void qc_encoded_settle(struct qc_subject *subject)

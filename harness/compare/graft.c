@@ -155,7 +155,8 @@ static bool give(struct qw_handover *handover, const struct stem *stem, const st
         handover->mask_length = tensor->shape.dim[1];
         return true;
     case QW_SITE_POSITION_IDS:
-        if (handover->positions != q || !(qw_shape_equal(&tensor->shape, &tokens) || qw_shape_equal(&tensor->shape, &once)))
+        if (!handover->position || handover->positions != q ||
+            !(qw_shape_equal(&tensor->shape, &tokens) || qw_shape_equal(&tensor->shape, &once)))
             return false;
         for (int64_t i = 0; i < B * q; i++)
             handover->position[i] = (int64_t)qw_tensor_at(tensor, i % count);

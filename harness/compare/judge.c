@@ -225,8 +225,7 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
     int recorded = subject->recording->steps, expected = (int)qw_protocol_steps(&subject->call);
     int played = subject->recording->raised && recorded < expected ? recorded : expected;
     int steps = recorded > played ? recorded : played;
-    *judgement =
-        (struct qc_judgement){.subject = subject, .light = light, .rules = *rules, .steps = steps, .refused_axis = -1};
+    *judgement = (struct qc_judgement){.subject = subject, .light = light, .rules = *rules, .steps = steps, .refused_axis = -1};
     judgement->consequence = qc_consequence_make(steps);
     judgement->items = qc_items_make(steps + 1, (int)subject->model.config.layers);
     judgement->items.layout = subject->model.config.layout;

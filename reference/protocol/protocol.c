@@ -1,6 +1,7 @@
 /* Invariant: a handover is a function of call, adapter, rules, step and the cache's length. */
 #include "reference/protocol/protocol.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ static int64_t token_of(const struct qw_call *call, const struct qw_turn *turn, 
 {
     if (turn->ids && at >= turn->first)
         return turn->ids[b * turn->count + at - turn->first];
+    assert(at < call->tokens || call->output_ids);
     return at < call->tokens ? call->input_ids[b * call->tokens + at]
                              : call->output_ids[b * (call->tokens + call->generated) + at];
 }
