@@ -131,8 +131,8 @@ build/bench: $(LIBRARY) build/fixtures/bench.o
 bench: build/qconform build/bench  ## what the program costs beside the best known way; build/bench.json
 	@python3 fixtures/bench.py
 
-selftest: build/qconform ## plant every cause, two at once too; ALL=1: in all healthy recordings
-	@build/qconform selftest -q $(if $(ALL),$$(python3 fixtures/healthy.py),--pairs)
+selftest: build/qconform ## plant every cause, and see it named; ALL=1: in all healthy recordings
+	@build/qconform selftest -q $(if $(ALL),$$(python3 fixtures/healthy.py))
 
 install: $(BUILD)/qconform  ## program, manual, schemas, completions below DESTDIR and PREFIX (/usr/local)
 	@sh fixtures/install.sh "$(DESTDIR)" "$(PREFIX)"

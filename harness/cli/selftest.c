@@ -130,14 +130,16 @@ static void add_row(struct qw_text *out, const struct qw_json *row, bool verbose
     }
 }
 
-static void add_pairs(struct qw_text *out, const struct qw_json *pairs)
+static void add_pairs(struct qw_text *out, const struct qw_json *pairs, bool only_wrong)
 {
-    if (pairs)
+    if (pairs && !only_wrong)
         qw_text_addf(out, "\n  two at once%s\n", qw_json_first(pairs) ? "" : ": of no pair are both named here by themselves");
     for (const struct qw_json *row = qw_json_first(pairs); row; row = qw_json_next(row)) {
         const struct qw_json *id = qw_json_first(qw_json_get(row, "ids"));
         const char *reason = qw_json_get_text(row, "reason", NULL);
         size_t rank = rank_of(row);
+        if (only_wrong && !ranks[rank].wrong)
+            continue;
         qw_text_addf(out, "%s %s + %s: %s", ranks[rank].sign, qw_json_text(id, ""), qw_json_text(qw_json_next(id), ""),
                      ranks[rank].outcome);
         if (ranks[rank].wrong)
@@ -147,16 +149,16 @@ static void add_pairs(struct qw_text *out, const struct qw_json *pairs)
     }
 }
 
-static void add_relations(struct qw_text *out, const struct qw_json *relations, bool verbose)
+static void add_relations(struct qw_text *out, const struct qw_json *relations, int verbosity)
 {
     static const char *const signs[] = {"x", "+", "."};
     int apart = 0;
-    if (relations)
+    if (relations && verbosity >= 0)
         qw_text_add(out, "\n  relations: two calls that must come to the same; error by noise floor\n");
     for (const struct qw_json *row = qw_json_first(relations); row; row = qw_json_next(row)) {
         size_t rank = relation_rank(row);
         apart += rank == 2;
-        if (rank == 2 && !verbose)
+        if (rank && verbosity < (rank == 2))
             continue;
         qw_text_addf(out, "%s %-72s", signs[rank], qw_json_get_text(row, "title", ""));
         if (rank < 2)
@@ -166,7 +168,7 @@ static void add_relations(struct qw_text *out, const struct qw_json *relations, 
         const char *reason = qw_json_get_text(row, "reason", NULL);
         qw_text_addf(out, "%s%s\n", reason ? "\n    " : "", reason ? reason : "");
     }
-    if (apart && !verbose)
+    if (apart && !verbosity)
         qw_text_addf(out, ". %d not applicable here (-v says why)\n", apart);
 }
 
@@ -179,10 +181,8 @@ static char *text_of(const struct qw_json *document, int verbosity)
     for (const struct qw_json *row = qw_json_first(qw_json_get(document, "planted")); row; row = qw_json_next(row))
         if (verbosity >= 0 || ranks[rank_of(row)].wrong)
             add_row(&out, row, verbosity > 0);
-    if (verbosity >= 0) {
-        add_pairs(&out, qw_json_get(document, "pairs"));
-        add_relations(&out, qw_json_get(document, "relations"), verbosity > 0);
-    }
+    add_pairs(&out, qw_json_get(document, "pairs"), verbosity < 0);
+    add_relations(&out, qw_json_get(document, "relations"), verbosity);
     for (size_t i = 0; i < RANKS; i++)
         qw_text_addf(&out, "%s%lld %s", i ? ", " : "", (long long)qw_json_get_int(summary, ranks[i].outcome, 0),
                      ranks[i].outcome);
