@@ -241,8 +241,10 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
         if (isolated && step < recorded && !given_up(judgement))
             qc_judge_isolated(judgement, step);
     }
-    qc_coverage_settle(judgement);
-    settle_consequence(judgement);
+    if (!given_up(judgement)) {
+        qc_coverage_settle(judgement);
+        settle_consequence(judgement);
+    }
     judgement->values = play.alive || judgement->consequence.compared > 0;
     note_steps_beyond(judgement, played);
     bool there = raises_at_stop(judgement);

@@ -43,8 +43,10 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
         give_up(light, QC_CONTRADICTS, item);
     else if (light->spent > light->most)
         give_up(light, QC_EXCEEDS, item);
-    light->leaves_first = light->leaves_first || (view->valued && isolated == apart && same_place(light->first, item));
-    if (!light->given_up && light->leaves_first && light->spent > light->most_leaving)
+    bool at_first = view->valued && isolated == apart && same_place(light->first, item);
+    bool mends_nothing = at_first && light->must_mend && 2 * found->energy > qc_item_energy(twin);
+    light->leaves_first = light->leaves_first || at_first;
+    if (!light->given_up && light->leaves_first && (mends_nothing || light->spent > light->most_leaving))
         give_up(light, QC_LEAVES, light->first);
 }
 

@@ -22,6 +22,7 @@ struct qc_light {
     double most_leaving;         /* … and how much of it may differ where `first` does not come right */
     double spent;                /* energy so far, beginning with that of the structure */
     bool leaves_first;
+    bool must_mend; /* one that leaves at least half of `first` is given up there */
     bool forgives; /* a contradiction in values only counts as much as it comes to */
     enum qc_given_up given_up;
     enum qw_site against; /* where it was given up */

@@ -82,7 +82,7 @@ static void try_cause(struct qc_hypothesis *hypothesis, const struct qc_trial *t
     const struct qc_raise_row *raise = qc_cause_raise(hypothesis->cause);
     hypothesis->against_layer = -1;
     if (qc_cause_deviation(&deviation, hypothesis->cause))
-        screen_deviation(hypothesis, trial, deviation, HIGH_FROM - HIGH_LEAD);
+        screen_deviation(hypothesis, trial, deviation, 1);
     bool corroborated = qc_cause_signed(hypothesis->cause, subject);
     if (corroborated && raise)
         try_signature(hypothesis, trial->base, raise);

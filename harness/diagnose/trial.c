@@ -159,23 +159,31 @@ static bool leaves_structure(const struct qc_trial *trial, const struct qc_judge
            twin->free.kind != QC_KIND_NONE;
 }
 
-/* Holds what the deviation would hand over against the record: false when that already speaks against it.  What a deviation of
- * the model is handed is what the base is handed. */
-static bool may_be_played(struct qc_hypothesis *hypothesis, struct qc_light *light, const struct qc_trial *trial)
+/* Holds what rules would hand over against the record: gives the energy of what differs in structure. */
+static double look_at_structure(struct qc_hypothesis *hypothesis, struct qc_light *light, const struct qc_trial *trial,
+                                const struct qw_rules *rules)
 {
     struct qc_subject bare = *trial->base->subject;
-    struct qw_rules rules = trial->base->rules;
     struct qc_light structure = *light;
     struct qc_judgement handed;
-    if (qc_cause_party(hypothesis->cause) != QW_MODEL)
-        qc_hypothesis_apply(&rules, hypothesis);
     bare.model.has_weights = false;
-    qc_judge_lightly(&handed, &structure, &bare, &rules, false);
-    rule_out(hypothesis, trial->base, &handed);
-    light->spent = qc_judgement_energy(&handed);
+    qc_judge_lightly(&handed, &structure, &bare, rules, false);
+    if (hypothesis)
+        rule_out(hypothesis, trial->base, &handed);
     light->leaves_first = leaves_structure(trial, &handed);
+    double energy = qc_judgement_energy(&handed);
     qc_judgement_clear(&handed);
-    if (!hypothesis->given_up && light->leaves_first && light->spent > light->most_leaving)
+    return energy;
+}
+
+/* False when structure already speaks against the deviation.  What one of the model is handed is what the base is handed. */
+static bool may_be_played(struct qc_hypothesis *hypothesis, struct qc_light *light, const struct qc_trial *trial,
+                          const struct qw_rules *rules)
+{
+    light->must_mend = qc_cause_party(hypothesis->cause) == QW_MODEL;
+    light->spent = light->must_mend ? trial->structure_energy : look_at_structure(hypothesis, light, trial, rules);
+    bool leaves = light->must_mend ? trial->first_is_handed : light->leaves_first && light->spent > light->most_leaving;
+    if (!hypothesis->given_up && leaves)
         note_against(hypothesis, QC_LEAVES, trial->first->site, trial->first->step, trial->first->layer);
     return !hypothesis->given_up;
 }
@@ -197,9 +205,9 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
     struct qc_judgement deviated;
     *hypothesis = (struct qc_hypothesis){.cause = hypothesis->cause, .value = hypothesis->value, .against_layer = -1};
     count_sites(hypothesis, trial->base);
-    if (!may_be_played(hypothesis, &light, trial))
-        return;
     qc_hypothesis_apply(&rules, hypothesis);
+    if (!may_be_played(hypothesis, &light, trial, &rules))
+        return;
     bool widens = qw_rules_widen(&rules);
     if (!trial->base->subject->model.has_weights || widens) {
         if (!widens || qc_may_show_everywhere(trial->base))
@@ -241,6 +249,14 @@ static double energy_of_light_play(const struct qc_trial *trial)
     return energy;
 }
 
+/* Whether the model is handed that place as it is: PEFT's part, and a cache that no step before has left. */
+static bool is_handed(const struct qc_item *item, const struct qw_call *call)
+{
+    enum qw_place place = qw_site_rows[item->site].place;
+    bool filled = place == QW_BEFORE && item->step >= 0 && qw_protocol_turn(call, item->step).first == 0;
+    return place == QW_ADAPTER || place == QW_RECEIVED || filled;
+}
+
 /* The first divergence that a play could explain: a tap that the producer never writes is none. */
 static const struct qc_item *first_of(const struct qc_judgement *base)
 {
@@ -260,6 +276,11 @@ struct qc_trial qc_trial_of(const struct qc_judgement *base)
         trial.apart = trial.apart || qc_item_fails_apart(base->items.ordered[i]);
     bool plays = trial.first && base->subject->model.has_weights; /* a base that leaves nothing has nothing to be weighed */
     trial.light_energy = plays ? energy_of_light_play(&trial) : trial.energy;
+    if (trial.first) {
+        struct qc_light light = {.base = base, .first = trial.first};
+        trial.structure_energy = look_at_structure(NULL, &light, &trial, &base->rules);
+        trial.first_is_handed = is_handed(trial.first, &base->subject->call);
+    }
     return trial;
 }
 

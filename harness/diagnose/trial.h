@@ -14,6 +14,8 @@ struct qc_trial {
     const struct qc_item *first; /* its first divergence; NULL: it has none, and nothing can be tried on it */
     double energy;               /* E(record, base) */
     double light_energy;         /* the same of a light play, so that one that changes nothing explains exactly nothing */
+    double structure_energy;     /* … and of its structure alone, as a deviation of the model leaves it */
+    bool first_is_handed;        /* no deviation of the model mends it: the model is handed it */
     bool forgives;               /* screening does not give up where values contradict */
     bool apart;                  /* something shows in the isolated view alone: plays are to be looked at in both */
 };
