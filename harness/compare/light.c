@@ -52,6 +52,9 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
 
 void qc_light_look_at_prompt(struct qc_light *light, const struct qc_item *prompt)
 {
-    if (same_place(light->first, prompt) && prompt->free.looked && prompt->free.kind != QC_KIND_NONE)
-        light->leaves_first = true;
+    if (!same_place(light->first, prompt) || !prompt->free.looked || prompt->free.kind == QC_KIND_NONE)
+        return;
+    light->leaves_first = true;
+    if (light->most_leaving <= 0)
+        give_up(light, QC_LEAVES, light->first);
 }

@@ -23,7 +23,7 @@ struct qc_light {
     double spent;                /* energy so far, beginning with that of the structure */
     bool leaves_first;
     bool must_mend; /* one that leaves at least half of `first` is given up there */
-    bool forgives; /* a contradiction in values only counts as much as it comes to */
+    bool forgives;  /* a contradiction in values only counts as much as it comes to */
     enum qc_given_up given_up;
     enum qw_site against; /* where it was given up */
     int against_step, against_layer;

@@ -32,13 +32,13 @@ void qc_diagnosis_apply(struct qw_rules *rules, const struct qc_diagnosis *diagn
 
 /* ---- one cause ---- */
 
-/* Screens the deviation with each of its values and keeps the one that explains most (qc_trial_screen).  Those of PEFT's part need not be tried
- * where what it handed over is right. */
+/* Screens the deviation with each of its values and keeps the one that explains most (qc_trial_screen).  Those of PEFT's part
+ * need not be tried where what is handed over is right: they would change it, or nothing. */
 static void screen_deviation(struct qc_hypothesis *hypothesis, const struct qc_trial *trial, enum qw_deviation deviation,
                              double enough)
 {
     int values = qw_deviation_values(deviation);
-    if (values && qw_deviation_party(deviation) == QW_PROTOCOL && !qc_trial_handover_differs(trial))
+    if (qw_deviation_party(deviation) == QW_PROTOCOL && !qc_trial_handover_differs(trial))
         return;
     for (int i = 0; i < (values ? values : 1); i++) {
         struct qc_hypothesis one = {.cause = hypothesis->cause, .value = qw_deviation_value(deviation, i)};

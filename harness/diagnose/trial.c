@@ -149,13 +149,19 @@ static void score(struct qc_hypothesis *hypothesis, const struct qc_trial *trial
         hypothesis->explained = hypothesis->reproduced = 0;
 }
 
+/* Whether structure tells what stands at a place: numbers of embeddings and of caches it does not know. */
+static bool is_told_by_structure(const struct qc_item *item)
+{
+    enum qc_kind kind = item->free.looked ? item->free.kind : QC_KIND_NONE;
+    bool known = qw_site_rows[item->site].place == QW_RECEIVED && item->site != QW_SITE_INPUTS_EMBEDS;
+    return kind != QC_KIND_NONE && kind != QC_RAISED && (kind != QC_VALUE || known);
+}
+
 /* Whether the deviation leaves the first divergence as it is, as far as structure tells. */
 static bool leaves_structure(const struct qc_trial *trial, const struct qc_judgement *handed)
 {
     const struct qc_item *twin = twin_of(trial->first, handed);
-    enum qc_kind kind = trial->first->free.looked ? trial->first->free.kind : QC_KIND_NONE;
-    bool structural = kind != QC_KIND_NONE && kind != QC_RAISED && kind != QC_VALUE;
-    return structural && qw_site_rows[trial->first->site].place != QW_ADAPTER && twin->free.looked &&
+    return is_told_by_structure(trial->first) && qw_site_rows[trial->first->site].place != QW_ADAPTER && twin->free.looked &&
            twin->free.kind != QC_KIND_NONE;
 }
 
@@ -168,9 +174,10 @@ static double look_at_structure(struct qc_hypothesis *hypothesis, struct qc_ligh
     struct qc_judgement handed;
     bare.model.has_weights = false;
     qc_judge_lightly(&handed, &structure, &bare, rules, false);
-    if (hypothesis)
+    light->given_up = structure.given_up;
+    light->leaves_first = structure.given_up || leaves_structure(trial, &handed);
+    if (hypothesis && !light->given_up)
         rule_out(hypothesis, trial->base, &handed);
-    light->leaves_first = leaves_structure(trial, &handed);
     double energy = qc_judgement_energy(&handed);
     qc_judgement_clear(&handed);
     return energy;
@@ -182,7 +189,8 @@ static bool may_be_played(struct qc_hypothesis *hypothesis, struct qc_light *lig
 {
     light->must_mend = qc_cause_party(hypothesis->cause) == QW_MODEL;
     light->spent = light->must_mend ? trial->structure_energy : look_at_structure(hypothesis, light, trial, rules);
-    bool leaves = light->must_mend ? trial->first_is_handed : light->leaves_first && light->spent > light->most_leaving;
+    bool leaves = light->must_mend ? trial->first_is_handed
+                                   : light->given_up || (light->leaves_first && light->spent > light->most_leaving);
     if (!hypothesis->given_up && leaves)
         note_against(hypothesis, QC_LEAVES, trial->first->site, trial->first->step, trial->first->layer);
     return !hypothesis->given_up;
@@ -286,10 +294,12 @@ struct qc_trial qc_trial_of(const struct qc_judgement *base)
 
 bool qc_trial_handover_differs(const struct qc_trial *trial)
 {
-    for (int i = 0; i < trial->base->items.count; i++) {
+    bool differs = trial->base->subject->recording->raised;
+    for (int i = 0; i < trial->base->items.count && !differs; i++) {
         const struct qc_item *item = trial->base->items.ordered[i];
-        if (qw_site_rows[item->site].party == QW_PROTOCOL && qc_item_energy(item) > 0)
-            return true;
+        enum qw_place place = qw_site_rows[item->site].place;
+        bool handed = place == QW_ADAPTER || place == QW_RECEIVED || place == QW_BEFORE;
+        differs = handed && qc_item_fails(item) && qc_item_energy(item) > 0;
     }
-    return false;
+    return differs;
 }

@@ -28,7 +28,7 @@ void qc_trial_screen(struct qc_hypothesis *hypothesis, const struct qc_trial *tr
 /* The complete play, on top of the base's rules. */
 void qc_trial_play(struct qc_hypothesis *hypothesis, const struct qc_trial *trial);
 
-/* Whether anything that PEFT's part hands over differs from the base. */
+/* Whether anything that the model is handed differs from the base in its own right; also when the run raised, which tells less. */
 bool qc_trial_handover_differs(const struct qc_trial *trial);
 
 #endif

@@ -69,13 +69,25 @@ Test(trial, what_changes_nothing_explains_exactly_nothing)
     struct shipped run;
     read_with_a_wrong_number(&run);
     struct qc_trial trial = qc_trial_of(&run.judgement);
-    struct qc_hypothesis idle = of("rope-in-model-dtype", 0);
+    struct qc_hypothesis idle = of("cache-rewritten", 0);
     qc_trial_screen(&idle, &trial, 0);
     cr_expect_eq(idle.given_up, QC_PLAYED, "it contradicts nothing");
     cr_expect(idle.explained == 0 && idle.leaves_first);
     qc_trial_screen(&idle, &trial, 0.9);
     cr_expect_eq(idle.given_up, QC_LEAVES, "the first divergence is all that there is");
     cr_expect(idle.against == QW_SITE_UP_PROJ && idle.against_step == 1 && idle.against_layer == 1);
+    shipped_clear(&run);
+}
+
+Test(trial, a_deviation_of_the_model_is_given_up_where_it_leaves_the_first_divergence)
+{
+    struct shipped run;
+    read_with_a_wrong_number(&run);
+    struct qc_trial trial = qc_trial_of(&run.judgement);
+    struct qc_hypothesis idle = of("rope-in-model-dtype", 0);
+    qc_trial_screen(&idle, &trial, 0);
+    cr_expect_eq(idle.given_up, QC_LEAVES);
+    cr_expect(idle.explained == 0 && idle.against == QW_SITE_UP_PROJ && idle.against_step == 1 && idle.against_layer == 1);
     shipped_clear(&run);
 }
 
