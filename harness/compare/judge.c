@@ -161,14 +161,22 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
 
 /* ---- the whole ---- */
 
+/* Whether the exception says along which axis a join could not be made. */
+static bool names_axis(long *axis, const struct qc_recording *recording)
+{
+    static const char join[] = "must match except in dimension ";
+    const char *named = strstr(recording->exception_message, join);
+    *axis = named ? strtol(named + strlen(join), NULL, 10) : -1;
+    return named != NULL;
+}
+
 /* Whether the exception can be that of the stop: a join names the axis along which it cannot be made, and only a join does. */
 static bool words_fit(const struct qc_judgement *judgement)
 {
-    static const char join[] = "must match except in dimension ";
     const struct qc_recording *recording = judgement->subject->recording;
-    const char *named = strstr(recording->exception_message, join);
-    if (named)
-        return strtol(named + strlen(join), NULL, 10) == judgement->refused_axis;
+    long axis;
+    if (names_axis(&axis, recording))
+        return axis == judgement->refused_axis;
     return judgement->refused_axis < 0 || (!strcmp(recording->exception_type, "RuntimeError") &&
                                            !strstr(recording->exception_message, "must match the size of tensor"));
 }
@@ -249,7 +257,8 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
     note_steps_beyond(judgement, played);
     bool there = raises_at_stop(judgement);
     judgement->raise_predicted = there && words_fit(judgement);
-    judgement->raise_denied = there && !words_fit(judgement);
+    long axis;
+    judgement->raise_denied = there && names_axis(&axis, subject->recording) && !words_fit(judgement);
     if (subject->recording->raised && !judgement->raise_predicted)
         note_raise(judgement);
     qc_items_order(&judgement->items);

@@ -29,7 +29,7 @@ struct qc_judgement {
     int refused_axis;     /* of the record's caches: the stop is a join along it that cannot be made; -1: it is another */
     bool values;          /* values could be played freely from the call on */
     bool raise_predicted; /* the run raised where the play stops … */
-    bool raise_denied;    /* … but with an exception that cannot be that of the stop: then it is not predicted */
+    bool raise_denied;    /* … but with an exception that speaks of another join: then the play is not that of the run */
     struct qc_consequence consequence;
     int64_t *expected_lengths; /* [steps] cache length after each step in the play */
     int64_t *ends;             /* [steps] length of the sequence after each step in the play, whether it is kept or not */
