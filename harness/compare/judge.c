@@ -146,6 +146,12 @@ static void judge_freely(struct qc_judgement *judgement, int step, struct qc_pla
     if (recorded)
         qc_held_let_go(play, subject, &recorded->before);
     qc_judge_before(judgement, step, &play->truth);
+    if (judgement->light)
+        qc_light_look_at_handed(judgement->light, &judgement->items, step);
+    if (given_up(judgement)) {
+        qw_handover_clear(&handover);
+        return;
+    }
     qc_judge_taps(judgement, step, &extents, false);
     int64_t after = past + qw_rows_appended(&judgement->rules, handover.queries);
     qc_judge_after(judgement, step, subject->call.use_cache ? after : -1, false);
@@ -242,7 +248,7 @@ static void judge(struct qc_judgement *judgement, const struct qc_subject *subje
     struct qc_play play = qc_play_make(judgement);
     qc_judge_prompt(judgement);
     if (light)
-        qc_light_look_at_prompt(light, qc_items_at(&judgement->items, QW_SITE_ADAPTER_PROMPT, 0, -1));
+        qc_light_look_at_handed(light, &judgement->items, 0);
     for (int step = 0; step < played && !given_up(judgement); step++) {
         if (!judgement->stop.stopped)
             judge_freely(judgement, step, &play);

@@ -50,11 +50,17 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
         give_up(light, QC_LEAVES, light->first);
 }
 
-void qc_light_look_at_prompt(struct qc_light *light, const struct qc_item *prompt)
+static bool is_handed(enum qw_place place) { return place == QW_ADAPTER || place == QW_RECEIVED || place == QW_BEFORE; }
+
+void qc_light_look_at_handed(struct qc_light *light, const struct qc_items *items, int step)
 {
-    if (!same_place(light->first, prompt) || !prompt->free.looked || prompt->free.kind == QC_KIND_NONE)
+    const struct qc_item *first = light->first;
+    if (!first || first->step != step || !is_handed(qw_site_rows[first->site].place))
+        return;
+    const struct qc_view *view = &qc_items_at((struct qc_items *)(uintptr_t)items, first->site, step, first->layer)->free;
+    if (!view->looked || view->kind == QC_KIND_NONE)
         return;
     light->leaves_first = true;
     if (light->most_leaving <= 0)
-        give_up(light, QC_LEAVES, light->first);
+        give_up(light, QC_LEAVES, first);
 }
