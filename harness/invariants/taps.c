@@ -48,6 +48,12 @@ static bool is_rotary(enum qw_site site)
            site == QW_SITE_TABLE_COS || site == QW_SITE_TABLE_SIN;
 }
 
+/* Tables of a call are there before its first block, whatever raises in it; those of an attention may not have been reached. */
+static bool is_made_before_blocks(enum qw_site site)
+{
+    return is_rotary(site) && site != QW_SITE_TABLE_COS && site != QW_SITE_TABLE_SIN;
+}
+
 /* Whether the producer does not tap the site: neither this step, nor the first, nor the last has it in any layer. */
 static bool is_untapped(const struct qc_judgement *judgement, enum qw_site site, int step)
 {
@@ -91,7 +97,7 @@ bool qc_taps_end_at(const struct qc_judgement *judgement, const struct qc_stop *
     for (enum qw_site site = 0; site < QW_SITES; site++)
         for (int layer = 0; is_module(judgement, site) && layer < (qw_site_rows[site].place == QW_BLOCK ? layers : 1); layer++) {
             int rank = rank_of(site, layer, layers);
-            bool absent = is_rotary(site) && is_untapped(judgement, site, stop->step);
+            bool absent = is_made_before_blocks(site) && is_untapped(judgement, site, stop->step);
             if (has_site(judgement, site, &extents) && !absent && rank <= until && rank > expected)
                 expected = rank;
         }
