@@ -218,10 +218,11 @@ static char *make_prefix(const struct qw_json *one, char **earlier, int count)
 /* `prefix` is NULL for a case that is not told in full. */
 static void add_summary_row(struct rp_page *page, const struct qw_json *one, const char *prefix)
 {
-    struct qw_text versions = {0}, place = {0};
+    struct qw_text versions = {0}, place = {0}, causes = {0};
     const struct rp_status *status = rp_case_status(one);
     const struct qw_json *cause = rp_case_cause(one);
     rp_add_versions(&versions, one);
+    rp_add_cause_ids(&causes, one);
     rp_add_place(&place, qw_json_get(one, "first_divergence"));
     rp_markup(page->out, "<tr><td class=\"st %r\">%r %t</td><th scope=\"row\">", shape_class[status->shape],
               rp_status_icon((int)status->shape), status->word);
@@ -229,11 +230,11 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
         rp_markup(page->out, "<a href=\"#%rcase\">%t</a>", prefix, case_name(one));
     else
         rp_markup(page->out, "%t", case_name(one));
-    rp_markup(page->out, "</th><td>%t</td><td>%t</td><td>%t</td><td class=\"n\">%t</td></tr>\n", versions.bytes,
-              qw_json_get_text(cause, "id", "-"), place.bytes,
-              rp_is_named(cause) ? rp_share(qw_json_get(cause, "explained")).text : "-");
+    rp_markup(page->out, "</th><td>%t</td><td>%t</td><td>%t</td><td class=\"n\">%t</td></tr>\n", versions.bytes, causes.bytes,
+              place.bytes, rp_is_named(cause) ? rp_share(qw_json_get(cause, "explained")).text : "-");
     qw_text_free(&versions);
     qw_text_free(&place);
+    qw_text_free(&causes);
 }
 
 static void add_summary(struct rp_page *page, const struct qw_json *cases, char **prefixes)

@@ -424,7 +424,7 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
 
 #define COLUMN_COUNT 5
 static const char *const column_names[COLUMN_COUNT] = {"recording", "versions", "cause", "first divergence", "explained"};
-static const size_t column_limits[COLUMN_COUNT] = {64, 20, 32, 44, 9};
+static const size_t column_limits[COLUMN_COUNT] = {64, 20, 56, 44, 9};
 
 /* What stands in a row of the table behind the status; each text is the caller's to free. */
 static void fill_row(char *cells[COLUMN_COUNT], const struct qw_json *one)
@@ -434,7 +434,8 @@ static void fill_row(char *cells[COLUMN_COUNT], const struct qw_json *one)
     cells[0] = qw_format("%s", qw_json_get_text(one, "id", qw_json_get_text(one, "recording", "-")));
     rp_add_versions(&text, one);
     cells[1] = qw_text_take(&text);
-    cells[2] = qw_format("%s", qw_json_get_text(found, "id", "-"));
+    rp_add_cause_ids(&text, one);
+    cells[2] = qw_text_take(&text);
     rp_add_place(&text, qw_json_get(one, "first_divergence"));
     cells[3] = qw_text_take(&text);
     cells[4] = qw_format("%s", rp_is_named(found) ? rp_share(qw_json_get(found, "explained")).text : "-");

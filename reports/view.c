@@ -299,6 +299,14 @@ const struct qw_json *rp_case_cause(const struct qw_json *one)
     return rp_is_comparison(one) ? NULL : qw_json_get(one, "cause");
 }
 
+void rp_add_cause_ids(struct qw_text *out, const struct qw_json *one)
+{
+    const struct qw_json *cause = qw_json_first(rp_case_cause(one) ? qw_json_get(one, "causes") : NULL);
+    qw_text_add(out, qw_json_get_text(cause ? cause : rp_case_cause(one), "id", "-"));
+    for (cause = cause ? qw_json_next(cause) : NULL; cause; cause = qw_json_next(cause))
+        qw_text_addf(out, " + %s", qw_json_get_text(cause, "id", ""));
+}
+
 bool rp_is_nothing(const struct qw_json *side)
 {
     return qw_json_is_null(qw_json_get(side, "shape")) && qw_json_is_null(qw_json_get(side, "dtype")) &&

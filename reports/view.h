@@ -84,6 +84,8 @@ bool rp_add_fitting(struct qw_text *out, const struct qw_json *cause);
 
 /* The cause of a case; NULL for a comparison, which names none. */
 const struct qw_json *rp_case_cause(const struct qw_json *one);
+/* The ids of all causes that are needed together, "a + b"; "-" for none. */
+void rp_add_cause_ids(struct qw_text *out, const struct qw_json *one);
 
 /* One side of the first divergence (expected or observed) that holds neither shape, nor dtype, nor value. */
 bool rp_is_nothing(const struct qw_json *side);
