@@ -241,7 +241,7 @@ static int64_t *callers_mask(const struct making *making, int step, const struct
         for (int64_t t = 0; t < n; t++)
             given[b * n + t] = step == 0 && first ? call.mask[b * T + t]
                                : fits             ? qw_tensor_at(mask, b * (ahead + n) + ahead + t) != 0
-                                                  : t >= T || call.mask[b * T + t];
+                                                  : t >= T || !call.mask || call.mask[b * T + t];
     return given;
 }
 
