@@ -50,12 +50,12 @@ void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const s
         give_up(light, QC_LEAVES, light->first);
 }
 
-static bool is_handed(enum qw_place place) { return place == QW_ADAPTER || place == QW_RECEIVED || place == QW_BEFORE; }
+bool qc_is_handed(enum qw_place place) { return place == QW_ADAPTER || place == QW_RECEIVED || place == QW_BEFORE; }
 
 void qc_light_look_at_handed(struct qc_light *light, const struct qc_items *items, int step)
 {
     const struct qc_item *first = light->first;
-    if (!first || first->step != step || !is_handed(qw_site_rows[first->site].place))
+    if (!first || first->step != step || !qc_is_handed(qw_site_rows[first->site].place))
         return;
     const struct qc_view *view = &qc_items_at((struct qc_items *)(uintptr_t)items, first->site, step, first->layer)->free;
     if (!view->looked || view->kind == QC_KIND_NONE)

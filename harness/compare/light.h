@@ -33,6 +33,9 @@ struct qc_light {
  * Where the base has no floor (another shape was expected) the whole squared error counts. */
 void qc_light_weigh(struct qc_light *light, struct qc_difference *found, const struct qc_item *item, bool isolated);
 
+/* Whether the model is handed what stands at such a place. */
+bool qc_is_handed(enum qw_place place);
+
 /* Looks at what is handed over in a step, of which the adapter's prompt counts as the first: whether the first divergence is
  * among it, and is left as it is. */
 void qc_light_look_at_handed(struct qc_light *light, const struct qc_items *items, int step);

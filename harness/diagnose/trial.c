@@ -258,7 +258,7 @@ static double energy_of_light_play(const struct qc_trial *trial)
 }
 
 /* Whether the model is handed that place as it is: PEFT's part, and a cache that no step before has left. */
-static bool is_handed(const struct qc_item *item, const struct qw_call *call)
+static bool is_handed_as_it_is(const struct qc_item *item, const struct qw_call *call)
 {
     enum qw_place place = qw_site_rows[item->site].place;
     bool filled = place == QW_BEFORE && item->step >= 0 && qw_protocol_turn(call, item->step).first == 0;
@@ -287,7 +287,7 @@ struct qc_trial qc_trial_of(const struct qc_judgement *base)
     if (trial.first) {
         struct qc_light light = {.base = base, .first = trial.first};
         trial.structure_energy = look_at_structure(NULL, &light, &trial, &base->rules);
-        trial.first_is_handed = is_handed(trial.first, &base->subject->call);
+        trial.first_is_handed = is_handed_as_it_is(trial.first, &base->subject->call);
     }
     return trial;
 }
@@ -297,9 +297,7 @@ bool qc_trial_handover_differs(const struct qc_trial *trial)
     bool differs = trial->base->subject->recording->raised;
     for (int i = 0; i < trial->base->items.count && !differs; i++) {
         const struct qc_item *item = trial->base->items.ordered[i];
-        enum qw_place place = qw_site_rows[item->site].place;
-        bool handed = place == QW_ADAPTER || place == QW_RECEIVED || place == QW_BEFORE;
-        differs = handed && qc_item_fails(item) && qc_item_energy(item) > 0;
+        differs = qc_is_handed(qw_site_rows[item->site].place) && qc_item_fails(item) && qc_item_energy(item) > 0;
     }
     return differs;
 }
