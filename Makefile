@@ -44,7 +44,7 @@ $(BUILD)/%.o: %.c | build/libraries.mk
 	$(say) CC $<
 	$(quiet)$(CC) $(CFLAGS) $(FLAGS) $(LIBRARY_FLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/reports/schema.o: reports/result.schema.json # which it takes in whole
+$(BUILD)/reports/schema.o: reports/result.schema.json suites/suite.schema.json suites/baseline.schema.json # which it takes in whole
 
 build/.packages: fixtures/packages.sh
 	@mkdir -p build

@@ -283,7 +283,7 @@ static bool check_name(const struct qw_json *document, struct qw_error *error)
 bool rp_check(const struct qw_json *document, struct qw_error *error)
 {
     size_t size;
-    const char *bytes = rp_schema_text(&size);
+    const char *bytes = rp_schema_text("qconform-result/1", &size);
     struct qw_error broken = {0};
     if (!check_name(document, error))
         return false;

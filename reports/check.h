@@ -15,7 +15,7 @@
 /* QW_ERROR_INPUT at the first field that breaks a rule: place "cases[0].sites[3].ratio", what stands there, what is due. */
 bool rp_check(const struct qw_json *document, struct qw_error *error);
 
-/* The schema as it lies in result.schema.json, `*size` bytes. */
-const char *rp_schema_text(size_t *size);
+/* A schema by its name ("qconform-result/1", "qconform-suite/1", "qconform-baseline/1") as it lies in its file, `*size` bytes. */
+const char *rp_schema_text(const char *name, size_t *size);
 
 #endif

@@ -23,7 +23,20 @@ enum cli_takes {
     CLI_OUTPUT = 16,
     CLI_SELECTION = 32,
     CLI_FLOOR = 64,
-    CLI_PLANTS = 128
+    CLI_PLANTS = 128,
+    CLI_SUITE = 256
+};
+
+/* What `run` is asked beside the suites. */
+struct cli_run {
+    const char *out;            /* --out */
+    int shard, shards;          /* --shard, from 1; 0: all */
+    bool resume;                /* --resume */
+    const char *baseline;       /* --baseline; NULL: those that the suites name; "none": none */
+    const char *write_baseline; /* --write-baseline */
+    int fail_fast;              /* --fail-fast: cases that may fail unexpectedly before the rest is given up; 0: all */
+    double timeout;             /* --timeout, seconds; 0: not given */
+    bool dry_run, list;         /* --dry-run, --list */
 };
 
 struct cli_options {
@@ -32,12 +45,13 @@ struct cli_options {
     enum cli_progress progress;
     int jobs;
     bool json;
-    const char *output;                 /* -o */
-    struct qc_places places;            /* --model, --adapter */
-    struct qc_selection selection;      /* --steps, --layers, --site, --precision */
-    bool floor;                         /* --floor */
-    const char *filter;                 /* --filter */
-    bool pairs;                         /* --pairs */
+    const char *output;            /* -o */
+    struct qc_places places;       /* --model, --adapter */
+    struct qc_selection selection; /* --steps, --layers, --site, --precision */
+    bool floor;                    /* --floor */
+    const char *filter;            /* --filter */
+    bool pairs;                    /* --pairs */
+    struct cli_run run;
     const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
     int count;                          /* operands */
     char **operand;
@@ -55,7 +69,7 @@ struct cli_verb {
 
 /* An option, as the help and the completions show it. */
 struct cli_option {
-    const char *name, *value, *help; /* "jobs", "N" or "auto|always|never" or NULL, one line */
+    const char *name, *value, *help; /* "jobs", "N" or "auto|always|never" or "[=N]" or NULL, one line */
     int code;                        /* the short form where below 256 */
     unsigned group;                  /* of enum cli_takes */
 };

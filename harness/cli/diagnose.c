@@ -13,9 +13,10 @@ struct progress {
     int count, done;
 };
 
-static void show_progress(void *user, int index)
+static void show_progress(void *user, int index, const struct qw_json *answer)
 {
     struct progress *progress = user;
+    (void)answer;
     enum cli_progress how = progress->options->progress;
     progress->done++;
     if (how == CLI_PROGRESS_PLAIN)
@@ -31,7 +32,8 @@ int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_optio
     struct progress progress = {options, tasks, count, 0};
     struct qc_workers workers = {.jobs = options->jobs, .seconds = SECONDS_PER_CASE, .done = show_progress, .user = &progress};
     cli_workers_run(cases, tasks, count, &workers, options);
-    struct qw_json *document = qc_document_make(cases, count, options->argc, options->argv, &workers);
+    struct qc_document about = {options->argc, options->argv, qc_document_tool(&workers), NULL, QC_EXIT_OK};
+    struct qw_json *document = qc_document_make(cases, count, &about);
     qw_json_free(workers.sandbox);
     int code = cli_show(document, options, qc_document_exit(document));
     qw_json_free(document);

@@ -14,7 +14,8 @@ static void add_options(struct qw_text *out, unsigned takes)
             continue;
         if (option.code < 256)
             snprintf(brief, sizeof brief, "-%c, ", option.code);
-        snprintf(left, sizeof left, "%s--%s%s%s", brief, option.name, option.value ? " " : "", option.value ? option.value : "");
+        snprintf(left, sizeof left, "%s--%s%s%s", brief, option.name, option.value && option.value[0] != '[' ? " " : "",
+                 option.value ? option.value : "");
         qw_text_addf(out, "  %-36s %s\n", left, option.help);
     }
 }

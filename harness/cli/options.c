@@ -2,16 +2,39 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "harness/cli/cli.h"
+#include "harness/suite/words.h"
 #include "reports/formats.h"
 
-enum { FIRST_FORMAT = 1000, COLOR = 256, PROGRESS, JSON, MODEL, ADAPTER, STEPS, LAYERS, SITE, PRECISION, FLOOR, FILTER, PAIRS };
+enum {
+    FIRST_FORMAT = 1000,
+    COLOR = 256,
+    PROGRESS,
+    JSON,
+    MODEL,
+    ADAPTER,
+    STEPS,
+    LAYERS,
+    SITE,
+    PRECISION,
+    FLOOR,
+    FILTER,
+    PAIRS,
+    OUT,
+    SHARD,
+    RESUME,
+    BASELINE,
+    WRITE_BASELINE,
+    FAIL_FAST,
+    TIMEOUT,
+    DRY_RUN,
+    LIST
+};
 
 static const struct cli_option rows[] = {
     {"quiet", NULL, "only the closing lines", 'q', CLI_COMMON},
@@ -27,8 +50,17 @@ static const struct cli_option rows[] = {
     {"site", "GLOB", "only sites of that name: 'self_attn.*'", SITE, CLI_SELECTION},
     {"precision", "auto|f32|f64", "arithmetic of the run; auto: the recorded dtype", PRECISION, CLI_SELECTION},
     {"floor", NULL, "rounding is no difference: up to the noise floor of the first recording", FLOOR, CLI_FLOOR},
-    {"filter", "GLOB", "plant only causes of that id: 'prefix-*'", FILTER, CLI_PLANTS},
+    {"filter", "GLOB", "only what has such an id: 'prefix-*'; run knows KEY=GLOB too", FILTER, CLI_PLANTS | CLI_SUITE},
     {"pairs", NULL, "plant two causes at once as well", PAIRS, CLI_PLANTS},
+    {"out", "DIR", "folder for journal and result.json (default: qconform-out)", OUT, CLI_SUITE},
+    {"shard", "I/N", "only the I-th of N parts, into DIR/shard-I-of-N; merge joins them", SHARD, CLI_SUITE},
+    {"resume", NULL, "go on where the journal of an earlier run ends", RESUME, CLI_SUITE},
+    {"baseline", "FILE", "failures that are known, instead of what the suites name; none: none", BASELINE, CLI_SUITE},
+    {"write-baseline", "FILE", "write the failures of this run as a baseline", WRITE_BASELINE, CLI_SUITE},
+    {"fail-fast", "[=N]", "stop at the first, or N-th, case that fails unexpectedly", FAIL_FAST, CLI_SUITE},
+    {"timeout", "TIME", "how long a case may take: 500ms, 30s, 5m (default: 10m)", TIMEOUT, CLI_SUITE},
+    {"dry-run", NULL, "check suites, baseline and recordings, say what would run, judge nothing", DRY_RUN, CLI_SUITE},
+    {"list", NULL, "print the selected cases", LIST, CLI_SUITE},
     {"output", "FILE", "write there (- for stdout), in the format of the suffix", 'o', CLI_OUTPUT},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
@@ -47,7 +79,8 @@ static void collect_long_options(struct option *out)
 {
     for (int i = 0; i < cli_option_count(); i++) {
         struct cli_option option = cli_option_at(i);
-        out[i] = (struct option){option.name, option.value ? required_argument : no_argument, NULL, option.code};
+        int takes = !option.value ? no_argument : option.value[0] == '[' ? optional_argument : required_argument;
+        out[i] = (struct option){option.name, takes, NULL, option.code};
     }
 }
 
@@ -99,23 +132,20 @@ bool cli_read_jobs(int *jobs, const char *text)
     return !errno && isdigit((unsigned char)text[0]) && !*end && number >= 1 && number <= 256;
 }
 
-/* "0-4", "2", "2-", "-3"; a number has at most six digits. */
-static bool read_range(int *first, int *last, const char *text)
-{
-    size_t low = strspn(text, "0123456789"), dash = text[low] == '-', high = strspn(text + low + dash, "0123456789");
-    if (low > 6 || high > 6 || low + high == 0 || text[low + dash + high])
-        return false;
-    *first = low ? (int)strtol(text, NULL, 10) : 0;
-    *last = high ? (int)strtol(text + low + dash, NULL, 10) : dash ? INT_MAX : *first;
-    return *last >= *first;
-}
-
 static bool read_precision(struct cli_options *options, const char *text)
 {
     static const char *const chosen[] = {NULL, "f32", "f64"};
     int choice = cli_choose("auto|f32|f64", text);
     options->selection.precision = choice > 0 && choice < (int)(sizeof chosen / sizeof *chosen) ? chosen[choice] : NULL;
     return choice >= 0;
+}
+
+static bool read_count(int *count, const char *text)
+{
+    char *end;
+    long number = strtol(text ? text : "1", &end, 10);
+    *count = (int)number;
+    return !*end && number >= 1 && number <= 1000000 && (!text || isdigit((unsigned char)text[0]));
 }
 
 static bool take(struct cli_options *options, int code, char *value)
@@ -131,13 +161,22 @@ static bool take(struct cli_options *options, int code, char *value)
     case JSON: options->json = true; return true;
     case MODEL: options->places.model = value; return true;
     case ADAPTER: options->places.adapter = value; return true;
-    case STEPS: return read_range(&options->selection.first_step, &options->selection.last_step, value);
-    case LAYERS: return read_range(&options->selection.first_layer, &options->selection.last_layer, value);
+    case STEPS: return qc_range_read(&options->selection.first_step, &options->selection.last_step, value);
+    case LAYERS: return qc_range_read(&options->selection.first_layer, &options->selection.last_layer, value);
     case SITE: options->selection.site = value; return true;
     case PRECISION: return read_precision(options, value);
     case FILTER: options->filter = value; return true;
     case PAIRS: options->pairs = true; return true;
     case FLOOR: options->floor = true; return true;
+    case OUT: options->run.out = value; return true;
+    case SHARD: return qc_shard_read(&options->run.shard, &options->run.shards, value);
+    case RESUME: options->run.resume = true; return true;
+    case BASELINE: options->run.baseline = value; return true;
+    case WRITE_BASELINE: options->run.write_baseline = value; return true;
+    case FAIL_FAST: return read_count(&options->run.fail_fast, value);
+    case TIMEOUT: return qc_duration_read(&options->run.timeout, value);
+    case DRY_RUN: options->run.dry_run = true; return true;
+    case LIST: options->run.list = true; return true;
     case 'o': options->output = value; return true;
     default: return false;
     }
@@ -171,14 +210,17 @@ static bool read_option(struct cli_options *options, const struct cli_verb *verb
     if (!(group_of(code) & verb->takes))
         return cli_complain(QC_EXIT_USAGE, "%s does not take %s; see qconform help %s", verb->name, given, verb->name), false;
     if (!take(options, code, optarg))
-        return cli_complain(QC_EXIT_USAGE, "\"%s\" is no value for that option; see qconform help %s", optarg, verb->name), false;
+        return cli_complain(QC_EXIT_USAGE, "\"%s\" is no value for that option; see qconform help %s", optarg ? optarg : "",
+                            verb->name),
+               false;
     return true;
 }
 
 bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, int argc, char **argv)
 {
     struct option longs[ROWS + CLI_MOST_FORMATS + 1] = {0};
-    *options = (struct cli_options){.jobs = default_jobs(), .selection = qc_selection_all(), .argc = argc, .argv = argv};
+    *options = (struct cli_options){
+        .jobs = default_jobs(), .selection = qc_selection_all(), .run = {.out = "qconform-out"}, .argc = argc, .argv = argv};
     read_color(options, "auto");
     read_progress(options, "auto");
     if (!cli_environment_read(options))

@@ -9,7 +9,6 @@
 #include "harness/selftest/relations.h"
 #include "harness/selftest/stand_in.h"
 #include "harness/worker/case.h"
-#include "reference/base/file.h"
 
 #define READ_BUDGET ((int64_t)16 << 30)
 
@@ -136,7 +135,7 @@ static struct qw_json *plant_all(const struct qc_task *task, const struct qc_sub
     if (bed.unfit) {
         qw_fail(&error, QW_ERROR_INPUT, "", "diagnose the recording first; if it passes, report this", "%s", bed.unfit);
         qw_error_in_file(&error, task->path);
-        json = qc_case_undecided(qw_path_base(task->path), task->path, subject->recording, "FAIL", &error);
+        json = qc_case_undecided(qc_task_id(task), task->path, subject->recording, "FAIL", &error);
     } else {
         json = document_of(task, &bed);
         if (values)
@@ -156,7 +155,7 @@ static struct qw_json *plant_structure(const struct qc_task *task, const struct 
         json = plant_all(task, &stand_in.subject, false);
     } else {
         qw_error_in_file(&error, task->path);
-        json = qc_case_undecided(qw_path_base(task->path), task->path, subject->recording, "SKIP", &error);
+        json = qc_case_undecided(qc_task_id(task), task->path, subject->recording, "SKIP", &error);
     }
     qc_stand_in_clear(&stand_in);
     return json;
@@ -172,7 +171,7 @@ struct qw_json *qc_selftest(const struct qc_task *task)
     struct qw_json *json = made ? (subject.model.has_weights ? plant_all(task, &subject, true) : plant_structure(task, &subject))
                            : subject.needs.model || subject.needs.adapter
                                ? qc_task_needs(&subject.needs)
-                               : qc_case_undecided(qw_path_base(task->path), task->path, &recording,
+                               : qc_case_undecided(qc_task_id(task), task->path, &recording,
                                                    error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
     qc_subject_clear(&subject);
     qc_recording_clear(&recording);

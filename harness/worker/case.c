@@ -3,7 +3,6 @@
 
 #include "harness/compare/coverage.h"
 #include "harness/worker/fields.h"
-#include "reference/base/file.h"
 #include "reference/base/text.h"
 
 #define READ_BUDGET ((int64_t)16 << 30)
@@ -43,10 +42,10 @@ static void put_shortfall(struct qw_json *json, const struct qc_case_view *view)
     qw_json_put_text(why, "hint", view->hint);
 }
 
-static struct qw_json *judged_case(const struct qc_case_view *view)
+static struct qw_json *judged_case(const char *id, const struct qc_case_view *view)
 {
     const struct qc_item *first = qc_judgement_first(view->judgement);
-    struct qw_json *json = qc_case_head(qw_path_base(view->recording->path), view->recording->path, view->recording);
+    struct qw_json *json = qc_case_head(id, view->recording->path, view->recording);
     qc_put_model(json, view);
     qc_put_adapter(json, view);
     qw_json_put_text(json, "status", first ? "FAIL" : view->shortfall ? "ERROR" : "PASS");
@@ -100,22 +99,22 @@ struct qw_json *qc_case_undecided(const char *id, const char *path, const struct
     return json;
 }
 
-static struct qw_json *case_of_nothing(const struct qc_recording *recording)
+static struct qw_json *case_of_nothing(const char *id, const struct qc_recording *recording)
 {
     struct qw_error error = {0};
     qw_fail(&error, QW_ERROR_UNSUPPORTED, "", "widen --steps, --layers or --site", "no judged place lies in the selection");
     qw_error_in_file(&error, recording->path);
-    return qc_case_undecided(qw_path_base(recording->path), recording->path, recording, "SKIP", &error);
+    return qc_case_undecided(id, recording->path, recording, "SKIP", &error);
 }
 
-static struct qw_json *judge_subject(const struct qc_subject *subject)
+static struct qw_json *judge_subject(const char *id, const struct qc_subject *subject)
 {
     struct qc_judgement judgement;
     struct qc_diagnosis diagnosis = {0};
     qc_judge(&judgement, subject, &subject->rules, true);
     if (!judgement.items.count && !qc_selection_is_all(&subject->selection)) {
         qc_judgement_clear(&judgement);
-        return case_of_nothing(subject->recording);
+        return case_of_nothing(id, subject->recording);
     }
     bool diverged = qc_judgement_first(&judgement) != NULL;
     if (diverged)
@@ -126,17 +125,17 @@ static struct qw_json *judge_subject(const struct qc_subject *subject)
         qc_grafts_make(&grafts, &judgement);
     else
         view.shortfall = qc_coverage_shortfall(&judgement, &view.hint);
-    struct qw_json *json = judged_case(&view);
+    struct qw_json *json = judged_case(id, &view);
     qc_diagnosis_clear(&diagnosis);
     qc_judgement_clear(&judgement);
     return json;
 }
 
-struct qw_json *qc_case_failed(const char *path, const char *status, const struct qw_error *error)
+struct qw_json *qc_case_failed(const struct qc_task *task, const char *status, const struct qw_error *error)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    struct qw_json *json = qc_case_undecided(qw_path_base(path), path, NULL, status, error);
+    struct qw_json *json = qc_case_undecided(qc_task_id(task), task->path, NULL, status, error);
     qc_case_put_seconds(json, &now);
     return json;
 }
@@ -151,10 +150,10 @@ struct qw_json *qc_case_judge(const struct qc_task *task)
     bool made = qc_recording_read(&recording, task->path, READ_BUDGET, &error) &&
                 qc_subject_make(&subject, &recording, &task->places, &error);
     subject.selection = task->selection;
-    struct qw_json *json = made ? judge_subject(&subject)
+    struct qw_json *json = made ? judge_subject(qc_task_id(task), &subject)
                            : subject.needs.model || subject.needs.adapter
                                ? qc_task_needs(&subject.needs)
-                               : qc_case_undecided(qw_path_base(task->path), task->path, &recording,
+                               : qc_case_undecided(qc_task_id(task), task->path, &recording,
                                                    error.kind == QW_ERROR_UNSUPPORTED ? "SKIP" : "ERROR", &error);
     qc_case_put_seconds(json, &start);
     qc_subject_clear(&subject);

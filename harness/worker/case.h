@@ -9,8 +9,8 @@
 /* Reads, judges, diagnoses.  Never NULL: what cannot be read or is not covered is a case of status ERROR or SKIP. */
 struct qw_json *qc_case_judge(const struct qc_task *task);
 
-/* A case that ended without a judgement: `status` with the error's words. */
-struct qw_json *qc_case_failed(const char *path, const char *status, const struct qw_error *error);
+/* The task's case where it ended without a judgement: `status` with the error's words. */
+struct qw_json *qc_case_failed(const struct qc_task *task, const char *status, const struct qw_error *error);
 
 /* Shared by the kinds of cases: the first fields, the last one, and a whole case without a judgement.  `recording` may be
  * NULL, or one that could not be read. */

@@ -49,9 +49,9 @@ static enum qc_exit exit_of(const int count[STATUSES], int unearned)
     return decided ? QC_EXIT_OK : QC_EXIT_NOTHING;
 }
 
-static void put_tool(struct qw_json *document, const struct qc_workers *workers)
+struct qw_json *qc_document_tool(const struct qc_workers *workers)
 {
-    struct qw_json *tool = qw_json_put(document, "tool", qw_json_object());
+    struct qw_json *tool = qw_json_object();
     qw_json_put_text(tool, "name", "qconform");
     qw_json_put_text(tool, "version", QC_VERSION);
     qw_json_put_text(tool, "blas", qw_blas_version());
@@ -61,6 +61,7 @@ static void put_tool(struct qw_json *document, const struct qc_workers *workers)
         qw_json_put(tool, "sandbox", qw_json_copy(workers->sandbox));
     else
         qw_json_put_null(tool, "sandbox");
+    return tool;
 }
 
 static void put_noise(struct qw_json *document)
@@ -95,7 +96,7 @@ char *qc_timestamp(void)
     return qw_format("%s", text);
 }
 
-struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, char **argv, const struct qc_workers *workers)
+struct qw_json *qc_document_make(struct qw_json **cases, int count, const struct qc_document *about)
 {
     struct qw_json *document = qw_json_object();
     int found[STATUSES] = {0}, unearned = 0;
@@ -103,11 +104,13 @@ struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, ch
     qw_json_put_text(document, "schema", "qconform-result/1");
     qw_json_put_text(document, "created", created);
     free(created);
-    put_tool(document, workers);
+    qw_json_put(document, "tool", about->tool);
     struct qw_json *command = qw_json_put(document, "command", qw_json_array());
-    for (int i = 0; i < argc; i++)
-        qw_json_add_text(command, i ? argv[i] : "qconform");
+    for (int i = 0; i < about->argc; i++)
+        qw_json_add_text(command, i ? about->argv[i] : "qconform");
     put_noise(document);
+    if (about->run)
+        qw_json_put(document, "run", about->run);
     struct qw_json *array = qw_json_put(document, "cases", qw_json_array());
     for (int i = 0; i < count; i++) {
         qw_json_add(array, cases[i]);
@@ -118,7 +121,7 @@ struct qw_json *qc_document_make(struct qw_json **cases, int count, int argc, ch
     struct qw_json *summary = qw_json_put(document, "summary", qw_json_object());
     for (int s = 0; s < STATUSES; s++)
         qw_json_put_int(summary, statuses[s], found[s]);
-    put_exit(document, exit_of(found, unearned));
+    put_exit(document, about->ended ? about->ended : exit_of(found, unearned));
     return document;
 }
 

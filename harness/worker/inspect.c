@@ -168,7 +168,7 @@ struct qw_json *qc_inspect(const struct qc_task *task)
     struct qc_recording recording = {0};
     struct qw_error error = {0};
     if (!qc_recording_read(&recording, path, READ_BUDGET, &error))
-        return qc_case_failed(path, "ERROR", &error);
+        return qc_case_failed(task, "ERROR", &error);
     struct qw_json *json = qw_json_object();
     qw_json_put_text(json, "schema", "qconform-inspect/1");
     qw_json_put_text(json, "recording", path);

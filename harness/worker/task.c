@@ -3,10 +3,13 @@
 
 #include <stddef.h>
 
+#include "reference/base/file.h"
+
 static const struct {
     const char *key;
     size_t offset;
 } texts[] = {{"what", offsetof(struct qc_task, what)},
+             {"id", offsetof(struct qc_task, id)},
              {"path", offsetof(struct qc_task, path)},
              {"other", offsetof(struct qc_task, other)},
              {"model", offsetof(struct qc_task, places.model)},
@@ -31,6 +34,8 @@ struct qc_task qc_task_of(const char *what, const char *path)
 {
     return (struct qc_task){.what = what, .path = path, .selection = qc_selection_all()};
 }
+
+const char *qc_task_id(const struct qc_task *task) { return task->id ? task->id : qw_path_base(task->path); }
 
 char *qc_task_print(const struct qc_task *task)
 {

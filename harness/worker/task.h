@@ -7,6 +7,7 @@
 
 struct qc_task {
     const char *what;  /* row of harness/worker/tasks.def */
+    const char *id;    /* what the case is called; NULL: by the file name of `path` */
     const char *path;  /* of the recording */
     const char *other; /* of a second recording; NULL: none */
     struct qc_places places;
@@ -14,6 +15,8 @@ struct qc_task {
     const char *filter; /* selftest: glob on the ids of the causes that are planted; NULL: all */
     int pairs;          /* selftest: 1 plants two at once as well */
     int floor;          /* compare: 1 asks for the noise floor instead of equal bits */
+    double limit;       /* seconds that it may take, the worker's start included; 0: as all (qc_workers.seconds).  The
+                         * worker is not told */
     int seconds;        /* of processor time; <= 0: no bound */
     int parent;         /* process that waits for the answer; <= 0: nobody does */
 };
@@ -23,6 +26,9 @@ struct qc_task qc_task_of(const char *what, const char *path);
 
 /* An answer that asks for what `needs` names (harness/worker/worker.h); the caller frees it. */
 struct qw_json *qc_task_needs(const struct qc_needs *needs);
+
+/* What the case of this task is called. */
+const char *qc_task_id(const struct qc_task *task);
 
 /* The task as text; free with free(). */
 char *qc_task_print(const struct qc_task *task);

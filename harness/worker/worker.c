@@ -38,7 +38,7 @@ static struct qw_json *do_task(const struct qc_task_kind *kind, struct qc_task *
     qc_grants_clear(&grants);
     task->places.ask = true;
     struct qw_json *frame = qw_json_object();
-    qw_json_put(frame, "answer", granted ? kind->run(task) : qc_case_failed(task->path, "ERROR", &error));
+    qw_json_put(frame, "answer", granted ? kind->run(task) : qc_case_failed(task, "ERROR", &error));
     qw_json_put_text(frame, "blas_core", qw_blas_core());
     qw_json_put(frame, "sandbox", qc_sandbox_json(&sandbox));
     return frame;

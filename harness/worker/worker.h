@@ -17,17 +17,22 @@
 
 /* How tasks are run, and what the workers told of themselves. */
 struct qc_workers {
-    int jobs;                            /* at most so many at once, at least 1 */
-    double seconds;                      /* each task at most, both turns together */
-    size_t most_answer;                  /* bytes of an answer; 0: 256 MiB */
-    void (*done)(void *user, int index); /* called as each task ends; may be NULL */
+    int jobs;                               /* at most so many at once, at least 1 */
+    double seconds;                         /* each task at most, both turns together, unless it has a limit of its own */
+    size_t most_answer;                     /* bytes of an answer; 0: 256 MiB */
+    void (*started)(void *user, int index); /* as each task starts; may be NULL */
+    void (*done)(void *user, int index, const struct qw_json *answer); /* as each ends; may be NULL */
+    /* Asked again and again, at least five times a second and behind every interrupted wait; may be NULL.  True: nothing
+     * more is started, what runs is killed, and the tasks without an answer have NULL. */
+    bool (*stop)(void *user);
     void *user;
     char core[32];           /* out: BLAS core type that the workers report; "" when none answered */
     struct qw_json *sandbox; /* out: what confined them, as in tool.sandbox of the result; NULL when none answered.
                               * The caller frees it. */
 };
 
-/* Runs the tasks.  answers[i] is what task i gave, or a case of status CRASH or TIMEOUT; the caller frees them. */
+/* Runs the tasks, started in their order.  answers[i] is what task i gave, or a case of status CRASH or TIMEOUT, or NULL
+ * where `stop` came first; the caller frees them. */
 void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers);
 
 /* The other side: what the process started with the verb "worker" does.  Gives the exit status. */

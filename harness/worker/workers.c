@@ -241,6 +241,11 @@ static bool has_ended(int *status, struct worker *worker, size_t most)
 
 /* ---- what a worker gave ---- */
 
+static double seconds_of(const struct qc_task *task, const struct qc_workers *workers)
+{
+    return task->limit > 0 ? task->limit : workers->seconds;
+}
+
 static struct qw_json *failed(const struct qc_task *task, const char *status, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -253,7 +258,7 @@ static struct qw_json *failed(const struct qc_task *task, const char *status, co
     va_end(args);
     snprintf(error.file, sizeof error.file, "%s", task->path);
     snprintf(error.hint, sizeof error.hint, "%s", hint);
-    return qc_case_failed(task->path, status, &error);
+    return qc_case_failed(task, status, &error);
 }
 
 /* The last lines of what it wrote to stderr, in printable characters: "; its last words: …", or "". */
@@ -292,7 +297,7 @@ static struct qw_json *crash(const struct worker *worker, const struct qc_task *
 static struct qw_json *answer_of(const struct worker *worker, const struct qc_task *task, int status, struct qc_workers *workers)
 {
     if (worker->late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
-        return failed(task, "TIMEOUT", "", "the worker was stopped after %g seconds", workers->seconds);
+        return failed(task, "TIMEOUT", "", "the worker was stopped after %g seconds", seconds_of(task, workers));
     const struct qw_text *received = &worker->received[ANSWER];
     struct qw_json *frame = worker->odd || status ? NULL : qc_frame_parse(received->bytes, received->length);
     struct qw_json *answer = NULL;
@@ -333,7 +338,7 @@ static struct qw_json *grant_needs(struct worker *worker, const struct qc_task *
     qw_json_free(answer);
     if (error.kind != QW_ERROR_NONE) {
         qw_error_in_file(&error, task->path);
-        return qc_case_failed(task->path, "ERROR", &error);
+        return qc_case_failed(task, "ERROR", &error);
     }
     for (int p = 0; p < PIPES; p++)
         qw_text_free(&worker->received[p]);
@@ -363,9 +368,25 @@ static bool collect(struct qw_json **answers, struct worker *worker, const struc
     if (!answers[index])
         return false;
     if (workers->done)
-        workers->done(workers->user, index);
+        workers->done(workers->user, index, answers[index]);
     release(worker);
     return true;
+}
+
+/* Ends what runs; its answers stay NULL. */
+static void abandon(struct worker *slots, int jobs)
+{
+    for (int i = 0; i < jobs; i++) {
+        if (!slots[i].pid)
+            continue;
+        stop(&slots[i]);
+        while (waitpid(slots[i].pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+        for (int p = 0; p < PIPES; p++)
+            close_one(&slots[i].pipe[p]);
+        close_one(&slots[i].end);
+        release(&slots[i]);
+    }
 }
 
 /* Whether a start that failed is worth another try once a running worker has ended. */
@@ -380,12 +401,12 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
     workers->most_answer = workers->most_answer ? workers->most_answer : MOST_ANSWER;
     for (int i = 0; i < workers->jobs; i++)
         release(&slots[i]);
-    while (next < count || running > 0) {
+    while ((next < count || running > 0) && !(workers->stop && workers->stop(workers->user))) {
         for (int i = 0; i < workers->jobs && next < count; i++) {
             if (slots[i].pid)
                 continue;
             slots[i].task = next;
-            slots[i].deadline = seconds_now() + workers->seconds;
+            slots[i].deadline = seconds_now() + seconds_of(&tasks[next], workers);
             int reason = start(&slots[i], &tasks[next]);
             if (reason && running && may_pass(reason))
                 break;
@@ -393,6 +414,10 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
             if (reason)
                 answers[next] = failed(&tasks[next], "CRASH", "free some memory, processes or descriptors, or give fewer --jobs",
                                        "no worker process could be started: %s", strerror(reason));
+            if (workers->started)
+                workers->started(workers->user, next);
+            if (reason && workers->done)
+                workers->done(workers->user, next, answers[next]);
             next++;
         }
         if (running)
@@ -400,5 +425,6 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
         for (int i = 0; i < workers->jobs; i++)
             running -= collect(answers, &slots[i], tasks, workers);
     }
+    abandon(slots, workers->jobs);
     free(slots);
 }

@@ -440,7 +440,8 @@ Test(worker_case, a_case_that_ended_otherwise)
     struct qw_error error = {.kind = QW_ERROR_INPUT,
                              .file = "folder/run.h5",
                              .message = "the worker was stopped after 3 seconds"};
-    struct qw_json *json = qc_case_failed("folder/run.h5", "TIMEOUT", &error);
+    struct qc_task task = qc_task_of("judge", "folder/run.h5");
+    struct qw_json *json = qc_case_failed(&task, "TIMEOUT", &error);
     has_common_fields(json, "folder/run.h5");
     cr_expect_str_eq(status_of(json), "TIMEOUT");
     cr_expect(strstr(qw_json_get_text(json, "verdict", ""), "stopped after 3 seconds"));

@@ -19,7 +19,7 @@ static struct qw_json *document_of(const char *words)
         qw_json_put_text(cases[count++], "status", word);
     }
     struct qc_workers workers = {.jobs = 2, .core = "Haswell"};
-    return qc_document_make(cases, count, 3, arguments, &workers);
+    return qc_document_make(cases, count, &(struct qc_document){3, arguments, qc_document_tool(&workers), NULL, QC_EXIT_OK});
 }
 
 static void expect_exit(const char *statuses, int code, const char *name)
