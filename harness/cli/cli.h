@@ -10,9 +10,10 @@
 #include "reference/base/json.h"
 #include "reference/base/text.h"
 
-#define CLI_MOST_FORMATS 16
+#define CLI_MOST_FORMATS     16
+#define CLI_SECONDS_PER_CASE 600.0
 
-enum cli_progress { CLI_PROGRESS_NONE, CLI_PROGRESS_PLAIN, CLI_PROGRESS_BAR };
+enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE };
 
 /* Groups of options; a verb says which it takes. */
 enum cli_takes {
@@ -52,6 +53,7 @@ struct cli_options {
     const char *filter;            /* --filter */
     bool pairs;                    /* --pairs */
     struct cli_run run;
+    const struct qw_json *written;      /* files that the verb has written itself, for the closing lines; NULL: none */
     const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
     int count;                          /* operands */
     char **operand;

@@ -115,11 +115,8 @@ static bool read_color(struct cli_options *options, const char *text)
 
 static bool read_progress(struct cli_options *options, const char *text)
 {
-    static const enum cli_progress chosen[] = {CLI_PROGRESS_NONE, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE};
     int choice = cli_choose("auto|bar|plain|none", text);
-    options->progress = choice == 0  ? (isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_NONE)
-                        : choice > 0 ? chosen[choice]
-                                     : CLI_PROGRESS_NONE;
+    options->progress = (enum cli_progress)choice; /* in that order */
     return choice >= 0;
 }
 

@@ -279,7 +279,7 @@ static void see_start(void *user, int index)
     seen->started++;
 }
 
-static void see_end(void *user, int index, const struct qw_json *answer)
+static void see_end(void *user, int index, struct qw_json *answer)
 {
     struct seen *seen = user;
     (void)index;
