@@ -190,11 +190,11 @@ static int unknown_option(const struct cli_verb *verb, const char *given)
 {
     char name[80];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
-    struct cli_guess guess = cli_guess_for(name + strspn(name, "-"));
+    struct qw_guess guess = qw_guess_for(name + strspn(name, "-"));
     for (int i = 0; i < cli_option_count(); i++)
         if (cli_option_at(i).group & verb->takes)
-            cli_guess_offer(&guess, cli_option_at(i).name);
-    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, cli_guess_text(&guess, "--"),
+            qw_guess_offer(&guess, cli_option_at(i).name);
+    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, qw_guess_text(&guess, "--"),
                         verb->name);
 }
 
