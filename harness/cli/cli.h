@@ -135,6 +135,11 @@ int cli_print_json(const struct qw_json *document);
 void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,
                      const struct cli_options *options);
 
+/* Reads a result document and checks it; NULL with the error.  Free with qw_json_free. */
+struct qw_json *cli_read_result(const char *path, struct qw_error *error);
+/* -o FILE is the option of the format that has the file's suffix, -o - is none; false after a message (exit 2). */
+bool cli_choose_format(struct cli_options *options);
+
 /* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
  * QC_EXIT_OUTPUT when something could not be written. */
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code);
