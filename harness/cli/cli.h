@@ -52,8 +52,9 @@ struct cli_options {
     const char *filter;            /* --filter */
     bool pairs;                    /* --pairs */
     struct cli_run run;
-    const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
-    int count;                          /* operands */
+    const char
+        *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def: the value, "" where it takes none; NULL: not asked for */
+    int count;                   /* operands */
     char **operand;
     int argc; /* the whole command line */
     char **argv;
@@ -143,8 +144,8 @@ int cli_print_json(const struct qw_json *document);
 void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,
                      const struct cli_options *options);
 
-/* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
- * QC_EXIT_OUTPUT when something could not be written. */
+/* Writes the formats that were asked for and shows the document on the terminal (or as JSON); a format that is written to
+ * standard output stands there alone.  Gives `code`, or QC_EXIT_OUTPUT when something could not be written. */
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code);
 
 #endif

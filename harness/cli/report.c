@@ -26,13 +26,10 @@ static struct qw_json *read_document(const char *path, struct qw_error *error)
 /* -o FILE is the option of the format that has the file's suffix. */
 static bool choose_format(struct cli_options *options)
 {
-    size_t length = strlen(options->output);
-    for (size_t i = 0; i < rp_format_count(); i++) {
-        size_t suffix = strlen(rp_format_at(i)->suffix);
-        if (length > suffix && !strcmp(options->output + length - suffix, rp_format_at(i)->suffix))
-            return options->file[i] = options->output, true;
-    }
-    return !strcmp(options->output, "-");
+    const struct rp_format *format = rp_format_of_file(options->output);
+    if (format)
+        options->file[format - rp_format_at(0)] = options->output;
+    return format || !strcmp(options->output, "-");
 }
 
 int cli_report(const struct cli_options *given)
