@@ -7,13 +7,15 @@
 #include "harness/worker/document.h"
 #include "harness/worker/task.h"
 #include "reference/base/error.h"
+#include "reference/base/guess.h"
 #include "reference/base/json.h"
 #include "reference/base/text.h"
 
-#define CLI_MOST_FORMATS  16
-#define CLI_MOST_RECORDER 16
+#define CLI_MOST_FORMATS     16
+#define CLI_MOST_RECORDER    16
+#define CLI_SECONDS_PER_CASE 600.0
 
-enum cli_progress { CLI_PROGRESS_NONE, CLI_PROGRESS_PLAIN, CLI_PROGRESS_BAR };
+enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE };
 
 /* Groups of options; a verb says which it takes. */
 enum cli_takes {
@@ -55,6 +57,7 @@ struct cli_options {
     bool pairs;                    /* --pairs */
     struct cli_run run;
     const char *recorder[CLI_MOST_RECORDER]; /* what cli_recorder_word gives; NULL: not given */
+    const struct qw_json *written;           /* files that the verb has written itself, for the closing lines; NULL: none */
     const char *file[CLI_MOST_FORMATS];      /* by format of reports/formats.def; NULL: not asked for */
     int count;                               /* operands */
     char **operand;
@@ -108,17 +111,6 @@ bool cli_read_jobs(int *jobs, const char *text);
 /* Index of `text` in a list of words separated by '|', or -1. */
 int cli_choose(const char *words, const char *text);
 
-/* The word most like `word` among those offered, for "did you mean". */
-struct cli_guess {
-    const char *word, *best;
-    size_t distance; /* edits from the one to the other */
-    char text[160];
-};
-struct cli_guess cli_guess_for(const char *word);
-void cli_guess_offer(struct cli_guess *guess, const char *candidate);
-/* " (did you mean --model?)" with the prefix "--", or "" when none is near; held by `guess`. */
-const char *cli_guess_text(struct cli_guess *guess, const char *prefix);
-
 /* What `list` lists and `explain` explains: rows are objects with at least "id" and "title" (harness/cli/topics.def). */
 struct cli_topic {
     const char *name, *kind, *summary;            /* "causes", "cause", one line */
@@ -152,6 +144,11 @@ int cli_print_json(const struct qw_json *document);
 /* Runs the tasks (harness/worker/worker.h) and, unless it is to be quiet, says on stderr what does not confine the workers. */
 void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,
                      const struct cli_options *options);
+
+/* Reads a result document and checks it; NULL with the error.  Free with qw_json_free. */
+struct qw_json *cli_read_result(const char *path, struct qw_error *error);
+/* -o FILE is the option of the format that has the file's suffix, -o - is none; false after a message (exit 2). */
+bool cli_choose_format(struct cli_options *options);
 
 /* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
  * QC_EXIT_OUTPUT when something could not be written. */

@@ -8,6 +8,7 @@
 
 #include "harness/cli/cli.h"
 #include "reference/base/file.h"
+#include "reports/check.h"
 #include "reports/formats.h"
 #include "reports/terminal.h"
 
@@ -43,6 +44,36 @@ int cli_print_json(const struct qw_json *document)
     int code = cli_print(text);
     free(text);
     return code;
+}
+
+#define MOST_OF_A_RESULT ((size_t)1 << 30)
+
+struct qw_json *cli_read_result(const char *path, struct qw_error *error)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    struct qw_json *document = qw_file_read(&bytes, &size, path, MOST_OF_A_RESULT, error) ? qw_json_parse(bytes, size, "", error)
+                                                                                          : NULL;
+    free(bytes);
+    if (document && !rp_check(document, error)) {
+        qw_json_free(document);
+        document = NULL;
+    }
+    qw_error_in_file(error, path);
+    return document;
+}
+
+bool cli_choose_format(struct cli_options *options)
+{
+    size_t length = strlen(options->output);
+    for (size_t i = 0; i < rp_format_count(); i++) {
+        size_t suffix = strlen(rp_format_at(i)->suffix);
+        if (length > suffix && !strcmp(options->output + length - suffix, rp_format_at(i)->suffix))
+            return options->file[i] = options->output, true;
+    }
+    if (strcmp(options->output, "-") != 0)
+        cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform list formats", options->output);
+    return !strcmp(options->output, "-");
 }
 
 static int width_of_terminal(void)
@@ -81,7 +112,7 @@ static int show_terminal(const struct qw_json *document, const struct cli_option
 
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code)
 {
-    struct qw_json *files = qw_json_array();
+    struct qw_json *files = options->written ? qw_json_copy(options->written) : qw_json_array();
     bool written = write_formats(files, document, options);
     int shown = options->json ? cli_print_json(document) : show_terminal(document, options, files);
     qw_json_free(files);
