@@ -7,12 +7,14 @@
 #include "harness/worker/document.h"
 #include "harness/worker/task.h"
 #include "reference/base/error.h"
+#include "reference/base/guess.h"
 #include "reference/base/json.h"
 #include "reference/base/text.h"
 
-#define CLI_MOST_FORMATS 16
+#define CLI_MOST_FORMATS     16
+#define CLI_SECONDS_PER_CASE 600.0
 
-enum cli_progress { CLI_PROGRESS_NONE, CLI_PROGRESS_PLAIN, CLI_PROGRESS_BAR };
+enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE };
 
 /* Groups of options; a verb says which it takes. */
 enum cli_takes {
@@ -52,6 +54,7 @@ struct cli_options {
     const char *filter;            /* --filter */
     bool pairs;                    /* --pairs */
     struct cli_run run;
+    const struct qw_json *written;      /* files that the verb has written itself, for the closing lines; NULL: none */
     const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
     int count;                          /* operands */
     char **operand;
@@ -101,17 +104,6 @@ const char *cli_fixtures(void);
 bool cli_read_jobs(int *jobs, const char *text);
 /* Index of `text` in a list of words separated by '|', or -1. */
 int cli_choose(const char *words, const char *text);
-
-/* The word most like `word` among those offered, for "did you mean". */
-struct cli_guess {
-    const char *word, *best;
-    size_t distance; /* edits from the one to the other */
-    char text[160];
-};
-struct cli_guess cli_guess_for(const char *word);
-void cli_guess_offer(struct cli_guess *guess, const char *candidate);
-/* " (did you mean --model?)" with the prefix "--", or "" when none is near; held by `guess`. */
-const char *cli_guess_text(struct cli_guess *guess, const char *prefix);
 
 /* What `list` lists and `explain` explains: rows are objects with at least "id" and "title" (harness/cli/topics.def). */
 struct cli_topic {

@@ -115,11 +115,8 @@ static bool read_color(struct cli_options *options, const char *text)
 
 static bool read_progress(struct cli_options *options, const char *text)
 {
-    static const enum cli_progress chosen[] = {CLI_PROGRESS_NONE, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE};
     int choice = cli_choose("auto|bar|plain|none", text);
-    options->progress = choice == 0  ? (isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_NONE)
-                        : choice > 0 ? chosen[choice]
-                                     : CLI_PROGRESS_NONE;
+    options->progress = (enum cli_progress)choice; /* in that order */
     return choice >= 0;
 }
 
@@ -193,11 +190,11 @@ static int unknown_option(const struct cli_verb *verb, const char *given)
 {
     char name[80];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
-    struct cli_guess guess = cli_guess_for(name + strspn(name, "-"));
+    struct qw_guess guess = qw_guess_for(name + strspn(name, "-"));
     for (int i = 0; i < cli_option_count(); i++)
         if (cli_option_at(i).group & verb->takes)
-            cli_guess_offer(&guess, cli_option_at(i).name);
-    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, cli_guess_text(&guess, "--"),
+            qw_guess_offer(&guess, cli_option_at(i).name);
+    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, qw_guess_text(&guess, "--"),
                         verb->name);
 }
 

@@ -112,7 +112,7 @@ static int show_terminal(const struct qw_json *document, const struct cli_option
 
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code)
 {
-    struct qw_json *files = qw_json_array();
+    struct qw_json *files = options->written ? qw_json_copy(options->written) : qw_json_array();
     bool written = write_formats(files, document, options);
     int shown = options->json ? cli_print_json(document) : show_terminal(document, options, files);
     qw_json_free(files);
