@@ -55,7 +55,7 @@ struct cli_options {
     bool pairs;                    /* --pairs */
     struct cli_run run;
     const struct qw_json *written;      /* files that the verb has written itself, for the closing lines; NULL: none */
-    const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
+    const char *file[CLI_MOST_FORMATS]; /* by format: the value, "" where it takes none; NULL: not asked for */
     int count;                          /* operands */
     char **operand;
     int argc; /* the whole command line */
@@ -140,8 +140,8 @@ struct qw_json *cli_read_result(const char *path, struct qw_error *error);
 /* -o FILE is the option of the format that has the file's suffix, -o - is none; false after a message (exit 2). */
 bool cli_choose_format(struct cli_options *options);
 
-/* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
- * QC_EXIT_OUTPUT when something could not be written. */
+/* Writes the formats that were asked for and shows the document on the terminal (or as JSON); a format that is written to
+ * standard output stands there alone.  Gives `code`, or QC_EXIT_OUTPUT when something could not be written. */
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code);
 
 #endif

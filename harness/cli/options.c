@@ -72,7 +72,7 @@ struct cli_option cli_option_at(int index)
     if (index < ROWS)
         return rows[index];
     const struct rp_format *format = rp_format_at((size_t)(index - ROWS));
-    return (struct cli_option){format->option + 2, "FILE", format->summary, FIRST_FORMAT + index - ROWS, CLI_FORMATS};
+    return (struct cli_option){format->option + 2, format->value, format->summary, FIRST_FORMAT + index - ROWS, CLI_FORMATS};
 }
 
 static void collect_long_options(struct option *out)
@@ -148,7 +148,7 @@ static bool read_count(int *count, const char *text)
 static bool take(struct cli_options *options, int code, char *value)
 {
     if (code >= FIRST_FORMAT)
-        return options->file[code - FIRST_FORMAT] = value, true;
+        return options->file[code - FIRST_FORMAT] = value ? value : "", true;
     switch (code) {
     case 'q': options->verbosity = -1; return true;
     case 'v': options->verbosity = 1; return true;

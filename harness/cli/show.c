@@ -65,15 +65,12 @@ struct qw_json *cli_read_result(const char *path, struct qw_error *error)
 
 bool cli_choose_format(struct cli_options *options)
 {
-    size_t length = strlen(options->output);
-    for (size_t i = 0; i < rp_format_count(); i++) {
-        size_t suffix = strlen(rp_format_at(i)->suffix);
-        if (length > suffix && !strcmp(options->output + length - suffix, rp_format_at(i)->suffix))
-            return options->file[i] = options->output, true;
-    }
-    if (strcmp(options->output, "-") != 0)
-        cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform list formats", options->output);
-    return !strcmp(options->output, "-");
+    const struct rp_format *format = rp_format_of_file(options->output);
+    if (format)
+        options->file[format - rp_format_at(0)] = options->output;
+    else if (strcmp(options->output, "-") != 0)
+        return cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform list formats", options->output), false;
+    return true;
 }
 
 static int width_of_terminal(void)
@@ -82,20 +79,73 @@ static int width_of_terminal(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 0;
 }
 
-static bool write_formats(struct qw_json *files, const struct qw_json *document, const struct cli_options *options)
+/* ---- the parts of a format, by where they go ---- */
+
+/* Whether standard output is taken: by --json, or by a format. */
+static bool is_taken(const struct cli_options *options)
+{
+    bool taken = options->json;
+    for (size_t i = 0; i < rp_format_count(); i++)
+        taken = taken || (options->file[i] && rp_format_at(i)->parts[0].place == RP_TO_FILE && !strcmp(options->file[i], "-"));
+    return taken;
+}
+
+static bool write_named(struct qw_json *files, const char *path, const struct qw_text *text, struct qw_error *error)
+{
+    if (!qw_file_write(path, text->bytes ? text->bytes : "", text->length, error))
+        return false;
+    if (strcmp(path, "-") != 0)
+        qw_json_add_text(files, path);
+    return true;
+}
+
+/* Behind what is there.  GitHub takes nothing of a summary above 1 MiB, so what would not fit is left out. */
+static bool write_summary(struct qw_json *files, const struct qw_text *text, struct qw_error *error)
+{
+    enum { MOST = 1 << 20 };
+    const char *path = getenv("GITHUB_STEP_SUMMARY");
+    struct qw_text whole = {0};
+    char *before = NULL;
+    size_t size = 0;
+    if (!path || !*path)
+        return true;
+    if (access(path, F_OK) == 0 && !qw_file_read(&before, &size, path, MOST, error))
+        return qw_error_in_file(error, path), error->kind = QW_ERROR_OUTPUT, false;
+    if (before)
+        qw_text_add_bytes(&whole, before, size);
+    free(before);
+    qw_text_add_bytes(&whole, text->bytes ? text->bytes : "", text->length);
+    bool ok = whole.length <= MOST ? write_named(files, path, &whole, error)
+                                   : qw_fail(error, QW_ERROR_OUTPUT, "", "write it from a step of its own, with qconform report",
+                                             "the summary of this step would be above 1 MiB");
+    qw_text_free(&whole);
+    return ok;
+}
+
+static bool write_output(struct qw_json *files, struct qw_text *log, const char *value, const struct rp_output *output,
+                         struct qw_error *error)
+{
+    switch (output->place) {
+    case RP_TO_FILE: return write_named(files, value, &output->text, error);
+    case RP_TO_SUMMARY: return write_summary(files, &output->text, error);
+    case RP_TO_LOG: return qw_text_add(log, output->text.bytes ? output->text.bytes : ""), true;
+    case RP_TO_FOLDER:
+    case RP_TO_NOTHING: break;
+    }
+    return true;
+}
+
+static bool write_formats(struct qw_json *files, struct qw_text *log, const struct qw_json *document,
+                          const struct cli_options *options)
 {
     bool ok = true;
     for (size_t i = 0; i < rp_format_count(); i++) {
-        struct qw_error error = {0};
-        struct qw_text text = {0};
-        if (!options->file[i])
-            continue;
-        rp_format_at(i)->render(&text, document);
-        if (qw_file_write(options->file[i], text.bytes ? text.bytes : "", text.length, &error))
-            qw_json_add_text(files, options->file[i]);
-        else
-            ok = (cli_complain_error(&error), false);
-        qw_text_free(&text);
+        struct rp_output output = {0};
+        while (options->file[i] && rp_output_next(&output, rp_format_at(i), document)) {
+            struct qw_error error = {0};
+            if (!write_output(files, log, options->file[i], &output, &error))
+                ok = (cli_complain_error(&error), false);
+        }
     }
     return ok;
 }
@@ -110,11 +160,22 @@ static int show_terminal(const struct qw_json *document, const struct cli_option
     return code;
 }
 
+/* What CI systems read along, behind the report; on stderr where standard output holds a document. */
+static int show_log(const struct qw_text *log, bool taken)
+{
+    if (!log->length)
+        return 0;
+    return taken ? fputs(log->bytes, stderr) < 0 : cli_print(log->bytes);
+}
+
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code)
 {
     struct qw_json *files = options->written ? qw_json_copy(options->written) : qw_json_array();
-    bool written = write_formats(files, document, options);
-    int shown = options->json ? cli_print_json(document) : show_terminal(document, options, files);
+    struct qw_text log = {0};
+    bool taken = is_taken(options), written = write_formats(files, &log, document, options);
+    int shown = options->json ? cli_print_json(document) : taken ? 0 : show_terminal(document, options, files);
+    int logged = show_log(&log, taken);
     qw_json_free(files);
-    return written && !shown ? (int)code : QC_EXIT_OUTPUT;
+    qw_text_free(&log);
+    return written && !shown && !logged ? (int)code : QC_EXIT_OUTPUT;
 }
