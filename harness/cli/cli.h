@@ -130,6 +130,8 @@ int cli_complain_error(const struct qw_error *error);
 /* Text on stdout; 0, or QC_EXIT_OUTPUT after a message. */
 int cli_print(const char *text);
 int cli_print_json(const struct qw_json *document);
+/* Columns of the terminal that stdout is; 0: it is none. */
+int cli_terminal_width(void);
 
 /* Runs the tasks (harness/worker/worker.h) and, unless it is to be quiet, says on stderr what does not confine the workers. */
 void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,

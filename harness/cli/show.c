@@ -73,7 +73,7 @@ bool cli_choose_format(struct cli_options *options)
     return true;
 }
 
-static int width_of_terminal(void)
+int cli_terminal_width(void)
 {
     struct winsize size;
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 0;
@@ -153,7 +153,7 @@ static bool write_formats(struct qw_json *files, struct qw_text *log, const stru
 static int show_terminal(const struct qw_json *document, const struct cli_options *options, const struct qw_json *files)
 {
     struct qw_text text = {0};
-    struct rp_terminal_style style = {options->color, options->verbosity, width_of_terminal(), files};
+    struct rp_terminal_style style = {options->color, options->verbosity, cli_terminal_width(), files};
     rp_terminal(&text, document, &style);
     int code = cli_print(text.bytes ? text.bytes : "");
     qw_text_free(&text);
