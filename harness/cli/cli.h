@@ -12,6 +12,7 @@
 #include "reference/base/text.h"
 
 #define CLI_MOST_FORMATS     16
+#define CLI_MOST_RECORDER    16
 #define CLI_SECONDS_PER_CASE 600.0
 
 enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE };
@@ -26,7 +27,8 @@ enum cli_takes {
     CLI_SELECTION = 32,
     CLI_FLOOR = 64,
     CLI_PLANTS = 128,
-    CLI_SUITE = 256
+    CLI_SUITE = 256,
+    CLI_RECORD = 512
 };
 
 /* What `run` is asked beside the suites. */
@@ -54,9 +56,11 @@ struct cli_options {
     const char *filter;            /* --filter */
     bool pairs;                    /* --pairs */
     struct cli_run run;
-    const struct qw_json *written;      /* files that the verb has written itself, for the closing lines; NULL: none */
-    const char *file[CLI_MOST_FORMATS]; /* by format: the value, "" where it takes none; NULL: not asked for */
-    int count;                          /* operands */
+    const char *recorder[CLI_MOST_RECORDER]; /* what cli_recorder_word gives; NULL: not given */
+    const struct qw_json *written;           /* files that the verb has written itself, for the closing lines; NULL: none */
+    /* By format of reports/formats.def: the value, "" where it takes none; NULL: not asked for. */
+    const char *file[CLI_MOST_FORMATS];
+    int count; /* operands */
     char **operand;
     int argc; /* the whole command line */
     char **argv;
@@ -90,6 +94,9 @@ bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, 
 /* Every option, the output formats too; a verb has those whose group it takes. */
 int cli_option_count(void);
 struct cli_option cli_option_at(int index);
+/* The index-th option that `record` passes on to the recorder, below CLI_MOST_RECORDER: "--level=shapes", "--force", or NULL
+ * when it was not given.  Free with free(). */
+char *cli_recorder_word(const struct cli_options *options, int index);
 
 /* The variables of harness/cli/environment.def.  `read` applies them (a flag that comes later wins) and warns of unknown
  * QCONFORM_* ones; false after a message on stderr for a bad value (exit 2). */
@@ -119,6 +126,10 @@ const struct cli_topic *cli_topic_at(int index);
 
 /* Says that there is no such verb, with the nearest; gives QC_EXIT_USAGE. */
 int cli_unknown_verb(const char *name);
+
+/* The folder of the recorder's Python package beside this program, which Python can be started on; NULL when there is none.
+ * Free with free(). */
+char *cli_recorder_find(void);
 
 /* Runs tasks in workers, shows the result document and gives the exit code. */
 int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options);

@@ -66,11 +66,12 @@ struct qw_json *cli_read_result(const char *path, struct qw_error *error)
 bool cli_choose_format(struct cli_options *options)
 {
     const struct rp_format *format = rp_format_of_file(options->output);
+    bool known = format || !strcmp(options->output, "-");
     if (format)
         options->file[format - rp_format_at(0)] = options->output;
-    else if (strcmp(options->output, "-") != 0)
-        return cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform list formats", options->output), false;
-    return true;
+    if (!known)
+        cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform list formats", options->output);
+    return known;
 }
 
 int cli_terminal_width(void)

@@ -12,7 +12,7 @@ from conftest import PROGRAM, RECORDINGS, ROOT, rows
 HEALTHY = RECORDINGS / "qwen2-prompt-tf4.44.2-peft0.13.2.h5"
 CAUSES = ["prompt-not-injected", "prefix-query-heads", "empty-cache-indexed"]
 TOPICS = ["causes", "cases", "sites", "kinds", "statuses", "exits", "formats", "verbs", "variables"]
-VERBS = ["diagnose", "compare", "inspect", "selftest", "report", "list", "explain", "doctor", "completion", "version", "help"]
+VERBS = ["diagnose", "compare", "inspect", "selftest", "report", "record", "list", "explain", "doctor", "completion", "version", "help"]
 
 
 @pytest.mark.parametrize("topic", TOPICS)

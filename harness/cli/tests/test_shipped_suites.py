@@ -3,11 +3,13 @@
 import collections
 import json
 import re
+import shutil
 
+import h5py
 import jsonschema
 import pytest
 from conftest import FOREIGN, RECORDINGS, ROOT, rows
-from table import SUITES, baseline_of, table_rows
+from table import SUITES, baseline_of, mistake, table_rows
 
 FILES = sorted(SUITES.glob("*/suite.json"))
 SECTIONS = {line.lstrip("# ").strip() for line in (ROOT / "reference" / "MODEL.md").read_text().splitlines() if line.startswith("#")}
@@ -75,3 +77,31 @@ def test_a_recording_without_values_belongs_to_the_structural_gate():
 def test_remedies_are_those_that_the_causes_name(qconform):
     measured = {one["recording"] for cause in qconform("list", "causes", "--json").document["rows"] for one in cause["measured"]}
     assert measured == {recording.name for path, _, recording in EVERY if path.parent.name == "remedies"}
+
+
+def test_the_manual_counts_right_and_its_examples_keep_the_schemas():
+    text = (SUITES / "README.md").read_text()
+    said = {name: (int(count), int(known)) for name, count, known in re.findall(r"^\| \[([a-z0-9-]+)\]\(.*\) \| (\d+) \| (\d+) \|", text, re.M)}
+    assert said == {path.parent.name: (len(read(path)["cases"]), len(read(path.parent / "baseline.json")["cases"])) for path in FILES}
+    examples = {kind: json.loads(example) for kind in ("suite", "baseline")
+                for example in re.findall(r"^```json\n(.*?)^```", text, re.M | re.S) if f"qconform-{kind}/1" in example}
+    for kind, example in examples.items():
+        jsonschema.Draft202012Validator(read(SUITES / f"{kind}.schema.json")).validate(example)
+    assert examples["suite"]["cases"][0]["id"] == examples["baseline"]["cases"][0]["id"]
+
+
+def test_the_structural_gate_needs_no_virtual_tokens(qconform, tmp_path):
+    """What suites/README.md says of /adapter/prompt, done as it says."""
+    recipe = re.search(r"^```python\n(.*?)^```", (SUITES / "README.md").read_text(), re.M | re.S).group(1)
+    wanted = {path.name: expected for path, expected in rows()}
+    alone = [path for path, row in table_rows().items() if row.get("level") == "shapes" and row["weights"] == "none"]
+    emptied = 0
+    for path in alone:
+        shutil.copy(path, tmp_path)
+        with h5py.File(tmp_path / path.name) as file:
+            known = "prompt" in file.get("adapter", ())
+        if known:
+            exec(recipe.replace("run.h5", str(tmp_path / path.name)), {"h5py": h5py})
+            emptied += 1
+    judged = qconform("diagnose", "--json", *(tmp_path / path.name for path in alone)).document["cases"]
+    assert emptied > 20 and {case["id"]: mistake(case, wanted[case["id"]]) for case in judged} == {path.name: "" for path in alone}
