@@ -52,9 +52,9 @@ struct cli_options {
     const char *filter;            /* --filter */
     bool pairs;                    /* --pairs */
     struct cli_run run;
-    const char
-        *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def: the value, "" where it takes none; NULL: not asked for */
-    int count;                   /* operands */
+    const char *file[CLI_MOST_FORMATS]; /* value by format of reports/formats.def, "" where it takes none; NULL: not asked for */
+    bool taken;                         /* standard output holds a document: --json, or a format that goes to "-" */
+    int count;                          /* operands */
     char **operand;
     int argc; /* the whole command line */
     char **argv;
