@@ -4,10 +4,12 @@
 
 #include <assert.h>
 #include <math.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference/base/guess.h"
 #include "reference/base/text.h"
 #include "reports/escape.h"
 
@@ -16,24 +18,41 @@ struct frame {
     const struct frame *up;
     const char *key; /* NULL in a list */
     int index;
+    const struct qw_json *rule; /* as it stands there; its description says more than that of the definition it refers to */
+};
+
+/* A kind of document, in words. */
+struct kind {
+    const char *schema, *name;
+    const char *hint; /* at every fault; NULL: what the schema says of the field */
+    const char *other_version;
 };
 
 struct check {
+    const struct kind *kind;
     const struct qw_json *definitions;
+    const char *without;    /* definition that is passed over; NULL: none */
+    const char *place;      /* of the root in its document; "" for a whole document */
     struct qw_error *error; /* NULL: only the answer is wanted */
 };
 
-#define HINT "give a file that --json-out wrote, unchanged"
+static const struct kind kinds[] = {
+    {RP_RESULT, "result", "give a file that --json-out wrote, unchanged", "render it with the version of qconform that wrote it"},
+    {RP_SUITE, "suite", NULL, "run it with a version of qconform that knows it"},
+    {RP_BASELINE, "baseline", NULL, "use a version of qconform that knows it, or write it anew with --write-baseline"},
+};
 
 static bool conforms(const struct check *check, const struct qw_json *rule, const struct qw_json *node, const struct frame *at);
 
 /* --- what is wrong --- */
 
-static void add_path(struct qw_text *out, const struct frame *at)
+static void add_path(struct qw_text *out, const struct check *check, const struct frame *at)
 {
-    if (!at)
+    if (!at) {
+        qw_text_add(out, check->place);
         return;
-    add_path(out, at->up);
+    }
+    add_path(out, check, at->up);
     if (!at->key)
         qw_text_addf(out, "[%d]", at->index);
     else
@@ -72,22 +91,53 @@ static void describe(struct qw_text *out, const struct qw_json *node)
         qw_text_add(out, type_words(type_of(node)));
 }
 
-/* Always false; `due` says what should stand there. */
-static bool complain(const struct check *check, const struct frame *at, const struct qw_json *node, const char *due)
+/* Always false.  The hint is that of the kind of document, else `advice`. */
+static bool refuse(const struct check *check, const struct frame *at, const char *advice, const char *what)
 {
-    struct qw_text path = {0}, what = {0}, shown_path = {0}, shown = {0};
+    struct qw_text path = {0}, place = {0}, message = {0};
     if (!check->error)
         return false;
-    add_path(&path, at);
-    describe(&what, node);
-    rp_escape_terminal(&shown_path, path.bytes);
-    rp_escape_terminal(&shown, what.bytes);
-    qw_fail(check->error, QW_ERROR_INPUT, shown_path.bytes ? shown_path.bytes : "", HINT, "holds %s where %s is due", shown.bytes,
-            due);
+    add_path(&path, check, at);
+    rp_escape_terminal(&place, path.bytes);
+    rp_escape_terminal(&message, what);
+    qw_fail(check->error, QW_ERROR_INPUT, place.bytes ? place.bytes : "", check->kind->hint ? check->kind->hint : advice, "%s",
+            message.bytes);
     qw_text_free(&path);
+    qw_text_free(&place);
+    qw_text_free(&message);
+    return false;
+}
+
+/* … with what the schema says of the field, "requirement: what a conforming run does, in one sentence". */
+static bool refuse_field(const struct check *check, const struct frame *at, const char *key, const struct qw_json *rule,
+                         const char *what)
+{
+    char *advice = qw_format("%s%s%s", key ? key : "", key ? ": " : "", qw_json_get_text(rule, "description", ""));
+    refuse(check, at, advice, what);
+    free(advice);
+    return false;
+}
+
+/* … of the field that the place lies in. */
+static bool refuse_here(const struct check *check, const struct frame *at, const struct qw_json *rule, const char *what)
+{
+    const struct frame *field = at;
+    while (field && !field->key)
+        field = field->up;
+    bool told = field && qw_json_get(field->rule, "description");
+    return refuse_field(check, at, field ? field->key : NULL, told ? field->rule : rule, what);
+}
+
+/* Always false; `due` says what should stand there. */
+static bool complain(const struct check *check, const struct frame *at, const struct qw_json *rule, const struct qw_json *node,
+                     const char *due)
+{
+    struct qw_text what = {0};
+    qw_text_add(&what, "holds ");
+    describe(&what, node);
+    qw_text_addf(&what, " where %s is due", due);
+    refuse_here(check, at, rule, what.bytes);
     qw_text_free(&what);
-    qw_text_free(&shown_path);
-    qw_text_free(&shown);
     return false;
 }
 
@@ -101,17 +151,18 @@ static bool is_of_type(const struct qw_json *node, const char *type)
     return node && !strcmp(type_of(node), type);
 }
 
-static bool check_type(const struct check *check, const struct qw_json *types, const struct qw_json *node, const struct frame *at)
+static bool check_type(const struct check *check, const struct qw_json *rule, const struct qw_json *node, const struct frame *at)
 {
+    const struct qw_json *types = qw_json_get(rule, "type");
     if (qw_json_is_text(types))
-        return is_of_type(node, qw_json_text(types, "")) || complain(check, at, node, type_words(qw_json_text(types, "")));
+        return is_of_type(node, qw_json_text(types, "")) || complain(check, at, rule, node, type_words(qw_json_text(types, "")));
     for (const struct qw_json *t = qw_json_first(types); t; t = qw_json_next(t))
         if (is_of_type(node, qw_json_text(t, "")))
             return true;
     struct qw_text due = {0};
     for (const struct qw_json *t = qw_json_first(types); t; t = qw_json_next(t))
         qw_text_addf(&due, "%s%s", due.length ? " or " : "", type_words(qw_json_text(t, "")));
-    complain(check, at, node, due.bytes);
+    complain(check, at, rule, node, due.bytes);
     qw_text_free(&due);
     return false;
 }
@@ -123,60 +174,139 @@ static bool is_same(const struct qw_json *a, const struct qw_json *b)
     return qw_json_is_null(a) && qw_json_is_null(b);
 }
 
-static bool check_enum(const struct check *check, const struct qw_json *words, const struct qw_json *node, const struct frame *at)
+static bool check_enum(const struct check *check, const struct qw_json *rule, const struct qw_json *node, const struct frame *at)
 {
+    const struct qw_json *words = qw_json_get(rule, "enum");
+    struct qw_text due = {0};
     for (const struct qw_json *w = qw_json_first(words); w; w = qw_json_next(w))
         if (is_same(w, node))
             return true;
-    struct qw_text due = {0};
     for (const struct qw_json *w = qw_json_first(words); w; w = qw_json_next(w))
         qw_text_addf(&due, "%s%s", due.length ? ", " : "one of ", qw_json_text(w, "null"));
-    complain(check, at, node, due.bytes);
+    complain(check, at, rule, node, due.bytes);
     qw_text_free(&due);
     return false;
 }
 
-static bool check_const(const struct check *check, const struct qw_json *word, const struct qw_json *node, const struct frame *at)
+static bool check_const(const struct check *check, const struct qw_json *rule, const struct qw_json *node, const struct frame *at)
 {
-    return is_same(word, node) || complain(check, at, node, qw_json_text(word, "null"));
+    const struct qw_json *word = qw_json_get(rule, "const");
+    return is_same(word, node) || complain(check, at, rule, node, qw_json_text(word, "null"));
 }
 
 static bool check_limit(const struct check *check, const struct qw_json *rule, const char *keyword, const struct qw_json *node,
                         const struct frame *at)
 {
-    double limit = qw_json_real(rule, NAN), value = qw_json_is_number(node) ? qw_json_real(node, NAN) : NAN;
+    double limit = qw_json_get_real(rule, keyword, NAN), value = qw_json_is_number(node) ? qw_json_real(node, NAN) : NAN;
     char due[64];
     bool least = !strcmp(keyword, "minimum"), above = !strcmp(keyword, "exclusiveMinimum");
     snprintf(due, sizeof due, "a number %s %.9g", above ? "above" : least ? "from" : "up to", limit);
     bool fits = isnan(value) || (above ? value > limit : least ? value >= limit : value <= limit);
-    return fits || complain(check, at, node, due);
+    return fits || complain(check, at, rule, node, due);
+}
+
+/* Characters of a text, as the standard counts them. */
+static double length_of(const char *text)
+{
+    size_t count = 0;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return (double)count;
 }
 
 static bool check_length(const struct check *check, const struct qw_json *rule, const char *keyword, const struct qw_json *node,
                          const struct frame *at)
 {
-    double limit = qw_json_real(rule, 0);
-    bool of_text = !strcmp(keyword, "minLength"), most = !strcmp(keyword, "maxItems");
+    double limit = qw_json_get_real(rule, keyword, 0);
+    bool of_text = strstr(keyword, "Length"), most = !strncmp(keyword, "max", 3);
     if (of_text ? !qw_json_is_text(node) : !qw_json_is_array(node))
         return true;
-    double length = of_text ? (double)strlen(qw_json_text(node, "")) : qw_json_size(node);
+    double length = of_text ? length_of(qw_json_text(node, "")) : qw_json_size(node);
+    char due[80];
+    snprintf(due, sizeof due, "a %s %s (%s %.0f %s)", most ? "shorter" : "longer", of_text ? "text" : "list",
+             most ? "at most" : "at least", limit, of_text ? "characters" : "entries");
     bool fits = most ? length <= limit : length >= limit;
-    return fits || complain(check, at, node, of_text ? "a longer text" : most ? "a shorter list" : "a longer list");
+    return fits || complain(check, at, rule, node, due);
 }
 
-static bool check_required(const struct check *check, const struct qw_json *keys, const struct qw_json *node,
+/* The first control character of a text; 0: it has none. */
+static int control_in(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return *text;
+    return 0;
+}
+
+/* Our patterns are read alike by ECMA 262 and as POSIX extended expressions; what they keep out is said in words. */
+static bool check_pattern(const struct check *check, const struct qw_json *rule, const struct qw_json *node,
+                          const struct frame *at)
+{
+    const char *pattern = qw_json_get_text(rule, "pattern", ""), *text = qw_json_text(node, NULL);
+    regex_t expression;
+    if (!text)
+        return true;
+    int failed = regcomp(&expression, pattern, REG_EXTENDED | REG_NOSUB);
+    assert(!failed);
+    (void)failed;
+    bool fits = regexec(&expression, text, 0, NULL, 0) == 0;
+    regfree(&expression);
+    if (fits || !check->error)
+        return fits;
+    char *what = control_in(text)
+                     ? qw_format("holds the control character U+%04X; one line of plain text is due", control_in(text))
+                     : qw_format("holds the text \"%.200s\", which does not fit %s", text, pattern);
+    refuse_here(check, at, rule, what);
+    free(what);
+    return false;
+}
+
+/* "a, b, c" */
+static void add_keys(struct qw_text *out, const struct qw_json *object)
+{
+    for (const struct qw_json *f = qw_json_first(object); f; f = qw_json_next(f))
+        qw_text_addf(out, "%s%s", out->length ? ", " : "", qw_json_key(f));
+}
+
+/* No field but those that the rule names, where it says so. */
+static bool check_closed(const struct check *check, const struct qw_json *rule, const struct qw_json *node,
+                         const struct frame *at)
+{
+    const struct qw_json *known = qw_json_get(rule, "properties"), *field = NULL;
+    if (!qw_json_is_object(node) || qw_json_bool(qw_json_get(rule, "additionalProperties"), true))
+        return true;
+    for (field = qw_json_first(node); field && qw_json_get(known, qw_json_key(field));)
+        field = qw_json_next(field);
+    if (!field || !check->error)
+        return !field;
+    struct qw_guess guess = qw_guess_for(qw_json_key(field));
+    for (const struct qw_json *f = qw_json_first(known); f; f = qw_json_next(f))
+        if (!qw_json_get(node, qw_json_key(f)))
+            qw_guess_offer(&guess, qw_json_key(f));
+    struct qw_text keys = {0};
+    add_keys(&keys, known);
+    char *what = qw_format("has a field \"%.80s\", which has no meaning here%s", qw_json_key(field), qw_guess_text(&guess, ""));
+    char *hint = qw_format("the fields are %s", keys.bytes);
+    refuse(check, at, hint, what);
+    qw_text_free(&keys);
+    free(what);
+    free(hint);
+    return false;
+}
+
+/* A field under a wrong name is named before the one that it was meant for is missed. */
+static bool check_required(const struct check *check, const struct qw_json *rule, const struct qw_json *node,
                            const struct frame *at)
 {
-    struct qw_text path = {0};
-    const struct qw_json *key = qw_json_first(keys);
+    const struct qw_json *key = qw_json_first(qw_json_get(rule, "required"));
     while (key && (!qw_json_is_object(node) || qw_json_get(node, qw_json_text(key, ""))))
         key = qw_json_next(key);
-    if (key && check->error) {
-        add_path(&path, at);
-        qw_fail(check->error, QW_ERROR_INPUT, path.bytes ? path.bytes : "", HINT, "lacks the field %s", qw_json_text(key, ""));
-    }
-    qw_text_free(&path);
-    return !key;
+    if (!key || !check_closed(check, rule, node, at))
+        return !key;
+    char *what = qw_format("lacks the field %s", qw_json_text(key, ""));
+    refuse_field(check, at, qw_json_text(key, ""), qw_json_get(qw_json_get(rule, "properties"), qw_json_text(key, "")), what);
+    free(what);
+    return false;
 }
 
 /* The fields that the schema knows, or with `any` all of an object whose fields it does not name. */
@@ -185,16 +315,23 @@ static bool check_fields(const struct check *check, const struct qw_json *rules,
 {
     for (const struct qw_json *f = qw_json_first(qw_json_is_object(node) ? node : NULL); f; f = qw_json_next(f)) {
         const struct qw_json *rule = any ? rules : qw_json_get(rules, qw_json_key(f));
-        struct frame below = {at, qw_json_key(f), 0};
+        struct frame below = {at, qw_json_key(f), 0, rule};
         if (rule && !conforms(check, rule, f, &below))
             return false;
     }
     return true;
 }
 
+static bool check_others(const struct check *check, const struct qw_json *rule, const struct qw_json *node,
+                         const struct frame *at)
+{
+    const struct qw_json *others = qw_json_get(rule, "additionalProperties");
+    return qw_json_is_bool(others) ? check_closed(check, rule, node, at) : check_fields(check, others, true, node, at);
+}
+
 static bool check_items(const struct check *check, const struct qw_json *rule, const struct qw_json *node, const struct frame *at)
 {
-    struct frame below = {at, NULL, 0};
+    struct frame below = {at, NULL, 0, rule};
     for (const struct qw_json *n = qw_json_first(qw_json_is_array(node) ? node : NULL); n; n = qw_json_next(n), below.index++)
         if (!conforms(check, rule, n, &below))
             return false;
@@ -203,15 +340,18 @@ static bool check_items(const struct check *check, const struct qw_json *rule, c
 
 static const struct qw_json *resolve(const struct check *check, const struct qw_json *rule)
 {
-    const char *name = qw_json_get_text(rule, "$ref", NULL);
-    return name ? resolve(check, qw_json_get(check->definitions, strrchr(name, '/') + 1)) : rule;
+    const char *name = qw_json_get_text(rule, "$ref", NULL), *last = name ? strrchr(name, '/') + 1 : NULL;
+    if (!name)
+        return rule;
+    return check->without && !strcmp(last, check->without) ? NULL : resolve(check, qw_json_get(check->definitions, last));
 }
 
 /* The complaint is that of the alternative which the node's type was meant for. */
 static bool check_any(const struct check *check, const struct qw_json *rules, const struct qw_json *node, const struct frame *at)
 {
-    const struct check silent = {check->definitions, NULL};
+    struct check silent = *check;
     const struct qw_json *meant = NULL;
+    silent.error = NULL;
     for (const struct qw_json *r = qw_json_first(rules); r; r = qw_json_next(r)) {
         if (conforms(&silent, r, node, at))
             return true;
@@ -223,28 +363,36 @@ static bool check_any(const struct check *check, const struct qw_json *rules, co
     return conforms(check, meant, node, at);
 }
 
-static bool check_keyword(const struct check *check, const struct qw_json *keyword, const struct qw_json *node,
-                          const struct frame *at)
+static bool is_one_of(const char *word, const char *const words[])
 {
-    static const char *const silent[] = {"$schema", "$defs", "title", "description", "pattern"};
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words;
+}
+
+static bool check_keyword(const struct check *check, const struct qw_json *rule, const struct qw_json *keyword,
+                          const struct qw_json *node, const struct frame *at)
+{
+    static const char *const silent[] = {"$schema", "$defs", "title", "description", NULL};
+    static const char *const lengths[] = {"minLength", "maxLength", "minItems", "maxItems", NULL};
+    static const char *const limits[] = {"minimum", "maximum", "exclusiveMinimum", NULL};
+    static const struct {
+        const char *name;
+        bool (*check)(const struct check *, const struct qw_json *, const struct qw_json *, const struct frame *);
+    } whole[] = {{"type", check_type},       {"enum", check_enum},         {"const", check_const},
+                 {"pattern", check_pattern}, {"required", check_required}, {"additionalProperties", check_others}};
     const char *name = qw_json_key(keyword);
-    for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
-        if (!strcmp(name, silent[i]))
-            return true;
-    if (!strcmp(name, "type"))
-        return check_type(check, keyword, node, at);
-    if (!strcmp(name, "enum"))
-        return check_enum(check, keyword, node, at);
-    if (!strcmp(name, "const"))
-        return check_const(check, keyword, node, at);
-    if (!strcmp(name, "minLength") || !strcmp(name, "minItems") || !strcmp(name, "maxItems"))
-        return check_length(check, keyword, name, node, at);
-    if (!strcmp(name, "minimum") || !strcmp(name, "maximum") || !strcmp(name, "exclusiveMinimum"))
-        return check_limit(check, keyword, name, node, at);
-    if (!strcmp(name, "required"))
-        return check_required(check, keyword, node, at);
-    if (!strcmp(name, "properties") || !strcmp(name, "additionalProperties"))
-        return check_fields(check, keyword, !strcmp(name, "additionalProperties"), node, at);
+    if (is_one_of(name, silent))
+        return true;
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (!strcmp(name, whole[i].name))
+            return whole[i].check(check, rule, node, at);
+    if (is_one_of(name, lengths))
+        return check_length(check, rule, name, node, at);
+    if (is_one_of(name, limits))
+        return check_limit(check, rule, name, node, at);
+    if (!strcmp(name, "properties"))
+        return check_fields(check, keyword, false, node, at);
     if (!strcmp(name, "items"))
         return check_items(check, keyword, node, at);
     assert(!strcmp(name, "anyOf"));
@@ -253,44 +401,77 @@ static bool check_keyword(const struct check *check, const struct qw_json *keywo
 
 static bool conforms(const struct check *check, const struct qw_json *rule, const struct qw_json *node, const struct frame *at)
 {
-    for (const struct qw_json *k = qw_json_first(resolve(check, rule)); k; k = qw_json_next(k))
-        if (!check_keyword(check, k, node, at))
+    const struct qw_json *meant = resolve(check, rule);
+    for (const struct qw_json *k = qw_json_first(meant); k; k = qw_json_next(k))
+        if (!check_keyword(check, meant, k, node, at))
             return false;
     return true;
 }
 
 /* --- the document --- */
 
-/* Another version or another document is told apart from a damaged one. */
-static bool check_name(const struct qw_json *document, struct qw_error *error)
+static const struct kind *kind_of(const char *schema)
 {
-    static const char family[] = "qconform-result/";
-    const char *name = qw_json_get_text(document, "schema", NULL);
-    struct qw_text shown = {0};
-    rp_escape_terminal(&shown, name);
-    if (!name)
-        qw_fail(error, QW_ERROR_INPUT, "schema", HINT, "not a result of schema qconform-result/1: it names no schema");
-    else if (!strncmp(name, family, strlen(family)) && strcmp(name, "qconform-result/1") != 0)
-        qw_fail(error, QW_ERROR_INPUT, "schema", "render it with the version of qconform that wrote it",
-                "is %.80s; this program reads qconform-result/1", shown.bytes);
-    else if (strcmp(name, "qconform-result/1") != 0)
-        qw_fail(error, QW_ERROR_INPUT, "schema", HINT, "not a result of schema qconform-result/1 but \"%.80s\"",
-                shown.bytes ? shown.bytes : "");
-    qw_text_free(&shown);
-    return name && !strcmp(name, "qconform-result/1");
+    size_t i = 0;
+    while (strcmp(kinds[i].schema, schema) != 0)
+        i++;
+    return &kinds[i];
 }
 
-bool rp_check(const struct qw_json *document, struct qw_error *error)
+/* Another version or another document is told apart from a damaged one. */
+static bool check_name(const struct qw_json *document, const struct kind *kind, struct qw_error *error)
 {
-    size_t size;
-    const char *bytes = rp_schema_text("qconform-result/1", &size);
+    const char *name = qw_json_get_text(document, "schema", NULL);
+    size_t family = (size_t)(strchr(kind->schema, '/') + 1 - kind->schema);
+    struct qw_text shown = {0};
+    char *begin = qw_format("a %s begins {\"schema\": \"%s\", ...", kind->name, kind->schema);
+    const char *hint = kind->hint ? kind->hint : begin;
+    bool same = name && !strcmp(name, kind->schema);
+    rp_escape_terminal(&shown, name);
+    if (!name)
+        qw_fail(error, QW_ERROR_INPUT, "schema", hint, "not a %s of schema %s: it names no schema", kind->name, kind->schema);
+    else if (!same && !strncmp(name, kind->schema, family))
+        qw_fail(error, QW_ERROR_INPUT, "schema", kind->other_version, "is %.80s; this program reads %s", shown.bytes,
+                kind->schema);
+    else if (!same)
+        qw_fail(error, QW_ERROR_INPUT, "schema", hint, "not a %s of schema %s but \"%.80s\"", kind->name, kind->schema,
+                shown.bytes ? shown.bytes : "");
+    qw_text_free(&shown);
+    free(begin);
+    return same;
+}
+
+static struct qw_json *load(const char *schema)
+{
     struct qw_error broken = {0};
-    if (!check_name(document, error))
+    size_t size;
+    const char *bytes = rp_schema_text(schema, &size);
+    struct qw_json *json = qw_json_parse(bytes, size, "", &broken);
+    assert(json);
+    return json;
+}
+
+bool rp_check_as(const struct qw_json *document, const char *schema, const char *without, struct qw_error *error)
+{
+    const struct kind *kind = kind_of(schema);
+    if (!check_name(document, kind, error))
         return false;
-    struct qw_json *schema = qw_json_parse(bytes, size, "", &broken);
-    assert(schema);
-    const struct check check = {qw_json_get(schema, "$defs"), error};
-    bool fits = conforms(&check, schema, document, NULL);
-    qw_json_free(schema);
+    struct qw_json *rules = load(schema);
+    const struct check check = {kind, qw_json_get(rules, "$defs"), without, "", error};
+    bool fits = conforms(&check, rules, document, NULL);
+    qw_json_free(rules);
     return fits;
 }
+
+bool rp_check_part(const struct qw_json *node, const char *schema, const char *definition, const char *place,
+                   struct qw_error *error)
+{
+    struct qw_json *rules = load(schema);
+    const struct qw_json *definitions = qw_json_get(rules, "$defs");
+    const struct check check = {kind_of(schema), definitions, NULL, place, error};
+    bool fits = conforms(&check, qw_json_get(definitions, definition), node, NULL);
+    qw_json_free(rules);
+    return fits;
+}
+
+bool rp_check(const struct qw_json *document, struct qw_error *error) { return rp_check_as(document, RP_RESULT, NULL, error); }

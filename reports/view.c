@@ -199,22 +199,28 @@ bool rp_add_consequence(struct qw_text *out, const struct qw_json *one)
     return out->length > start;
 }
 
-/* A word of a command line: bare where the shell takes it as it is, else in single quotes. */
-static void add_argument(struct qw_text *out, const char *word)
+void rp_add_word(struct qw_text *out, const char *word)
 {
     const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
-    const char *dash = word[0] == '-' ? "./" : "";
     if (*word && word[strspn(word, plain)] == 0) {
-        qw_text_addf(out, "%s%s", dash, word);
+        qw_text_add(out, word);
         return;
     }
-    qw_text_addf(out, "'%s", dash);
+    qw_text_add(out, "'");
     for (const char *c = word; *c; c++)
         if (*c == '\'')
             qw_text_add(out, "'\\''");
         else
             qw_text_add_bytes(out, c, 1);
     qw_text_add(out, "'");
+}
+
+/* A file in a command line, which no program takes for an option. */
+static void add_argument(struct qw_text *out, const char *path)
+{
+    char *word = qw_format("%s%s", path[0] == '-' ? "./" : "", path);
+    rp_add_word(out, word);
+    free(word);
 }
 
 static const char *step_command(const struct qw_json *one)

@@ -67,6 +67,9 @@ void rp_add_counts(struct qw_text *out, const struct qw_json *result);
 /* Appends a consequence in words; false (and nothing) when none is known. */
 bool rp_add_consequence(struct qw_text *out, const struct qw_json *one);
 
+/* Appends a word of a command line: bare where the shell takes it as it is, else in single quotes. */
+void rp_add_word(struct qw_text *out, const char *word);
+
 /* Appends the command to type next, for one case or for the result; false (and nothing) when nothing is left to do. */
 bool rp_add_next_command(struct qw_text *out, const struct qw_json *one);
 bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result);

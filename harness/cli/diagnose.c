@@ -1,37 +1,55 @@
 /* Invariant: recordings are opened by workers only; this process sees their answers. */
-#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
-#include "harness/cli/cli.h"
+#include "harness/cli/progress.h"
 #include "reference/base/memory.h"
 
-#define SECONDS_PER_CASE 600.0
+static int64_t bytes_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? info.st_size : 0;
+}
 
-struct progress {
-    const struct cli_options *options;
+struct play {
     const struct qc_task *tasks;
-    int count, done;
+    struct cli_meter *meter;
 };
 
-static void show_progress(void *user, int index, const struct qw_json *answer)
+static void see_start(void *user, int index)
 {
-    struct progress *progress = user;
-    (void)answer;
-    enum cli_progress how = progress->options->progress;
-    progress->done++;
-    if (how == CLI_PROGRESS_PLAIN)
-        fprintf(stderr, "%d/%d %s\n", progress->done, progress->count, progress->tasks[index].path);
-    if (how == CLI_PROGRESS_BAR && progress->count > 1)
-        fprintf(stderr, "\r\033[Kjudged %d of %d%s", progress->done, progress->count,
-                progress->done == progress->count ? "\r\033[K" : "");
+    const struct play *play = user;
+    cli_meter_start(play->meter, play->tasks[index].path);
+}
+
+static void see_end(void *user, int index, struct qw_json *answer)
+{
+    const struct play *play = user;
+    cli_meter_end(play->meter, play->tasks[index].path, bytes_of(play->tasks[index].path), answer);
+}
+
+static bool see_time(void *user)
+{
+    const struct play *play = user;
+    cli_meter_tick(play->meter);
+    return false;
 }
 
 int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options)
 {
     struct qw_json **cases = QW_NEW_ARRAY(struct qw_json *, count);
-    struct progress progress = {options, tasks, count, 0};
-    struct qc_workers workers = {.jobs = options->jobs, .seconds = SECONDS_PER_CASE, .done = show_progress, .user = &progress};
+    int64_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += bytes_of(tasks[i].path);
+    struct play play = {tasks, cli_meter_open(options, count, bytes, false)};
+    struct qc_workers workers = {.jobs = options->jobs,
+                                 .seconds = CLI_SECONDS_PER_CASE,
+                                 .started = see_start,
+                                 .done = see_end,
+                                 .stop = see_time,
+                                 .user = &play};
     cli_workers_run(cases, tasks, count, &workers, options);
+    cli_meter_close(play.meter);
     struct qc_document about = {options->argc, options->argv, qc_document_tool(&workers), NULL, QC_EXIT_OK};
     struct qw_json *document = qc_document_make(cases, count, &about);
     qw_json_free(workers.sandbox);

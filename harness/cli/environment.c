@@ -46,12 +46,12 @@ static void warn_of_unknown(void)
         if (strncmp(*entry, "QCONFORM_", strlen("QCONFORM_")))
             continue;
         char *name = qw_format("%.*s", (int)strcspn(*entry, "="), *entry);
-        struct cli_guess guess = cli_guess_for(name);
+        struct qw_guess guess = qw_guess_for(name);
         for (int i = 0; i < VARIABLES; i++)
-            cli_guess_offer(&guess, variables[i].name);
+            qw_guess_offer(&guess, variables[i].name);
         if (!is_known(name))
             cli_complain(QC_EXIT_OK, "the variable %s is not known and does nothing%s; see qconform help environment", name,
-                         cli_guess_text(&guess, ""));
+                         qw_guess_text(&guess, ""));
         free(name);
     }
 }

@@ -10,13 +10,13 @@
 
 /* ---- list ---- */
 
-static const struct cli_topic *find_topic(const char *name, struct cli_guess *guess)
+static const struct cli_topic *find_topic(const char *name, struct qw_guess *guess)
 {
-    *guess = cli_guess_for(name);
+    *guess = qw_guess_for(name);
     for (int i = 0; i < cli_topic_count(); i++) {
         if (!strcmp(cli_topic_at(i)->name, name))
             return cli_topic_at(i);
-        cli_guess_offer(guess, cli_topic_at(i)->name);
+        qw_guess_offer(guess, cli_topic_at(i)->name);
     }
     return NULL;
 }
@@ -63,14 +63,14 @@ static int print_list(const struct cli_topic *topic, struct qw_json *rows)
 
 int cli_list(const struct cli_options *options)
 {
-    struct cli_guess guess;
+    struct qw_guess guess;
     struct qw_text why = {0};
     if (options->count == 0)
         return list_topics();
     const struct cli_topic *topic = find_topic(options->operand[0], &guess);
     if (!topic || options->count > 1)
         return cli_complain(QC_EXIT_USAGE, "\"%s\" cannot be listed%s; see qconform list", options->operand[topic ? 1 : 0],
-                            topic ? "" : cli_guess_text(&guess, ""));
+                            topic ? "" : qw_guess_text(&guess, ""));
     struct qw_json *rows = topic->rows(&why);
     bool none = qw_json_size(rows) == 0;
     int code = options->json ? print_list(topic, rows) : print_rows(rows);
@@ -87,7 +87,7 @@ int cli_list(const struct cli_options *options)
 /* ---- explain ---- */
 
 /* A copy of the row with that id, its kind first; NULL when no topic has one. */
-static struct qw_json *find_row(const char *id, struct cli_guess *guess, struct qw_json *kept)
+static struct qw_json *find_row(const char *id, struct qw_guess *guess, struct qw_json *kept)
 {
     for (int i = 0; i < cli_topic_count(); i++) {
         struct qw_text why = {0};
@@ -96,7 +96,7 @@ static struct qw_json *find_row(const char *id, struct cli_guess *guess, struct 
         for (const struct qw_json *row = qw_json_first(rows); row; row = qw_json_next(row)) {
             const char *name = qw_json_get_text(row, "name", "");
             if (strcmp(qw_json_get_text(row, "id", ""), id) && strcmp(name, id)) {
-                cli_guess_offer(guess, qw_json_get_text(row, "id", ""));
+                qw_guess_offer(guess, qw_json_get_text(row, "id", ""));
                 continue;
             }
             struct qw_json *found = qw_json_object();
@@ -148,10 +148,10 @@ int cli_explain(const struct cli_options *options)
 {
     if (options->count != 1)
         return cli_complain(QC_EXIT_USAGE, "name one thing to explain; see qconform help explain");
-    struct cli_guess guess = cli_guess_for(options->operand[0]);
+    struct qw_guess guess = qw_guess_for(options->operand[0]);
     struct qw_json *kept = qw_json_array(), *found = find_row(options->operand[0], &guess, kept);
     int code = !found          ? cli_complain(QC_EXIT_USAGE, "nothing is called \"%s\"%s; see qconform list", options->operand[0],
-                                              cli_guess_text(&guess, ""))
+                                              qw_guess_text(&guess, ""))
                : options->json ? cli_print_json(found)
                                : print_explanation(found);
     qw_json_free(found);

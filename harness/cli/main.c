@@ -27,6 +27,14 @@ const struct cli_verb *cli_verb_find(const char *name)
     return NULL;
 }
 
+int cli_unknown_verb(const char *name)
+{
+    struct qw_guess guess = qw_guess_for(name);
+    for (int i = 0; i < cli_verb_count(); i++)
+        qw_guess_offer(&guess, cli_verb_at(i)->name);
+    return cli_complain(QC_EXIT_USAGE, "there is no verb \"%s\"%s; see qconform help", name, qw_guess_text(&guess, ""));
+}
+
 /* "--help" and "--version" are the verbs of that name. */
 static const char *verb_name(int argc, char **argv)
 {

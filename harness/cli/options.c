@@ -13,6 +13,7 @@
 
 enum {
     FIRST_FORMAT = 1000,
+    FIRST_RECORDER = 2000,
     COLOR = 256,
     PROGRESS,
     JSON,
@@ -62,17 +63,44 @@ static const struct cli_option rows[] = {
     {"dry-run", NULL, "check suites, baseline and recordings, say what would run, judge nothing", DRY_RUN, CLI_SUITE},
     {"list", NULL, "print the selected cases", LIST, CLI_SUITE},
     {"output", "FILE", "write there (- for stdout), in the format of the suffix", 'o', CLI_OUTPUT},
+    {"output", "FILE", "the recording to write (default: run.h5)", 'o', CLI_RECORD},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-int cli_option_count(void) { return ROWS + (int)rp_format_count(); }
+/* What the recorder reads itself (fixtures/recorder/qconform_recorder/__main__.py); a test holds the two against each other. */
+static const struct {
+    const char *name, *value, *help;
+} recorder[] = {
+    {"force", NULL, "replace the recording if it is there"},
+    {"level", "shapes|stats|blocks|modules", "what is kept of each tensor (default: modules, every value)"},
+    {"max-size", "SIZE", "the largest file to write: 500k, 20M, 2G; a larger run is refused before it begins"},
+    {"logits-rows", "ROWS", "only these positions of the logits: -1 (the last), 0,5,6"},
+    {"cache-rows", "all|appended", "appended: of a cache only what each step appended"},
+    {"weights", NULL, "embed the weights"},
+    {"no-weights", NULL, "leave the weights out"},
+    {"model-dir", "DIR", "name this folder for the model's weights"},
+    {"adapter-dir", "DIR", "name this folder for the adapter's weights"},
+};
+enum { RECORDER_ROWS = sizeof recorder / sizeof *recorder };
+_Static_assert(RECORDER_ROWS <= CLI_MOST_RECORDER, "each has its place in cli_options");
+
+int cli_option_count(void) { return ROWS + RECORDER_ROWS + (int)rp_format_count(); }
 
 struct cli_option cli_option_at(int index)
 {
-    if (index < ROWS)
+    int own = index - ROWS, output = own - RECORDER_ROWS;
+    if (own < 0)
         return rows[index];
-    const struct rp_format *format = rp_format_at((size_t)(index - ROWS));
-    return (struct cli_option){format->option + 2, format->value, format->summary, FIRST_FORMAT + index - ROWS, CLI_FORMATS};
+    if (output < 0)
+        return (struct cli_option){recorder[own].name, recorder[own].value, recorder[own].help, FIRST_RECORDER + own, CLI_RECORD};
+    const struct rp_format *format = rp_format_at((size_t)output);
+    return (struct cli_option){format->option + 2, format->value, format->summary, FIRST_FORMAT + output, CLI_FORMATS};
+}
+
+char *cli_recorder_word(const struct cli_options *options, int index)
+{
+    const char *value = options->recorder[index];
+    return !value ? NULL : qw_format("--%s%s%s", recorder[index].name, recorder[index].value ? "=" : "", value);
 }
 
 static void collect_long_options(struct option *out)
@@ -84,12 +112,13 @@ static void collect_long_options(struct option *out)
     }
 }
 
-static unsigned group_of(int code)
+static unsigned groups_of(int code)
 {
+    unsigned groups = 0;
     for (int i = 0; i < cli_option_count(); i++)
         if (cli_option_at(i).code == code)
-            return cli_option_at(i).group;
-    return 0;
+            groups |= cli_option_at(i).group;
+    return groups;
 }
 
 int cli_choose(const char *words, const char *text)
@@ -115,11 +144,8 @@ static bool read_color(struct cli_options *options, const char *text)
 
 static bool read_progress(struct cli_options *options, const char *text)
 {
-    static const enum cli_progress chosen[] = {CLI_PROGRESS_NONE, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE};
     int choice = cli_choose("auto|bar|plain|none", text);
-    options->progress = choice == 0  ? (isatty(STDERR_FILENO) ? CLI_PROGRESS_BAR : CLI_PROGRESS_NONE)
-                        : choice > 0 ? chosen[choice]
-                                     : CLI_PROGRESS_NONE;
+    options->progress = (enum cli_progress)choice; /* in that order */
     return choice >= 0;
 }
 
@@ -150,6 +176,8 @@ static bool read_count(int *count, const char *text)
 
 static bool take(struct cli_options *options, int code, char *value)
 {
+    if (code >= FIRST_RECORDER)
+        return options->recorder[code - FIRST_RECORDER] = value ? value : "", true;
     if (code >= FIRST_FORMAT)
         return options->file[code - FIRST_FORMAT] = value ? value : "", true;
     switch (code) {
@@ -193,11 +221,11 @@ static int unknown_option(const struct cli_verb *verb, const char *given)
 {
     char name[80];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
-    struct cli_guess guess = cli_guess_for(name + strspn(name, "-"));
+    struct qw_guess guess = qw_guess_for(name + strspn(name, "-"));
     for (int i = 0; i < cli_option_count(); i++)
         if (cli_option_at(i).group & verb->takes)
-            cli_guess_offer(&guess, cli_option_at(i).name);
-    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, cli_guess_text(&guess, "--"),
+            qw_guess_offer(&guess, cli_option_at(i).name);
+    return cli_complain(QC_EXIT_USAGE, "there is no option %s%s; see qconform help %s", name, qw_guess_text(&guess, "--"),
                         verb->name);
 }
 
@@ -207,7 +235,7 @@ static bool read_option(struct cli_options *options, const struct cli_verb *verb
         return unknown_option(verb, given), false;
     if (code == ':')
         return cli_complain(QC_EXIT_USAGE, "%s needs a value; see qconform help %s", given, verb->name), false;
-    if (!(group_of(code) & verb->takes))
+    if (!(groups_of(code) & verb->takes))
         return cli_complain(QC_EXIT_USAGE, "%s does not take %s; see qconform help %s", verb->name, given, verb->name), false;
     if (!take(options, code, optarg))
         return cli_complain(QC_EXIT_USAGE, "\"%s\" is no value for that option; see qconform help %s", optarg ? optarg : "",
@@ -231,7 +259,7 @@ static bool settle_output(struct cli_options *options)
 
 bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, int argc, char **argv)
 {
-    struct option longs[ROWS + CLI_MOST_FORMATS + 1] = {0};
+    struct option longs[ROWS + RECORDER_ROWS + CLI_MOST_FORMATS + 1] = {0};
     *options = (struct cli_options){
         .jobs = default_jobs(), .selection = qc_selection_all(), .run = {.out = "qconform-out"}, .argc = argc, .argv = argv};
     read_color(options, "auto");
@@ -241,7 +269,9 @@ bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, 
     collect_long_options(longs);
     optind = 2;
     opterr = 0;
-    for (int code; argc > 1 && (code = getopt_long(argc, argv, ":qvj:o:", longs, NULL)) != -1;)
+    /* What stands behind a command is the command's. */
+    const char *shorts = verb->takes & CLI_RECORD ? "+:qvj:o:" : ":qvj:o:";
+    for (int code; argc > 1 && (code = getopt_long(argc, argv, shorts, longs, NULL)) != -1;)
         if (!read_option(options, verb, code, argv[optind - 1]))
             return false;
     options->operand = argv + (argc > 1 ? optind : 1);

@@ -9,6 +9,7 @@
 
 #include "harness/cli/cli.h"
 #include "reference/base/file.h"
+#include "reports/check.h"
 #include "reports/formats.h"
 #include "reports/terminal.h"
 
@@ -46,7 +47,35 @@ int cli_print_json(const struct qw_json *document)
     return code;
 }
 
-static int width_of_terminal(void)
+#define MOST_OF_A_RESULT ((size_t)1 << 30)
+
+struct qw_json *cli_read_result(const char *path, struct qw_error *error)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    struct qw_json *document = qw_file_read(&bytes, &size, path, MOST_OF_A_RESULT, error) ? qw_json_parse(bytes, size, "", error)
+                                                                                          : NULL;
+    free(bytes);
+    if (document && !rp_check(document, error)) {
+        qw_json_free(document);
+        document = NULL;
+    }
+    qw_error_in_file(error, path);
+    return document;
+}
+
+bool cli_choose_format(struct cli_options *options)
+{
+    const struct rp_format *format = rp_format_of_file(options->output);
+    bool known = format || !strcmp(options->output, "-");
+    if (format)
+        options->file[format - rp_format_at(0)] = options->output;
+    if (!known)
+        cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform list formats", options->output);
+    return known;
+}
+
+int cli_terminal_width(void)
 {
     struct winsize size;
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 0;
@@ -119,7 +148,7 @@ static bool write_formats(struct qw_json *files, struct qw_text *log, const stru
 static int show_terminal(const struct qw_json *document, const struct cli_options *options, const struct qw_json *files)
 {
     struct qw_text text = {0};
-    struct rp_terminal_style style = {options->color, options->verbosity, width_of_terminal(), files};
+    struct rp_terminal_style style = {options->color, options->verbosity, cli_terminal_width(), files};
     rp_terminal(&text, document, &style);
     int code = cli_print(text.bytes ? text.bytes : "");
     qw_text_free(&text);
@@ -136,11 +165,11 @@ static int show_log(const struct qw_text *log, bool taken)
 
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code)
 {
-    struct qw_json *files = qw_json_array();
+    struct qw_json *files = options->written ? qw_json_copy(options->written) : qw_json_array();
     struct qw_text log = {0};
     bool written = write_formats(files, &log, document, options);
     int shown = options->json ? cli_print_json(document) : options->taken ? 0 : show_terminal(document, options, files);
-    int logged = show_log(&log, options->taken);
+    int logged = show_log(&log, options->taken || options->json);
     qw_json_free(files);
     qw_text_free(&log);
     return written && !shown && !logged ? (int)code : QC_EXIT_OUTPUT;

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
+
+#include "harness/worker/crc.h"
 
 enum { MAGIC, LENGTH, CHECKSUM, WORDS };
 #define HEAD (WORDS * sizeof(uint32_t))
@@ -23,15 +24,10 @@ static bool write_all(int fd, const void *bytes, size_t size)
     return true;
 }
 
-static uint32_t checksum(const char *bytes, size_t size)
-{
-    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), (const unsigned char *)bytes, size);
-}
-
 bool qc_frame_write(int fd, const char *payload)
 {
     size_t length = strlen(payload);
-    uint32_t head[WORDS] = {[LENGTH] = (uint32_t)length, [CHECKSUM] = checksum(payload, length)};
+    uint32_t head[WORDS] = {[LENGTH] = (uint32_t)length, [CHECKSUM] = qc_crc32(payload, length)};
     memcpy(head, magic, sizeof *head);
     return length <= UINT32_MAX && write_all(fd, head, HEAD) && write_all(fd, payload, length);
 }
@@ -43,7 +39,7 @@ struct qw_json *qc_frame_parse(const char *bytes, size_t size)
     if (size < HEAD || memcmp(bytes, magic, sizeof *head))
         return NULL;
     memcpy(head, bytes, HEAD);
-    if (size - HEAD != head[LENGTH] || checksum(bytes + HEAD, head[LENGTH]) != head[CHECKSUM])
+    if (size - HEAD != head[LENGTH] || qc_crc32(bytes + HEAD, head[LENGTH]) != head[CHECKSUM])
         return NULL;
     return qw_json_parse(bytes + HEAD, head[LENGTH], "answer", &error);
 }

@@ -20,8 +20,9 @@ struct qc_workers {
     int jobs;                               /* at most so many at once, at least 1 */
     double seconds;                         /* each task at most, both turns together, unless it has a limit of its own */
     size_t most_answer;                     /* bytes of an answer; 0: 256 MiB */
-    void (*started)(void *user, int index); /* as each task starts; may be NULL */
-    void (*done)(void *user, int index, const struct qw_json *answer); /* as each ends; may be NULL */
+    void (*started)(void *user, int index); /* before each task is started, or once more tried to be; may be NULL */
+    /* As each ends; may be NULL.  What it changes in the answer stands in answers[index]. */
+    void (*done)(void *user, int index, struct qw_json *answer);
     /* Asked again and again, at least five times a second and behind every interrupted wait; may be NULL.  True: nothing
      * more is started, what runs is killed, and the tasks without an answer have NULL. */
     bool (*stop)(void *user);

@@ -79,14 +79,18 @@ static void environment_free(char **environment)
     free(environment);
 }
 
-/* Signals as a program finds them that was started from a shell, whatever this process has done with them. */
+/* Signals as a program finds them that was started from a shell, whatever this process has done with them; but those that
+ * a terminal or a scheduler sends to every process of a run wait: what they mean for a worker, this process decides. */
 static void reset_signals(posix_spawnattr_t *attributes)
 {
-    sigset_t none, all;
-    sigemptyset(&none);
+    static const int shared[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    sigset_t waiting, all;
+    sigemptyset(&waiting);
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+        sigaddset(&waiting, shared[i]);
     sigfillset(&all);
     posix_spawnattr_init(attributes);
-    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigmask(attributes, &waiting);
     posix_spawnattr_setsigdefault(attributes, &all);
     posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
@@ -406,6 +410,8 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
             if (slots[i].pid)
                 continue;
             slots[i].task = next;
+            if (workers->started)
+                workers->started(workers->user, next);
             slots[i].deadline = seconds_now() + seconds_of(&tasks[next], workers);
             int reason = start(&slots[i], &tasks[next]);
             if (reason && running && may_pass(reason))
@@ -414,8 +420,6 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
             if (reason)
                 answers[next] = failed(&tasks[next], "CRASH", "free some memory, processes or descriptors, or give fewer --jobs",
                                        "no worker process could be started: %s", strerror(reason));
-            if (workers->started)
-                workers->started(workers->user, next);
             if (reason && workers->done)
                 workers->done(workers->user, next, answers[next]);
             next++;

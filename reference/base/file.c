@@ -151,6 +151,45 @@ bool qw_file_write(const char *path, const char *bytes, size_t size, struct qw_e
     return false;
 }
 
+/* A new folder's name is written to the one above it: a file that is synchronised in there must be found again. */
+static bool make_one(const char *path)
+{
+    struct stat info;
+    if (mkdir(path, 0777) == 0) {
+        char *above = qw_path_folder(path);
+        sync_folder(above);
+        free(above);
+        return true;
+    }
+    int reason = errno;
+    bool there = stat(path, &info) == 0;
+    errno = there ? ENOTDIR : reason;
+    return there && S_ISDIR(info.st_mode);
+}
+
+bool qw_folder_make(const char *path, struct qw_error *error)
+{
+    char *part = qw_strdup(path);
+    size_t end = strlen(part);
+    while (end > 1 && part[end - 1] == '/')
+        part[--end] = 0;
+    bool ok = true;
+    for (size_t i = 1; ok && i <= end; i++) {
+        if (part[i] != '/' && i < end)
+            continue;
+        part[i] = 0;
+        ok = make_one(part);
+        part[i] = i < end ? '/' : 0;
+    }
+    free(part);
+    if (ok)
+        return true;
+    qw_fail(error, QW_ERROR_OUTPUT, "", "check that the folder above it exists and may be written", "cannot be made: %s",
+            strerror(errno));
+    qw_error_in_file(error, path);
+    return false;
+}
+
 const char *qw_path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -16,6 +16,9 @@ bool qw_file_read(char **bytes, size_t *size, const char *path, size_t budget, s
  * failure with an empty message: nobody is left who would miss the rest. */
 bool qw_file_write(const char *path, const char *bytes, size_t size, struct qw_error *error);
 
+/* Makes the folder and those above it that are not there; QW_ERROR_OUTPUT when it cannot be, or is something else. */
+bool qw_folder_make(const char *path, struct qw_error *error);
+
 /* The folder part of `path` with its slash, or ""; free with free(). */
 char *qw_path_folder(const char *path);
 

@@ -264,3 +264,70 @@ Test(workers, a_worker_dies_with_its_parent)
     cr_assert_eq(waitpid(worker, &status, 0), worker);
     cr_expect(WIFSIGNALED(status) || WEXITSTATUS(status) == 1, "status %d", status);
 }
+
+/* What was seen of a run, and when it is to stop. */
+struct seen {
+    int started, done, most; /* `most`: done ones after which the run is stopped */
+    char order[16];          /* 's' and 'd' */
+};
+
+static void see_start(void *user, int index)
+{
+    struct seen *seen = user;
+    (void)index;
+    seen->order[seen->started + seen->done] = 's';
+    seen->started++;
+}
+
+static void see_end(void *user, int index, struct qw_json *answer)
+{
+    struct seen *seen = user;
+    (void)index;
+    cr_expect(*status_of(answer), "a task that is done has its answer");
+    seen->order[seen->started + seen->done] = 'd';
+    seen->done++;
+}
+
+static bool is_enough(void *user) { return ((const struct seen *)user)->done >= ((const struct seen *)user)->most; }
+
+Test(workers, each_task_is_told_of_as_it_starts_and_ends)
+{
+    struct qw_json *answers[3];
+    struct seen seen = {.most = 100};
+    struct qc_workers workers = {.jobs = 1, .started = see_start, .done = see_end, .stop = is_enough, .user = &seen};
+    stub_run(answers, (const char *const[]){"nothing", "segv", "nothing"}, 3, PATH, &workers);
+    cr_expect_str_eq(seen.order, "sdsdsd");
+    clear(answers, 3, &workers);
+}
+
+Test(workers, a_stop_ends_what_runs_and_starts_nothing_more)
+{
+    struct qw_json *answers[4] = {NULL};
+    struct seen seen = {.most = 1};
+    struct qc_workers workers = {.jobs = 2, .started = see_start, .done = see_end, .stop = is_enough, .user = &seen};
+    int before = open_descriptors();
+    stub_run(answers, (const char *const[]){"sleep", "nothing", "sleep", "nothing"}, 4, PATH, &workers);
+    cr_expect_not(answers[0]);
+    cr_expect_str_eq(status_of(answers[1]), "PASS");
+    cr_expect_not(answers[2]);
+    cr_expect_not(answers[3]);
+    cr_expect_eq(seen.started, 2);
+    clear(answers, 4, &workers);
+    no_child_is_left();
+    cr_expect_eq(open_descriptors(), before);
+}
+
+Test(workers, a_task_has_a_limit_of_its_own)
+{
+    struct qc_task tasks[2] = {qc_task_of("deed", PATH), qc_task_of("deed", PATH)};
+    struct qw_json *answers[2];
+    struct qc_workers workers = {.jobs = 2, .seconds = 20};
+    tasks[0].selection.site = "sleep";
+    tasks[0].limit = 0.5;
+    tasks[1].selection.site = "nothing";
+    qc_workers_run(answers, tasks, 2, &workers);
+    cr_expect_str_eq(status_of(answers[0]), "TIMEOUT");
+    cr_expect(strstr(words_of(answers[0]), "after 0.5 seconds"), "%s", words_of(answers[0]));
+    cr_expect_str_eq(status_of(answers[1]), "PASS");
+    clear(answers, 2, &workers);
+}

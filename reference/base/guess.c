@@ -1,11 +1,15 @@
 /* Invariant: a guess is offered only when it is near enough to be a slip of the fingers. */
+#include "reference/base/guess.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/cli/cli.h"
 #include "reference/base/memory.h"
+
+enum { LONGEST = 255 }; /* bytes of a word that is compared: an id of a case has 200 at most */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -31,31 +35,24 @@ static size_t edits(const char *a, const char *b)
     return distance;
 }
 
-struct cli_guess cli_guess_for(const char *word) { return (struct cli_guess){.word = word, .distance = SIZE_MAX}; }
+struct qw_guess qw_guess_for(const char *word) { return (struct qw_guess){.word = word, .distance = SIZE_MAX}; }
 
-void cli_guess_offer(struct cli_guess *guess, const char *candidate)
+void qw_guess_offer(struct qw_guess *guess, const char *candidate)
 {
-    size_t length = strlen(guess->word);
+    size_t length = strlen(guess->word), other = strlen(candidate), most = 1 + length / 4;
     bool begins = length >= 3 && !strncmp(candidate, guess->word, length);
-    size_t distance = length > 64 || strlen(candidate) > 64 ? SIZE_MAX : begins ? 1 : edits(guess->word, candidate);
-    if (distance > 1 + length / 4 || distance >= guess->distance)
+    bool near = length <= LONGEST && other <= LONGEST && (begins || (length <= other + most && other <= length + most));
+    size_t distance = !near ? SIZE_MAX : begins ? 1 : edits(guess->word, candidate);
+    if (distance > most || distance >= guess->distance)
         return;
     guess->distance = distance;
     guess->best = candidate;
 }
 
-const char *cli_guess_text(struct cli_guess *guess, const char *prefix)
+const char *qw_guess_text(struct qw_guess *guess, const char *prefix)
 {
     guess->text[0] = 0;
     if (guess->best)
         snprintf(guess->text, sizeof guess->text, " (did you mean %s%s?)", prefix, guess->best);
     return guess->text;
-}
-
-int cli_unknown_verb(const char *name)
-{
-    struct cli_guess guess = cli_guess_for(name);
-    for (int i = 0; i < cli_verb_count(); i++)
-        cli_guess_offer(&guess, cli_verb_at(i)->name);
-    return cli_complain(QC_EXIT_USAGE, "there is no verb \"%s\"%s; see qconform help", name, cli_guess_text(&guess, ""));
 }

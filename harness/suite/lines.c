@@ -1,0 +1,94 @@
+/* Invariant: no bit of a line can change unseen, and a line that counts is on the disk. */
+#include "harness/suite/lines.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/worker/crc.h"
+#include "reference/base/memory.h"
+#include "reference/base/text.h"
+
+enum { HEAD = 9 }; /* digits and the blank */
+
+static void head_of(char head[HEAD + 1], const char *text, size_t length)
+{
+    snprintf(head, HEAD + 1, "%08" PRIx32 " ", qc_crc32(text, length));
+}
+
+struct qw_json *qc_line_parse(const char *bytes, size_t length)
+{
+    char head[HEAD + 1];
+    struct qw_error error = {0};
+    if (length <= HEAD || bytes[length - 1] != '\n')
+        return NULL;
+    head_of(head, bytes + HEAD, length - HEAD - 1);
+    if (memcmp(head, bytes, HEAD))
+        return NULL;
+    struct qw_json *object = qw_json_parse(bytes + HEAD, length - HEAD - 1, "", &error);
+    if (qw_json_is_object(object))
+        return object;
+    qw_json_free(object);
+    return NULL;
+}
+
+static char *line_print(const struct qw_json *object)
+{
+    char head[HEAD + 1], *text = qw_json_print(object, false);
+    text[strcspn(text, "\n")] = 0;
+    head_of(head, text, strlen(text));
+    char *line = qw_format("%s%s\n", head, text);
+    free(text);
+    return line;
+}
+
+/* 0, or the reason as an errno. */
+static int write_once(int fd, const char *bytes, size_t length)
+{
+    ssize_t put;
+    while ((put = write(fd, bytes, length)) < 0 && errno == EINTR)
+        continue;
+    if (put < 0)
+        return errno;
+    return (size_t)put == length ? 0 : ENOSPC;
+}
+
+/* A failure is final: what a second call would say of the same bytes cannot be trusted. */
+static int synchronise(int fd)
+{
+    int status;
+    while ((status = fdatasync(fd)) != 0 && errno == EINTR)
+        continue;
+    return status ? errno : 0;
+}
+
+size_t qc_line_append(int fd, const struct qw_json *object, struct qw_error *error)
+{
+    char *line = line_print(object);
+    size_t length = strlen(line);
+    off_t end = lseek(fd, 0, SEEK_END);
+    int reason = end < 0 ? errno : write_once(fd, line, length);
+    reason = reason ? reason : synchronise(fd);
+    free(line);
+    if (!reason)
+        return length;
+    if (end >= 0 && ftruncate(fd, end) != 0)
+        end = -1; /* the next reader cuts it off */
+    qw_fail(error, QW_ERROR_OUTPUT, "", "make room, then go on with --resume", "cannot be written: %s", strerror(reason));
+    return 0;
+}
+
+struct qw_json *qc_line_read(int fd, off_t from, size_t length)
+{
+    char *bytes = QW_NEW_ARRAY(char, length);
+    size_t got = 0;
+    for (ssize_t part = 1; got < length && part; got += part > 0 ? (size_t)part : 0)
+        if ((part = pread(fd, bytes + got, length - got, from + (off_t)got)) < 0 && errno != EINTR)
+            break;
+    struct qw_json *object = got == length ? qc_line_parse(bytes, length) : NULL;
+    free(bytes);
+    return object;
+}
