@@ -138,24 +138,112 @@ bool rp_escape_url(struct qw_text *out, const char *url)
     return true;
 }
 
+/* What a CI system that reads along obeys: "::" where a line may begin, "##[" anywhere. */
+static bool is_obeyed(const char *start, const char *at)
+{
+    bool first = at == start || at[-1] == ' ';
+    return (first && !strncmp(at, "::", 2)) || !strncmp(at, "##[", 3);
+}
+
+static void escape_one(struct qw_text *out, const char *start, const char *text, size_t bytes, uint32_t code)
+{
+    if (code == RP_CODE_INVALID)
+        spell(out, (unsigned char)*text);
+    else if (code == '\n')
+        qw_text_add(out, "\\n");
+    else if (code == '\t')
+        qw_text_add(out, "\\t");
+    else if (is_control(code) || is_hidden(code) || is_obeyed(start, text))
+        spell(out, code);
+    else
+        qw_text_add_bytes(out, text, bytes);
+}
+
 void rp_escape_terminal(struct qw_text *out, const char *text)
 {
     uint32_t code;
     const char *start = text;
     for (size_t step; text && goes_on(out, start, text); text += step) {
         step = rp_decode(&code, text);
-        if (code == RP_CODE_INVALID)
-            spell(out, (unsigned char)*text);
-        else if (code == '\n')
-            qw_text_add(out, "\\n");
-        else if (code == '\t')
-            qw_text_add(out, "\\t");
-        else if (is_control(code) || is_hidden(code))
-            spell(out, code);
-        else
-            qw_text_add_bytes(out, text, step);
+        escape_one(out, start, text, step, code);
     }
 }
+
+void rp_escape_line(struct qw_text *out, const char *text, size_t limit)
+{
+    uint32_t code;
+    const char *start = text;
+    size_t before = out->length;
+    for (size_t step; text && *text && out->length - before < limit; text += step) {
+        step = rp_decode(&code, text);
+        escape_one(out, start, text, step, code);
+    }
+    if (text && *text)
+        qw_text_addf(out, "... (%zu more bytes)", strlen(text));
+}
+
+static bool is_word(char c) { return is_alphanumeric(c) || c == '_' || (unsigned char)c >= 0x80; }
+
+void rp_escape_markdown(struct qw_text *out, const char *text)
+{
+    struct qw_text shown = {0};
+    rp_escape_terminal(&shown, text);
+    const char *start = shown.bytes ? shown.bytes : "";
+    for (const char *at = start; *at; at++) {
+        bool notifies = *at == '@' && is_alphanumeric(at[1]) && (at == start || !is_word(at[-1]));
+        if (strchr("\\`*_[]<>&|~#$", *at))
+            qw_text_add(out, "\\");
+        qw_text_add_bytes(out, notifies ? "`@`" : at, notifies ? 3 : 1);
+    }
+    qw_text_free(&shown);
+}
+
+/* Backquotes that stand in a row, at most. */
+static size_t longest_quote(const char *text)
+{
+    size_t longest = 0;
+    for (text = strchr(text, '`'); text; text = strchr(text, '`')) {
+        size_t length = strspn(text, "`");
+        longest = length > longest ? length : longest;
+        text += length;
+    }
+    return longest;
+}
+
+static void add_quotes(struct qw_text *out, int count)
+{
+    for (int i = 0; i < count; i++)
+        qw_text_add(out, "`");
+}
+
+void rp_escape_code(struct qw_text *out, const char *text)
+{
+    struct qw_text shown = {0};
+    rp_escape_terminal(&shown, text);
+    const char *at = shown.bytes ? shown.bytes : "";
+    int quotes = (int)longest_quote(at) + 1;
+    const char *pad = quotes > 1 || !at[strspn(at, " ")] || (at[0] == ' ' && at[strlen(at) - 1] == ' ') ? " " : "";
+    add_quotes(out, quotes);
+    qw_text_addf(out, "%s%s%s", pad, at, pad);
+    add_quotes(out, quotes);
+    qw_text_free(&shown);
+}
+
+static void escape_percent(struct qw_text *out, const char *text, const char *special)
+{
+    struct qw_text shown = {0};
+    rp_escape_terminal(&shown, text);
+    for (const char *at = shown.bytes ? shown.bytes : ""; *at; at++)
+        if (strchr(special, *at))
+            qw_text_addf(out, "%%%02X", (unsigned)(unsigned char)*at);
+        else
+            qw_text_add_bytes(out, at, 1);
+    qw_text_free(&shown);
+}
+
+void rp_escape_command(struct qw_text *out, const char *text) { escape_percent(out, text, "%\r\n"); }
+
+void rp_escape_property(struct qw_text *out, const char *text) { escape_percent(out, text, "%\r\n:,"); }
 
 void rp_escape_csv(struct qw_text *out, const char *text)
 {

@@ -31,8 +31,21 @@ void rp_escape_attribute(struct qw_text *out, const char *text);
  * never linked. */
 bool rp_escape_url(struct qw_text *out, const char *url);
 
-/* On a terminal: line feeds and tabs are spelled out too; an invalid byte becomes \xff. */
+/* On a terminal: line feeds and tabs are spelled out too; an invalid byte becomes \xff.  Spelled
+ * out as well is what a CI system that reads along takes for a command: "::" where a line may begin, "##[" anywhere. */
 void rp_escape_terminal(struct qw_text *out, const char *text);
+/* The same in about `limit` bytes; how much is left out is said behind them. */
+void rp_escape_line(struct qw_text *out, const char *text, size_t limit);
+
+/* In a paragraph, list or table of Markdown, not at the beginning of its line: escaped for the terminal, then so that nothing
+ * of it is markup, and nobody is notified where it is posted. */
+void rp_escape_markdown(struct qw_text *out, const char *text);
+/* The same as code, between as many backquotes as it takes; not in a table. */
+void rp_escape_code(struct qw_text *out, const char *text);
+
+/* In the text of a GitHub workflow command, or in a property of one (between "::" and "::"): escaped for the terminal first. */
+void rp_escape_command(struct qw_text *out, const char *text);
+void rp_escape_property(struct qw_text *out, const char *text);
 
 /* One field of a CSV row (RFC 4180): quoted where needed, line feeds and tabs spelled out too, so that a row is a line;
  * what a spreadsheet would take for a formula begins with an apostrophe. */

@@ -7,16 +7,19 @@
 #include <string.h>
 
 static const struct rp_status statuses[] = {
-    {"PASS", '+', RP_SHAPE_GOOD, true, "everything that was compared conforms"},
-    {"FAIL", 'x', RP_SHAPE_BAD, true, "the recording differs from the healthy run, in structure or in value"},
-    {"XFAIL", '~', RP_SHAPE_CHANGED, true, "a failure that the baseline expects, with the expected cause"},
-    {"XPASS", '^', RP_SHAPE_CHANGED, true, "the case conforms although the baseline expects a failure: it is stale"},
-    {"CHANGED", '#', RP_SHAPE_BAD, true, "a failure was expected, but this one has another cause; counts as a failure"},
-    {"ERROR", '!', RP_SHAPE_BROKEN, false, "the input could not be read or contradicts itself, so nothing was decided"},
-    {"SKIP", '-', RP_SHAPE_NONE, false, "outside what is covered; the reason is given"},
-    {"TIMEOUT", '!', RP_SHAPE_BROKEN, false, "the worker did not finish in time"},
-    {"CRASH", '!', RP_SHAPE_BROKEN, false, "the worker died; the other cases are complete"},
-    {"NOTRUN", '-', RP_SHAPE_NONE, false, "selected, but not started"},
+    {"PASS", '+', RP_SHAPE_GOOD, RP_OUTCOME_PASSED, true, "everything that was compared conforms"},
+    {"FAIL", 'x', RP_SHAPE_BAD, RP_OUTCOME_FAILED, true, "the recording differs from the healthy run, in structure or in value"},
+    {"XFAIL", '~', RP_SHAPE_CHANGED, RP_OUTCOME_KNOWN, true, "a failure that the baseline expects, with the expected cause"},
+    {"XPASS", '^', RP_SHAPE_CHANGED, RP_OUTCOME_STALE, true,
+     "the case conforms although the baseline expects a failure: it is stale"},
+    {"CHANGED", '#', RP_SHAPE_BAD, RP_OUTCOME_FAILED, true,
+     "a failure was expected, but this one has another cause; counts as a failure"},
+    {"ERROR", '!', RP_SHAPE_BROKEN, RP_OUTCOME_UNDECIDED, false,
+     "the input could not be read or contradicts itself, so nothing was decided"},
+    {"SKIP", '-', RP_SHAPE_NONE, RP_OUTCOME_SKIPPED, false, "outside what is covered; the reason is given"},
+    {"TIMEOUT", '!', RP_SHAPE_BROKEN, RP_OUTCOME_UNDECIDED, false, "the worker did not finish in time"},
+    {"CRASH", '!', RP_SHAPE_BROKEN, RP_OUTCOME_UNDECIDED, false, "the worker died; the other cases are complete"},
+    {"NOTRUN", '-', RP_SHAPE_NONE, RP_OUTCOME_UNDECIDED, false, "selected, but not started"},
 };
 #define STATUS_COUNT (sizeof statuses / sizeof *statuses)
 
@@ -255,6 +258,23 @@ bool rp_add_next_command(struct qw_text *out, const struct qw_json *one)
         qw_text_add(out, rp_case_status(one)->judged ? "qconform diagnose -v " : "qconform inspect ");
         add_argument(out, recording);
     }
+    return true;
+}
+
+bool rp_add_rerun(struct qw_text *out, const struct qw_json *one)
+{
+    const char *suite = qw_json_get_text(one, "suite", ""), *recording = qw_json_get_text(one, "recording", "");
+    if (!*suite && !*recording)
+        return false;
+    qw_text_add(out, *suite ? "qconform run " : rp_is_comparison(one) ? "qconform compare " : "qconform diagnose ");
+    add_argument(out, *suite ? suite : recording);
+    qw_text_add(out, " ");
+    if (*suite)
+        add_argument(out, qw_json_get_text(one, "id", ""));
+    else if (rp_is_comparison(one))
+        add_argument(out, qw_json_get_text(qw_json_get(one, "other"), "recording", ""));
+    else
+        out->bytes[--out->length] = 0;
     return true;
 }
 

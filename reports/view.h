@@ -14,10 +14,21 @@
 
 enum rp_shape { RP_SHAPE_GOOD, RP_SHAPE_BAD, RP_SHAPE_BROKEN, RP_SHAPE_CHANGED, RP_SHAPE_NONE };
 
+/* What a status means to a CI system. */
+enum rp_outcome {
+    RP_OUTCOME_PASSED,
+    RP_OUTCOME_FAILED,
+    RP_OUTCOME_KNOWN,     /* fails as the baseline says */
+    RP_OUTCOME_STALE,     /* passes although the baseline says otherwise */
+    RP_OUTCOME_SKIPPED,   /* not judged, for a reason that is no fault */
+    RP_OUTCOME_UNDECIDED, /* not judged, and should have been */
+};
+
 struct rp_status {
     const char *word; /* "PASS" */
     char sign;        /* one ASCII character, different for each shape */
     enum rp_shape shape;
+    enum rp_outcome outcome;
     bool judged;         /* counts among the judged */
     const char *meaning; /* one sentence */
 };
@@ -62,6 +73,9 @@ void rp_add_word(struct qw_text *out, const char *word);
 /* Appends the command to type next, for one case or for the result; false (and nothing) when nothing is left to do. */
 bool rp_add_next_command(struct qw_text *out, const struct qw_json *one);
 bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result);
+
+/* Appends the command that judges the case again; false (and nothing) when the document does not say of what. */
+bool rp_add_rerun(struct qw_text *out, const struct qw_json *one);
 
 /* Words for the enumerations of the document; "" when there is nothing to add. */
 const char *rp_kind_meaning(const char *kind);

@@ -12,6 +12,7 @@
 #include "reference/base/text.h"
 
 #define CLI_MOST_FORMATS     16
+#define CLI_MOST_RECORDER    16
 #define CLI_SECONDS_PER_CASE 600.0
 
 enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_PLAIN, CLI_PROGRESS_NONE };
@@ -26,7 +27,8 @@ enum cli_takes {
     CLI_SELECTION = 32,
     CLI_FLOOR = 64,
     CLI_PLANTS = 128,
-    CLI_SUITE = 256
+    CLI_SUITE = 256,
+    CLI_RECORD = 512
 };
 
 /* What `run` is asked beside the suites. */
@@ -54,9 +56,12 @@ struct cli_options {
     const char *filter;            /* --filter */
     bool pairs;                    /* --pairs */
     struct cli_run run;
-    const struct qw_json *written;      /* files that the verb has written itself, for the closing lines; NULL: none */
-    const char *file[CLI_MOST_FORMATS]; /* by format of reports/formats.def; NULL: not asked for */
-    int count;                          /* operands */
+    const char *recorder[CLI_MOST_RECORDER]; /* what cli_recorder_word gives; NULL: not given */
+    const struct qw_json *written;           /* files that the verb has written itself, for the closing lines; NULL: none */
+    /* By format of reports/formats.def: the value, "" where it takes none; NULL: not asked for. */
+    const char *file[CLI_MOST_FORMATS];
+    bool taken; /* standard output holds a document: --json, or a format that goes to "-" */
+    int count;  /* operands */
     char **operand;
     int argc; /* the whole command line */
     char **argv;
@@ -90,6 +95,9 @@ bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, 
 /* Every option, the output formats too; a verb has those whose group it takes. */
 int cli_option_count(void);
 struct cli_option cli_option_at(int index);
+/* The index-th option that `record` passes on to the recorder, below CLI_MOST_RECORDER: "--level=shapes", "--force", or NULL
+ * when it was not given.  Free with free(). */
+char *cli_recorder_word(const struct cli_options *options, int index);
 
 /* The variables of harness/cli/environment.def.  `read` applies them (a flag that comes later wins) and warns of unknown
  * QCONFORM_* ones; false after a message on stderr for a bad value (exit 2). */
@@ -120,6 +128,10 @@ const struct cli_topic *cli_topic_at(int index);
 /* Says that there is no such verb, with the nearest; gives QC_EXIT_USAGE. */
 int cli_unknown_verb(const char *name);
 
+/* The folder of the recorder's Python package beside this program, which Python can be started on; NULL when there is none.
+ * Free with free(). */
+char *cli_recorder_find(void);
+
 /* Runs tasks in workers, shows the result document and gives the exit code. */
 int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options);
 
@@ -137,8 +149,13 @@ int cli_terminal_width(void);
 void cli_workers_run(struct qw_json **answers, const struct qc_task *tasks, int count, struct qc_workers *workers,
                      const struct cli_options *options);
 
-/* Writes the formats that were asked for and shows the document on the terminal (or as JSON).  Gives `code`, or
- * QC_EXIT_OUTPUT when something could not be written. */
+/* Reads a result document and checks it; NULL with the error.  Free with qw_json_free. */
+struct qw_json *cli_read_result(const char *path, struct qw_error *error);
+/* -o FILE is the option of the format that has the file's suffix, -o - is none; false after a message (exit 2). */
+bool cli_choose_format(struct cli_options *options);
+
+/* Writes the formats that were asked for and shows the document on the terminal (or as JSON); a format that is written to
+ * standard output stands there alone.  Gives `code`, or QC_EXIT_OUTPUT when something could not be written. */
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code);
 
 #endif

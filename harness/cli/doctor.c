@@ -88,6 +88,23 @@ static bool arithmetics_agree(void)
     return !memcmp(truth, played, sizeof truth);
 }
 
+/* Which packages its Python has is asked by the recorder itself: each environment has others. */
+static void check_recorder(struct qw_json *checks)
+{
+    char *folder = cli_recorder_find();
+    bool python = runs((const char *const[]){"python3", "--version", NULL});
+    char *found = folder && python ? qw_format("qconform record -- python script.py starts %s", folder) : NULL;
+    add(checks, "recorder", found, false,
+        found    ? found
+        : folder ? "python3 not found (only needed to record)"
+                 : "not beside this program (only needed to record)",
+        folder
+            ? "put a Python with torch, transformers and h5py into PATH, or name it: qconform record -- env/bin/python script.py"
+            : "make install puts it there; or pip install ./fixtures/recorder in the environment of your run");
+    free(found);
+    free(folder);
+}
+
 static struct qw_json *run_checks(void)
 {
     struct qw_json *document = qw_json_object();
@@ -102,10 +119,7 @@ static struct qw_json *run_checks(void)
     bool gnuplot = runs((const char *const[]){"gnuplot", "--version", NULL});
     add(checks, "gnuplot", gnuplot, false, gnuplot ? "found" : "not found: reports go without plots",
         "apt-get install gnuplot-nox");
-    bool recorder = runs((const char *const[]){"python3", "-c", "import qconform_recorder", NULL});
-    add(checks, "recorder", recorder, false,
-        recorder ? "found" : "python3 cannot import qconform_recorder (only needed to record)",
-        "pip install ./fixtures/recorder in the environment of your run");
+    check_recorder(checks);
     cli_environment_put(document);
     return document;
 }

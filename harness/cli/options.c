@@ -13,6 +13,7 @@
 
 enum {
     FIRST_FORMAT = 1000,
+    FIRST_RECORDER = 2000,
     COLOR = 256,
     PROGRESS,
     JSON,
@@ -62,17 +63,44 @@ static const struct cli_option rows[] = {
     {"dry-run", NULL, "check suites, baseline and recordings, say what would run, judge nothing", DRY_RUN, CLI_SUITE},
     {"list", NULL, "print the selected cases", LIST, CLI_SUITE},
     {"output", "FILE", "write there (- for stdout), in the format of the suffix", 'o', CLI_OUTPUT},
+    {"output", "FILE", "the recording to write (default: run.h5)", 'o', CLI_RECORD},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-int cli_option_count(void) { return ROWS + (int)rp_format_count(); }
+/* What the recorder reads itself (fixtures/recorder/qconform_recorder/__main__.py); a test holds the two against each other. */
+static const struct {
+    const char *name, *value, *help;
+} recorder[] = {
+    {"force", NULL, "replace the recording if it is there"},
+    {"level", "shapes|stats|blocks|modules", "what is kept of each tensor (default: modules, every value)"},
+    {"max-size", "SIZE", "the largest file to write: 500k, 20M, 2G; a larger run is refused before it begins"},
+    {"logits-rows", "ROWS", "only these positions of the logits: -1 (the last), 0,5,6"},
+    {"cache-rows", "all|appended", "appended: of a cache only what each step appended"},
+    {"weights", NULL, "embed the weights"},
+    {"no-weights", NULL, "leave the weights out"},
+    {"model-dir", "DIR", "name this folder for the model's weights"},
+    {"adapter-dir", "DIR", "name this folder for the adapter's weights"},
+};
+enum { RECORDER_ROWS = sizeof recorder / sizeof *recorder };
+_Static_assert(RECORDER_ROWS <= CLI_MOST_RECORDER, "each has its place in cli_options");
+
+int cli_option_count(void) { return ROWS + RECORDER_ROWS + (int)rp_format_count(); }
 
 struct cli_option cli_option_at(int index)
 {
-    if (index < ROWS)
+    int own = index - ROWS, output = own - RECORDER_ROWS;
+    if (own < 0)
         return rows[index];
-    const struct rp_format *format = rp_format_at((size_t)(index - ROWS));
-    return (struct cli_option){format->option + 2, "FILE", format->summary, FIRST_FORMAT + index - ROWS, CLI_FORMATS};
+    if (output < 0)
+        return (struct cli_option){recorder[own].name, recorder[own].value, recorder[own].help, FIRST_RECORDER + own, CLI_RECORD};
+    const struct rp_format *format = rp_format_at((size_t)output);
+    return (struct cli_option){format->option + 2, format->value, format->summary, FIRST_FORMAT + output, CLI_FORMATS};
+}
+
+char *cli_recorder_word(const struct cli_options *options, int index)
+{
+    const char *value = options->recorder[index];
+    return !value ? NULL : qw_format("--%s%s%s", recorder[index].name, recorder[index].value ? "=" : "", value);
 }
 
 static void collect_long_options(struct option *out)
@@ -84,12 +112,13 @@ static void collect_long_options(struct option *out)
     }
 }
 
-static unsigned group_of(int code)
+static unsigned groups_of(int code)
 {
+    unsigned groups = 0;
     for (int i = 0; i < cli_option_count(); i++)
         if (cli_option_at(i).code == code)
-            return cli_option_at(i).group;
-    return 0;
+            groups |= cli_option_at(i).group;
+    return groups;
 }
 
 int cli_choose(const char *words, const char *text)
@@ -147,8 +176,10 @@ static bool read_count(int *count, const char *text)
 
 static bool take(struct cli_options *options, int code, char *value)
 {
+    if (code >= FIRST_RECORDER)
+        return options->recorder[code - FIRST_RECORDER] = value ? value : "", true;
     if (code >= FIRST_FORMAT)
-        return options->file[code - FIRST_FORMAT] = value, true;
+        return options->file[code - FIRST_FORMAT] = value ? value : "", true;
     switch (code) {
     case 'q': options->verbosity = -1; return true;
     case 'v': options->verbosity = 1; return true;
@@ -204,7 +235,7 @@ static bool read_option(struct cli_options *options, const struct cli_verb *verb
         return unknown_option(verb, given), false;
     if (code == ':')
         return cli_complain(QC_EXIT_USAGE, "%s needs a value; see qconform help %s", given, verb->name), false;
-    if (!(group_of(code) & verb->takes))
+    if (!(groups_of(code) & verb->takes))
         return cli_complain(QC_EXIT_USAGE, "%s does not take %s; see qconform help %s", verb->name, given, verb->name), false;
     if (!take(options, code, optarg))
         return cli_complain(QC_EXIT_USAGE, "\"%s\" is no value for that option; see qconform help %s", optarg ? optarg : "",
@@ -213,9 +244,22 @@ static bool read_option(struct cli_options *options, const struct cli_verb *verb
     return true;
 }
 
+/* One document at most may stand on standard output. */
+static bool settle_output(struct cli_options *options)
+{
+    int documents = options->json;
+    for (size_t i = 0; i < rp_format_count(); i++)
+        documents += options->file[i] && !strcmp(options->file[i], "-") && rp_format_at(i)->parts[0].place == RP_TO_FILE;
+    options->taken = documents > 0;
+    return documents <= 1 ||
+           (cli_complain(QC_EXIT_USAGE, "only one document can be written to standard output (--json, or a format "
+                                        "that goes to -); name files for the others"),
+            false);
+}
+
 bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, int argc, char **argv)
 {
-    struct option longs[ROWS + CLI_MOST_FORMATS + 1] = {0};
+    struct option longs[ROWS + RECORDER_ROWS + CLI_MOST_FORMATS + 1] = {0};
     *options = (struct cli_options){
         .jobs = default_jobs(), .selection = qc_selection_all(), .run = {.out = "qconform-out"}, .argc = argc, .argv = argv};
     read_color(options, "auto");
@@ -225,10 +269,12 @@ bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, 
     collect_long_options(longs);
     optind = 2;
     opterr = 0;
-    for (int code; argc > 1 && (code = getopt_long(argc, argv, ":qvj:o:", longs, NULL)) != -1;)
+    /* What stands behind a command is the command's. */
+    const char *shorts = verb->takes & CLI_RECORD ? "+:qvj:o:" : ":qvj:o:";
+    for (int code; argc > 1 && (code = getopt_long(argc, argv, shorts, longs, NULL)) != -1;)
         if (!read_option(options, verb, code, argv[optind - 1]))
             return false;
     options->operand = argv + (argc > 1 ? optind : 1);
     options->count = argc > 1 ? argc - optind : 0;
-    return true;
+    return settle_output(options);
 }

@@ -1,39 +1,5 @@
 /* Invariant: a report says what the document says; the verdict is not taken again. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "harness/cli/cli.h"
-#include "reference/base/file.h"
-#include "reports/check.h"
-#include "reports/formats.h"
-
-#define BUDGET ((size_t)1 << 30)
-
-static struct qw_json *read_document(const char *path, struct qw_error *error)
-{
-    char *bytes = NULL;
-    size_t size = 0;
-    struct qw_json *document = qw_file_read(&bytes, &size, path, BUDGET, error) ? qw_json_parse(bytes, size, "", error) : NULL;
-    free(bytes);
-    if (document && !rp_check(document, error)) {
-        qw_json_free(document);
-        document = NULL;
-    }
-    qw_error_in_file(error, path);
-    return document;
-}
-
-/* -o FILE is the option of the format that has the file's suffix. */
-static bool choose_format(struct cli_options *options)
-{
-    size_t length = strlen(options->output);
-    for (size_t i = 0; i < rp_format_count(); i++) {
-        size_t suffix = strlen(rp_format_at(i)->suffix);
-        if (length > suffix && !strcmp(options->output + length - suffix, rp_format_at(i)->suffix))
-            return options->file[i] = options->output, true;
-    }
-    return !strcmp(options->output, "-");
-}
 
 int cli_report(const struct cli_options *given)
 {
@@ -41,9 +7,9 @@ int cli_report(const struct cli_options *given)
     struct qw_error error = {0};
     if (options.count != 1)
         return cli_complain(QC_EXIT_USAGE, "name one result; see qconform help report");
-    if (options.output && !choose_format(&options))
-        return cli_complain(QC_EXIT_USAGE, "no format has the suffix of %s; see qconform help report", options.output);
-    struct qw_json *document = read_document(options.operand[0], &error);
+    if (options.output && !cli_choose_format(&options))
+        return QC_EXIT_USAGE;
+    struct qw_json *document = cli_read_result(options.operand[0], &error);
     if (!document)
         return cli_complain_error(&error);
     int code = cli_show(document, &options, QC_EXIT_OK);

@@ -137,6 +137,7 @@ struct qw_json *cli_rows_formats(struct qw_text *why)
     for (size_t i = 0; i < rp_format_count(); i++) {
         struct qw_json *row = add_row(rows, rp_format_at(i)->name, rp_format_at(i)->summary);
         qw_json_put_text(row, "option", rp_format_at(i)->option);
+        qw_json_put_text(row, "takes", rp_format_at(i)->value);
         qw_json_put_text(row, "suffix", rp_format_at(i)->suffix);
     }
     return rows;

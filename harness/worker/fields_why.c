@@ -200,7 +200,7 @@ void qc_put_next_steps(struct qw_json *json, const struct qc_case_view *view)
         add_next(steps,
                  second ? "Record the same call again with both cures in place, and see that it conforms."
                         : "Record the same call again with the cure in place, and see that it conforms.",
-                 "python -m qconform_recorder --out again.h5 your_script.py && qconform diagnose again.h5");
+                 "qconform record -o again.h5 -- python your_script.py && qconform diagnose again.h5");
     } else if (view->diagnosis) {
         add_next(steps, "See what the recording holds at the first divergence.", inspect);
     }

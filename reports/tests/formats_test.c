@@ -9,8 +9,8 @@ Test(formats, are_found_by_name_and_by_option)
         const struct rp_format *format = rp_format_at(i);
         cr_expect_eq(rp_format_find(format->name), format);
         cr_expect_eq(rp_format_find(format->option), format);
-        cr_expect_eq(format->suffix[0], '.');
-        cr_expect(format->render && *format->summary);
+        cr_expect_eq(!format->suffix, format->parts[0].place != RP_TO_FILE);
+        cr_expect(*format->summary);
     }
     cr_expect_null(rp_format_at(rp_format_count()));
     cr_expect_null(rp_format_find("no such format"));
@@ -37,12 +37,9 @@ Test(formats, json_gives_the_document_back)
 /* Any field of a case may be missing, null, or of a type that nobody expects. */
 static void render_everywhere(const struct qw_json *document)
 {
-    for (size_t i = 0; i < rp_format_count(); i++) {
-        struct qw_text out = {0};
-        rp_format_at(i)->render(&out, document);
-        cr_assert(out.length > 0);
-        qw_text_free(&out);
-    }
+    for (size_t i = 0; i < rp_format_count(); i++)
+        for (struct rp_output output = {0}; rp_output_next(&output, rp_format_at(i), document);)
+            cr_assert(output.text.length > 0 || output.place == RP_TO_LOG);
 }
 
 static struct qw_json *odd_value(int kind)

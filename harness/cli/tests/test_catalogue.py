@@ -12,7 +12,7 @@ from conftest import PROGRAM, RECORDINGS, ROOT, rows
 HEALTHY = RECORDINGS / "qwen2-prompt-tf4.44.2-peft0.13.2.h5"
 CAUSES = ["prompt-not-injected", "prefix-query-heads", "empty-cache-indexed"]
 TOPICS = ["causes", "cases", "sites", "kinds", "statuses", "exits", "formats", "verbs", "variables"]
-VERBS = ["diagnose", "compare", "inspect", "selftest", "report", "list", "explain", "doctor", "completion", "version", "help"]
+VERBS = ["diagnose", "compare", "inspect", "selftest", "report", "record", "list", "explain", "doctor", "completion", "version", "help"]
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -70,7 +70,7 @@ def test_remedies_have_the_verdict_of_their_recording(qconform):
     verdicts = {path.name: (expected["status"], expected["cause"]) for path, expected in rows()}
     causes = qconform("list", "causes", "--json").document["rows"]
     measured = {(cause["id"], one["recording"]): (one["status"], one["cause"]) for cause in causes for one in cause["measured"]}
-    assert {cause for cause, _ in measured} == {"prompt-not-injected", "prefix-layout-transposed"}
+    assert {cause for cause, _ in measured} == {"prompt-not-injected", "prefix-layout-transposed", "legacy-tuple-cache"}
     assert measured == {key: verdicts.get(key[1]) for key in measured}
 
 

@@ -28,6 +28,17 @@ def test_installed_program_stands_alone(tmp_path):
     assert (root / "usr/share/qconform/result.schema.json").is_file() and (root / "usr/share/doc/qconform/LICENSE").is_file()
 
 
+def test_installed_recorder_is_found(tmp_path):
+    make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    program = tmp_path / "usr/bin/qconform"
+    done = subprocess.run([program, "record", "-v", "python3", "absent.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "absent.py: no such script" in done.stderr
+    assert f"starting python3 {tmp_path}/usr/share/qconform/recorder/qconform_recorder absent.py" in done.stderr
+    shutil.rmtree(tmp_path / "usr/share/qconform/recorder")
+    done = subprocess.run([program, "record", "python3", "absent.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0 and "there is no recorder beside this program" in done.stderr
+
+
 def test_manual_has_every_verb(tmp_path):
     make("install", f"DESTDIR={tmp_path}")
     program, page = tmp_path / "usr/local/bin/qconform", tmp_path / "usr/local/share/man/man1/qconform.1"
@@ -39,5 +50,7 @@ def test_manual_has_every_verb(tmp_path):
 
 def test_uninstall_leaves_nothing(tmp_path):
     make("install", f"DESTDIR={tmp_path / 'root'}")
+    subprocess.run(["python3", tmp_path / "root/usr/local/share/qconform/recorder/qconform_recorder", "--help"], check=True,
+                   stdout=subprocess.DEVNULL)
     make("uninstall", f"DESTDIR={tmp_path / 'root'}")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -58,3 +58,30 @@ def test_judged_again(judged, row):
 def test_recorder_in_pair(recorder_tests, transformers, peft):
     summary = recorder_tests.get(f"transformers {transformers} x peft {peft}", "did not run")
     assert re.match(r"\d+ passed", summary) and "failed" not in summary and "error" not in summary, summary
+
+
+SCRIPT = """import os, sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+def main():
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(sys.argv[1]), sys.argv[2]).eval()
+    print(model.generate(input_ids=torch.tensor([[5, 6, 7]]), max_new_tokens=2, do_sample=False))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("command", ["{python} script.py", "{python} -u -m script", "./console"])
+def test_what_record_writes_is_diagnosed(recorder_tests, tmp_path, command):
+    python = ROOT / "build" / "envs" / "tf{}-peft{}".format(*PAIRS[-1]) / "bin" / "python"
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "console").write_text(f"#!{python}\nfrom script import main\nmain()\n")
+    weights = [ROOT / "fixtures" / "models" / "qwen2-tiny", ROOT / "fixtures" / "adapters" / "qwen2-tiny-prompt"]
+    command = [*command.format(python=python).split(), *map(str, weights)]
+    done = subprocess.run([str(PROGRAM), "record", "-o", "run.h5", "--", *command], cwd=tmp_path, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0 and "tensor([[" in done.stdout and "next: qconform diagnose run.h5" in done.stderr, done.stderr
+    judged = subprocess.run([str(PROGRAM), "diagnose", "--json", "run.h5"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert [case["status"] for case in json.loads(judged.stdout)["cases"]] == ["PASS"]

@@ -22,7 +22,7 @@ def named(recipe):
     return set(re.findall(r"^\| `([^`]+)` \|", section, re.M))
 
 
-@pytest.mark.parametrize("recipe", ["A cause", "A site", "A report format", "A family of models", "An adapter type"])
+@pytest.mark.parametrize("recipe", ["A cause", "A case", "A site", "A report format", "A family of models", "An adapter type"])
 def test_named_files_are_there(recipe):
     files = named(recipe)
     assert files and all((ROOT / file).exists() or "NAME" in file for file in files)
@@ -72,14 +72,20 @@ def add_recording(folder):
         tap[...] = tap[()] * 1.5
 
 
+def add_block(path):
+    suite = json.loads(path.read_text())
+    suite["cases"].append({**suite["cases"][0], "id": "prompt/made-up", "recording": "made-up.h5"})
+    path.write_text(json.dumps(suite, indent=2) + "\n")
+
+
 EDITS = {"reference/deviations.def": add_deviation, "harness/diagnose/causes.def": add_cause, "fixtures/recordings.json": add_row,
-         "fixtures/recordings/": add_recording}
+         "fixtures/recordings/": add_recording, "suites/NAME/suite.json": add_block}
 
 
 def test_a_cause_takes_the_named_files_and_no_others(scratch):
     assert named("A cause") == set(EDITS)
     for name, edit in EDITS.items():
-        edit(scratch / name)
+        edit(scratch / name.replace("NAME", "prompt"))
     built = subprocess.run(["make", "-j2", "build/qconform"], cwd=scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert built.returncode == 0, built.stdout[-3000:]
 
