@@ -171,6 +171,8 @@ static void judge(struct run *run)
     listen_to(SIGTERM, catch);
     listen_to(SIGUSR1, ask);
     cli_workers_run(answers, tasks, count, &run->workers, run->options);
+    listen_to(SIGINT, SIG_DFL);
+    listen_to(SIGTERM, SIG_DFL);
     for (int i = 0; i < count; i++)
         if (answers[i] != run->cases[run->place[i]])
             qw_json_free(answers[i]);
