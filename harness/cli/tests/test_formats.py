@@ -34,6 +34,8 @@ def sample(name):
             case[key] = value if case.get(key) is None else case[key]
         for key in ("recording_sha256", "model", "adapter", "cause", "first_divergence", "last_good", "consequence"):
             case.setdefault(key, None)
+        if case["cause"]:
+            case["cause"]["upstream"] = [url for url in case["cause"]["upstream"] if url.startswith("https://")]
     return document
 
 
@@ -47,7 +49,7 @@ def hostile():
     """Each status once with each hostile string in every free text."""
     def spoil(node, text, key=None):
         if isinstance(node, dict):
-            return {k: spoil(v, text, k) for k, v in node.items()}
+            return {k: spoil(v, f"https://{text}" if k == "upstream" else text, k) for k, v in node.items()}
         if isinstance(node, list):
             return [spoil(v, text, key) for v in node]
         free = isinstance(node, str) and key not in ("status", "kind", "confidence", "severity", "outcome", "recording_sha256", "ratio")
