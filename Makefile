@@ -27,7 +27,7 @@ TESTS   := $(shell find reference reports harness -path '*/tests/*.c' | LC_ALL=C
 UNITS   := $(TESTS:%.c=$(BUILD)/%.o)
 FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz/*.c' | LC_ALL=C sort))
 
-.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench selftest install uninstall layers record table noise clean
+.PHONY: all help packages demo test test-fast asan fuzz faults lint format bench selftest install uninstall layers record table noise slurm clean
 all: $(BUILD)/qconform
 
 help:                 ## this list
@@ -131,6 +131,9 @@ bench: build/qconform build/bench  ## what the program costs beside the best kno
 
 selftest: build/qconform ## plant every cause, and see it named; ALL=1: in all healthy recordings
 	@build/qconform selftest -q $(if $(ALL),$$(python3 fixtures/healthy.py))
+
+slurm: build/qconform ## run suites/slurm/ on a cluster of two nodes, made for it on this machine
+	@sh fixtures/slurm.sh
 
 install: $(BUILD)/qconform  ## program, manual, schemas, completions below DESTDIR and PREFIX (/usr/local)
 	@sh fixtures/install.sh "$(DESTDIR)" "$(PREFIX)"

@@ -110,14 +110,15 @@ static bool add_raised(struct qw_text *out, const struct qw_json *one)
     return true;
 }
 
+/* "file: place: reason; what to do" */
 static bool add_error(struct qw_text *out, const struct qw_json *one)
 {
-    static const char *const fields[] = {"file", "place", "message", "hint"};
+    static const char *const fields[] = {"file", "place", "message", "hint"}, *const before[] = {"", ": ", ": ", "; "};
     const struct qw_json *error = qw_json_get(one, "error");
     size_t start = out->length;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const char *text = qw_json_get_text(error, fields[i], "");
-        qw_text_addf(out, "%s%s", *text && out->length > start ? ": " : "", text);
+        qw_text_addf(out, "%s%s", *text && out->length > start ? before[i] : "", text);
     }
     return out->length > start;
 }

@@ -65,10 +65,10 @@ static void split(struct name *name, const struct qw_json *one)
 
 static int compare_names(const void *a, const void *b) { return strcmp(a, b); }
 
-/* Whether this pair of names is new; it is kept in `seen`. */
-static bool is_new(void **seen, const struct name *name)
+/* Whether this pair of names is new; it is kept in `seen`.  Suites have no class. */
+static bool is_new(void **seen, const char *class, const char *name)
 {
-    char *key = qw_format("%s %s", name->class.bytes, name->name.bytes);
+    char *key = qw_format("%s %s", class, name);
     char **kept = tsearch(key, seen, compare_names);
     bool mine = kept && *kept == key;
     if (!mine)
@@ -79,8 +79,17 @@ static bool is_new(void **seen, const struct name *name)
 static void make_name(struct name *name, void **seen, const struct qw_json *one, int number)
 {
     split(name, one);
-    while (!is_new(seen, name))
+    while (!is_new(seen, name->class.bytes, name->name.bytes))
         qw_text_addf(&name->name, " (case %d)", number);
+}
+
+static char *make_suite_name(void **seen, const char *suite, int number)
+{
+    struct qw_text name = {0};
+    rp_escape_line(&name, *suite ? suite : "qconform", MOST_NAME);
+    while (!is_new(seen, "", name.bytes))
+        qw_text_addf(&name, " (suite %d)", number);
+    return qw_text_take(&name);
 }
 
 static void forget(void **seen)
@@ -182,7 +191,7 @@ static void add_counts(struct qw_text *out, const struct counts *counts)
     qw_text_addf(out, " tests=\"%d\" failures=\"%d\" errors=\"%d\"", counts->tests, counts->failures, counts->errors);
 }
 
-static void add_suite(struct qw_text *out, const struct qw_json *result, const char *suite, void **seen)
+static void add_suite(struct qw_text *out, const struct qw_json *result, const char *suite, const char *name, void **seen)
 {
     struct counts counts = {0};
     const struct qw_json *cases = qw_json_get(result, "cases");
@@ -190,7 +199,7 @@ static void add_suite(struct qw_text *out, const struct qw_json *result, const c
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
         if (!strcmp(suite_of(c), suite))
             count(&counts, c);
-    rp_markup(out, "  <testsuite name=\"%a\"", *suite ? suite : "qconform");
+    rp_markup(out, "  <testsuite name=\"%a\"", name);
     add_counts(out, &counts);
     qw_text_addf(out, " skipped=\"%d\"", counts.skipped);
     add_time(out, counts.milliseconds);
@@ -235,8 +244,11 @@ void rp_junit(struct qw_text *out, const struct qw_json *result)
     add_counts(out, &counts);
     add_time(out, counts.milliseconds);
     qw_text_add(out, ">\n");
-    for (int i = 0; i < found; i++)
-        add_suite(out, result, suites[i], &seen);
+    for (int i = 0; i < found; i++) {
+        char *name = make_suite_name(&seen, suites[i], i + 1);
+        add_suite(out, result, suites[i], name, &seen);
+        free(name);
+    }
     qw_text_add(out, "</testsuites>\n");
     forget(&seen);
     free(suites);

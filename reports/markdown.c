@@ -62,7 +62,7 @@ static void add_row(struct qw_text *row, const struct qw_json *one)
     add_cell(row, &text);
     rp_add_place(&text, qw_json_get(one, "first_divergence"));
     add_cell(row, &text);
-    row->bytes[--row->length] = '\n';
+    row->bytes[row->length - 1] = '\n';
 }
 
 /* At most half of the sheet, so that cases are told too. */

@@ -60,7 +60,8 @@ struct cli_options {
     const struct qw_json *written;           /* files that the verb has written itself, for the closing lines; NULL: none */
     /* By format of reports/formats.def: the value, "" where it takes none; NULL: not asked for. */
     const char *file[CLI_MOST_FORMATS];
-    int count; /* operands */
+    bool taken; /* standard output holds a document: --json, or a format that goes to "-" */
+    int count;  /* operands */
     char **operand;
     int argc; /* the whole command line */
     char **argv;

@@ -244,6 +244,19 @@ static bool read_option(struct cli_options *options, const struct cli_verb *verb
     return true;
 }
 
+/* One document at most may stand on standard output. */
+static bool settle_output(struct cli_options *options)
+{
+    int documents = options->json;
+    for (size_t i = 0; i < rp_format_count(); i++)
+        documents += options->file[i] && !strcmp(options->file[i], "-") && rp_format_at(i)->parts[0].place == RP_TO_FILE;
+    options->taken = documents > 0;
+    return documents <= 1 ||
+           (cli_complain(QC_EXIT_USAGE, "only one document can be written to standard output (--json, or a format "
+                                        "that goes to -); name files for the others"),
+            false);
+}
+
 bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, int argc, char **argv)
 {
     struct option longs[ROWS + RECORDER_ROWS + CLI_MOST_FORMATS + 1] = {0};
@@ -263,5 +276,5 @@ bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, 
             return false;
     options->operand = argv + (argc > 1 ? optind : 1);
     options->count = argc > 1 ? argc - optind : 0;
-    return true;
+    return settle_output(options);
 }

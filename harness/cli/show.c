@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness/cli/cli.h"
@@ -82,15 +83,6 @@ int cli_terminal_width(void)
 
 /* ---- the parts of a format, by where they go ---- */
 
-/* Whether standard output is taken: by --json, or by a format. */
-static bool is_taken(const struct cli_options *options)
-{
-    bool taken = options->json;
-    for (size_t i = 0; i < rp_format_count(); i++)
-        taken = taken || (options->file[i] && rp_format_at(i)->parts[0].place == RP_TO_FILE && !strcmp(options->file[i], "-"));
-    return taken;
-}
-
 static bool write_named(struct qw_json *files, const char *path, const struct qw_text *text, struct qw_error *error)
 {
     if (!qw_file_write(path, text->bytes ? text->bytes : "", text->length, error))
@@ -106,11 +98,12 @@ static bool write_summary(struct qw_json *files, const struct qw_text *text, str
     enum { MOST = 1 << 20 };
     const char *path = getenv("GITHUB_STEP_SUMMARY");
     struct qw_text whole = {0};
+    struct stat info;
     char *before = NULL;
     size_t size = 0;
     if (!path || !*path)
         return true;
-    if (access(path, F_OK) == 0 && !qw_file_read(&before, &size, path, MOST, error))
+    if (stat(path, &info) == 0 && S_ISREG(info.st_mode) && !qw_file_read(&before, &size, path, MOST, error))
         return qw_error_in_file(error, path), error->kind = QW_ERROR_OUTPUT, false;
     if (before)
         qw_text_add_bytes(&whole, before, size);
@@ -119,6 +112,7 @@ static bool write_summary(struct qw_json *files, const struct qw_text *text, str
     bool ok = whole.length <= MOST ? write_named(files, path, &whole, error)
                                    : qw_fail(error, QW_ERROR_OUTPUT, "", "write it from a step of its own, with qconform report",
                                              "the summary of this step would be above 1 MiB");
+    qw_error_in_file(error, path);
     qw_text_free(&whole);
     return ok;
 }
@@ -173,9 +167,9 @@ int cli_show(const struct qw_json *document, const struct cli_options *options, 
 {
     struct qw_json *files = options->written ? qw_json_copy(options->written) : qw_json_array();
     struct qw_text log = {0};
-    bool taken = is_taken(options), written = write_formats(files, &log, document, options);
-    int shown = options->json ? cli_print_json(document) : taken ? 0 : show_terminal(document, options, files);
-    int logged = show_log(&log, taken);
+    bool written = write_formats(files, &log, document, options);
+    int shown = options->json ? cli_print_json(document) : options->taken ? 0 : show_terminal(document, options, files);
+    int logged = show_log(&log, options->taken || options->json);
     qw_json_free(files);
     qw_text_free(&log);
     return written && !shown && !logged ? (int)code : QC_EXIT_OUTPUT;

@@ -88,7 +88,7 @@ static inline size_t count_of(const char *text, const char *part)
     return count;
 }
 
-static const char *const sample_names[] = {"healthy", "failing", "raised", "error", "several", "compare"};
+static const char *const sample_names[] = {"healthy", "failing", "raised", "error", "several", "compare", "statuses"};
 #define SAMPLE_COUNT (sizeof sample_names / sizeof *sample_names)
 
 static const char *const hostile_texts[] = {

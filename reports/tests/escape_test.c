@@ -37,6 +37,34 @@ Test(escape, terminal_spells_out_what_steers_it)
     expect(rp_escape_terminal, "<b>&", "<b>&");
 }
 
+Test(escape, nothing_commands_a_ci_system_that_reads_along)
+{
+    expect(rp_escape_terminal, "::error::x", "\\x3a:error::x");
+    expect(rp_escape_terminal, "at ::stop-commands::x", "at \\x3a:stop-commands::x");
+    expect(rp_escape_terminal, "at::native::mul ##[error]x", "at::native::mul \\x23#[error]x");
+    expect(rp_escape_command, "50 % of\r\n::x", "50 %25 of\\x0d\\n::x");
+    expect(rp_escape_property, "a:b,c%", "a%3Ab%2Cc%25");
+}
+
+Test(escape, markdown_has_no_mark_of_the_text)
+{
+    expect(rp_escape_markdown, "*a* _b_ `c` [d](e) <f> g|h ~i~ #1 &lt; $j$ \\",
+           "\\*a\\* \\_b\\_ \\`c\\` \\[d\\](e) \\<f\\> g\\|h \\~i\\~ \\#1 \\&lt; \\$j\\$ \\\\");
+    expect(rp_escape_markdown, "a\n# b", "a\\\\n\\# b");
+    expect(rp_escape_markdown, "@user, a@b and rotary_emb@1", "`@`user, a@b and rotary\\_emb@1");
+    expect(rp_escape_code, "plain_text", "`plain_text`");
+    expect(rp_escape_code, "a`b``c", "``` a`b``c ```");
+    expect(rp_escape_code, "", "`  `");
+}
+
+Test(escape, long_line_is_cut_between_characters_and_says_so)
+{
+    struct qw_text out = {0};
+    rp_escape_line(&out, "\xe4\xbb\xa4\xe4\xbb\xa4\xe4\xbb\xa4", 4);
+    cr_expect_str_eq(out.bytes, "\xe4\xbb\xa4\xe4\xbb\xa4... (3 more bytes)");
+    qw_text_free(&out);
+}
+
 static void expect_url(const char *url, const char *wanted)
 {
     struct qw_text out = {0};
