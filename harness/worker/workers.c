@@ -27,6 +27,7 @@
 #define PIPE_BLOCKS 32                 /* of 64 KiB: more than a pipe holds, should something else keep it filled */
 #define TICK        200                /* milliseconds between looks at the clock */
 #define SHORT_TICK  5                  /* where the kernel does not tell that a process has ended */
+#define PAUSE       1.0                /* seconds beyond a tick in which this process did nothing: it was stopped, or waited */
 
 enum { ANSWER, WORDS, PIPES };
 
@@ -202,7 +203,16 @@ static void stop_if_due(struct worker *worker)
     worker->late = worker->late || late;
 }
 
-static void watch(struct worker *workers, int jobs, size_t most)
+/* Time that passed while nobody could look (a stopped job, a slow disk) is not the workers'. */
+static void forgive_pause(struct worker *workers, int jobs, double *looked)
+{
+    double now = seconds_now(), pause = now - *looked - 1e-3 * TICK;
+    for (int i = 0; i < jobs && pause > PAUSE; i++)
+        workers[i].deadline += pause;
+    *looked = now;
+}
+
+static void watch(struct worker *workers, int jobs, size_t most, double *looked)
 {
     enum { EACH = PIPES + 1 };
     struct pollfd *watched = QW_NEW_ARRAY(struct pollfd, EACH * jobs);
@@ -221,6 +231,7 @@ static void watch(struct worker *workers, int jobs, size_t most)
         for (int p = 0; p < PIPES; p++)
             if (watched[EACH * i + p].revents)
                 take(&workers[i], p, most);
+    forgive_pause(workers, jobs, looked);
     for (int i = 0; i < jobs; i++)
         if (workers[i].pid)
             stop_if_due(&workers[i]);
@@ -400,6 +411,7 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
 {
     struct worker *slots = QW_NEW_ARRAY(struct worker, workers->jobs);
     int next = 0, running = 0;
+    double looked = seconds_now();
     workers->core[0] = 0;
     workers->sandbox = NULL;
     workers->most_answer = workers->most_answer ? workers->most_answer : MOST_ANSWER;
@@ -425,7 +437,7 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
             next++;
         }
         if (running)
-            watch(slots, workers->jobs, workers->most_answer);
+            watch(slots, workers->jobs, workers->most_answer, &looked);
         for (int i = 0; i < workers->jobs; i++)
             running -= collect(answers, &slots[i], tasks, workers);
     }

@@ -313,6 +313,17 @@ def test_an_unfinished_run_is_replaced_with_a_word(suite, tmp_path):
     assert re.search(rf"notice: .*an unfinished run \(\d+ of {len(CHEAP)} cases judged\) is replaced", err)
 
 
+def test_a_dry_run_knows_what_is_judged_and_writes_nothing(suite, tmp_path):
+    out = tmp_path / "out"
+    run(suite, "--out", out, "--baseline", "none", "--fail-fast", "-j", 1, code=1)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    _, text, _ = run(suite, "--out", out, "--resume", "--dry-run", code=0)
+    assert f"{len(ends(out))} of them are judged already" in " ".join(text.split())
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    run(suite, "--out", tmp_path / "none", "--dry-run", code=0)
+    assert not (tmp_path / "none").exists()
+
+
 def test_shards_have_folders_of_their_own_and_every_case_once(suite, tmp_path):
     seen = []
     for index in (1, 2, 3):

@@ -317,6 +317,28 @@ Test(workers, a_stop_ends_what_runs_and_starts_nothing_more)
     cr_expect_eq(open_descriptors(), before);
 }
 
+static bool is_held_up_once(void *user)
+{
+    int *looks = user;
+    if (++*looks == 2)
+        usleep(3500000);
+    return false;
+}
+
+Test(workers, time_in_which_this_process_is_held_up_is_not_the_workers)
+{
+    struct qw_json *answer = NULL;
+    int looks = 0;
+    struct qc_workers workers = {.jobs = 1, .seconds = 2, .stop = is_held_up_once, .user = &looks};
+    stub_run(&answer, (const char *const[]){"sleep"}, 1, PATH, &workers);
+    cr_expect_str_eq(status_of(answer), "TIMEOUT", "the limit holds all the same");
+    clear(&answer, 1, &workers);
+    looks = 0;
+    stub_run(&answer, (const char *const[]){"nothing"}, 1, PATH, &workers);
+    cr_expect_str_eq(status_of(answer), "PASS", "%s", words_of(answer));
+    clear(&answer, 1, &workers);
+}
+
 Test(workers, a_task_has_a_limit_of_its_own)
 {
     struct qc_task tasks[2] = {qc_task_of("deed", PATH), qc_task_of("deed", PATH)};
