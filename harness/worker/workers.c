@@ -301,6 +301,9 @@ static struct qw_json *crash(const struct worker *worker, const struct qc_task *
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         return failed(task, "CRASH", "do not trust the file: reading it never needs that",
                       "the worker that read it was stopped: it tried to open a socket or to start a process%s", words);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        return failed(task, "CRASH", "something outside did that, mostly for memory: give fewer --jobs, or free some",
+                      "the worker that read it was killed (signal 9)%s", words);
     if (WIFSIGNALED(status))
         return failed(task, "CRASH", "the file is damaged; copy it again from where it was recorded",
                       "the worker that read it died by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)), words);
@@ -312,7 +315,9 @@ static struct qw_json *crash(const struct worker *worker, const struct qc_task *
 static struct qw_json *answer_of(const struct worker *worker, const struct qc_task *task, int status, struct qc_workers *workers)
 {
     if (worker->late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
-        return failed(task, "TIMEOUT", "", "the worker was stopped after %g seconds", seconds_of(task, workers));
+        return failed(task, "TIMEOUT",
+                      task->limit > 0 ? "give it longer: --timeout, or \"timeout\" in its block of the suite" : "",
+                      "the worker was stopped after %g seconds", seconds_of(task, workers));
     const struct qw_text *received = &worker->received[ANSWER];
     struct qw_json *frame = worker->odd || status ? NULL : qc_frame_parse(received->bytes, received->length);
     struct qw_json *answer = NULL;
