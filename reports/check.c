@@ -442,14 +442,18 @@ static bool check_name(const struct qw_json *document, const struct kind *kind, 
     return same;
 }
 
-static struct qw_json *load(const char *schema)
+/* Read once and kept: a suite is checked block by block. */
+static const struct qw_json *rules_of(const struct kind *kind)
 {
+    static struct qw_json *read[sizeof kinds / sizeof *kinds];
+    struct qw_json **rules = &read[kind - kinds];
     struct qw_error broken = {0};
     size_t size;
-    const char *bytes = rp_schema_text(schema, &size);
-    struct qw_json *json = qw_json_parse(bytes, size, "", &broken);
-    assert(json);
-    return json;
+    const char *bytes = rp_schema_text(kind->schema, &size);
+    if (!*rules)
+        *rules = qw_json_parse(bytes, size, "", &broken);
+    assert(*rules);
+    return *rules;
 }
 
 bool rp_check_as(const struct qw_json *document, const char *schema, const char *without, struct qw_error *error)
@@ -457,22 +461,18 @@ bool rp_check_as(const struct qw_json *document, const char *schema, const char 
     const struct kind *kind = kind_of(schema);
     if (!check_name(document, kind, error))
         return false;
-    struct qw_json *rules = load(schema);
+    const struct qw_json *rules = rules_of(kind);
     const struct check check = {kind, qw_json_get(rules, "$defs"), without, "", error};
-    bool fits = conforms(&check, rules, document, NULL);
-    qw_json_free(rules);
-    return fits;
+    return conforms(&check, rules, document, NULL);
 }
 
 bool rp_check_part(const struct qw_json *node, const char *schema, const char *definition, const char *place,
                    struct qw_error *error)
 {
-    struct qw_json *rules = load(schema);
-    const struct qw_json *definitions = qw_json_get(rules, "$defs");
-    const struct check check = {kind_of(schema), definitions, NULL, place, error};
-    bool fits = conforms(&check, qw_json_get(definitions, definition), node, NULL);
-    qw_json_free(rules);
-    return fits;
+    const struct kind *kind = kind_of(schema);
+    const struct qw_json *definitions = qw_json_get(rules_of(kind), "$defs");
+    const struct check check = {kind, definitions, NULL, place, error};
+    return conforms(&check, qw_json_get(definitions, definition), node, NULL);
 }
 
 bool rp_check(const struct qw_json *document, struct qw_error *error) { return rp_check_as(document, RP_RESULT, NULL, error); }
