@@ -295,19 +295,36 @@ static bool check_closed(const struct check *check, const struct qw_json *rule, 
     return false;
 }
 
+/* The required fields that an object lacks, "id, source"; `first` is the first one, NULL when it has them all. */
+static void add_missing(struct qw_text *out, const char **first, int *count, const struct qw_json *rule,
+                        const struct qw_json *node)
+{
+    for (const struct qw_json *k = qw_json_first(qw_json_get(rule, "required")); k; k = qw_json_next(k)) {
+        const char *key = qw_json_text(k, "");
+        if (qw_json_get(node, key))
+            continue;
+        qw_text_addf(out, "%s%s", *first ? ", " : "", key);
+        *first = *first ? *first : key;
+        ++*count;
+    }
+}
+
 /* A field under a wrong name is named before the one that it was meant for is missed. */
 static bool check_required(const struct check *check, const struct qw_json *rule, const struct qw_json *node,
                            const struct frame *at)
 {
-    const struct qw_json *key = qw_json_first(qw_json_get(rule, "required"));
-    while (key && (!qw_json_is_object(node) || qw_json_get(node, qw_json_text(key, ""))))
-        key = qw_json_next(key);
-    if (!key || !check_closed(check, rule, node, at))
-        return !key;
-    char *what = qw_format("lacks the field %s", qw_json_text(key, ""));
-    refuse_field(check, at, qw_json_text(key, ""), qw_json_get(qw_json_get(rule, "properties"), qw_json_text(key, "")), what);
-    free(what);
-    return false;
+    struct qw_text missing = {0};
+    const char *first = NULL;
+    int count = 0;
+    if (qw_json_is_object(node))
+        add_missing(&missing, &first, &count, rule, node);
+    if (first && check_closed(check, rule, node, at)) {
+        char *what = qw_format("lacks the field%s %s", count > 1 ? "s" : "", missing.bytes);
+        refuse_field(check, at, first, qw_json_get(qw_json_get(rule, "properties"), first), what);
+        free(what);
+    }
+    qw_text_free(&missing);
+    return !first;
 }
 
 /* The fields that the schema knows, or with `any` all of an object whose fields it does not name. */
