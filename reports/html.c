@@ -78,7 +78,7 @@ void rp_close_table(struct rp_page *page) { qw_text_add(page->out, "</tbody></ta
 static const char *case_name(const struct qw_json *one)
 {
     const char *id = qw_json_get_text(one, "id", "unnamed");
-    return rp_is_comparison(one) ? id : qw_json_get_text(one, "recording", id);
+    return rp_is_comparison(one) || qw_json_get_text(one, "suite", NULL) ? id : qw_json_get_text(one, "recording", id);
 }
 
 static void add_title(struct rp_page *page, const struct qw_json *cases)
@@ -113,6 +113,7 @@ static void add_skip_links(struct rp_page *page, const struct qw_json *one)
         const char *id, *text;
         bool present;
     } links[] = {
+        {"requirement", "Requirement", rp_has_requirement(one)},
         {"pair", "Recordings", pair},
         {"cause", "Cause", !pair || !rp_case_status(one)->judged},
         {"first-divergence", "First divergence", raised || qw_json_is_object(qw_json_get(one, "first_divergence"))},
@@ -162,6 +163,7 @@ static void add_case(struct rp_page *page, const struct qw_json *one)
 {
     bool pair = rp_is_comparison(one);
     qw_text_add(page->out, "<div class=\"cards\">\n");
+    rp_html_requirement(page, one);
     if (pair)
         rp_html_pair(page, one);
     if (!pair || !rp_case_status(one)->judged)
@@ -251,15 +253,20 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, int
 
 static void add_summary(struct rp_page *page, const struct qw_json *cases, char **prefixes)
 {
-    static const char *const columns[] = {"Status",    "Recording", "transformers x peft", "Cause", "First divergence",
-                                          "Explained", NULL};
-    int i = 0;
+    bool run = qw_json_is_object(qw_json_get(page->result, "run"));
+    const char *const columns[] = {"Status", run ? "Case" : "Recording", "transformers x peft",
+                                   "Cause",  "First divergence",         "Explained",
+                                   NULL};
+    int i = 0, width = (int)(sizeof columns / sizeof *columns) - 1;
+    const struct qw_json *before = NULL;
     const struct qw_json *c = qw_json_first(cases);
     qw_text_add(page->out, "<section class=\"card\" id=\"summary\" aria-labelledby=\"summary-h\">"
                            "<h2 id=\"summary-h\">All cases</h2>\n");
     rp_open_table(page, "summary", "All cases and where each first diverges", columns);
-    for (; c && i < RP_SUMMARY_ROWS; c = qw_json_next(c), i++)
+    for (; c && i < RP_SUMMARY_ROWS; before = c, c = qw_json_next(c), i++) {
+        rp_html_suite_row(page, c, before, width);
         add_summary_row(page, c, i + 1, prefixes[i]);
+    }
     rp_close_table(page);
     rp_add_rest(page, "<p>", qw_json_size(cases) - i, "</p>");
     qw_text_add(page->out, "</section>\n");
@@ -333,10 +340,13 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
 {
     int count = qw_json_size(cases), told = 0;
     char **prefixes = make_prefixes(page, cases, count, &told);
-    struct qw_text counts = {0};
+    struct qw_text counts = {0}, verdict = {0};
     rp_add_counts(&counts, page->result);
+    bool whole = rp_add_whole_verdict(&verdict, page->result);
     qw_text_add(page->out, "<a class=\"skip\" href=\"#main\">Skip to the report</a>\n");
-    add_verdict(page, rp_overall_status(page->result), counts.bytes);
+    add_verdict(page, rp_overall_status(page->result), whole ? verdict.bytes : counts.bytes);
+    if (whole)
+        rp_markup(page->out, "<p class=\"meta\">%t.</p>\n", counts.bytes);
     add_causes(page, cases);
     qw_text_add(page->out, "</header>\n<nav aria-label=\"Blocks of this report\">\n<a href=\"#summary\">All cases</a>\n"
                            "<a href=\"#appendix\">Appendix</a>\n</nav>\n<main id=\"main\">\n");
@@ -355,6 +365,7 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
         free(prefixes[i]);
     free(prefixes);
     qw_text_free(&counts);
+    qw_text_free(&verdict);
 }
 
 static int plots_wanted(const struct qw_json *cases)

@@ -26,12 +26,6 @@ static bool add_whole(struct sheet *sheet, struct qw_text *more)
     return fits;
 }
 
-static bool needs_attention(const struct qw_json *one)
-{
-    enum rp_outcome outcome = rp_case_status(one)->outcome;
-    return outcome == RP_OUTCOME_FAILED || outcome == RP_OUTCOME_STALE || outcome == RP_OUTCOME_UNDECIDED;
-}
-
 static const char *id_of(const struct qw_json *one)
 {
     const char *id = qw_json_get_text(one, "id", "");
@@ -75,7 +69,7 @@ static void add_table(struct sheet *sheet, const struct qw_json *cases, int coun
                 "| status | case | transformers x peft | cause | first divergence |\n| --- | --- | --- | --- | --- |\n");
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
         struct qw_text row = {0};
-        if (!needs_attention(c))
+        if (!rp_needs_attention(c))
             continue;
         add_row(&row, c);
         if (!add_whole(&half, &row))
@@ -126,7 +120,7 @@ static void add_cases(struct sheet *sheet, const struct qw_json *cases, int coun
     int shown = 0;
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
         struct qw_text text = {0};
-        if (!needs_attention(c))
+        if (!rp_needs_attention(c))
             continue;
         add_case(&text, c);
         if (!add_whole(sheet, &text))
@@ -169,7 +163,7 @@ static void add_known(struct sheet *sheet, const struct qw_json *result)
 
 /* ---- all ---- */
 
-/* "**FAIL**: the verdict" of one case, or the counts. */
+/* "**FAIL**: the verdict" of one case or of all, and the counts. */
 static void add_verdict(struct qw_text *out, const struct qw_json *result, const struct qw_json *cases)
 {
     const struct qw_json *only = qw_json_size(cases) == 1 ? qw_json_first(cases) : NULL;
@@ -179,6 +173,8 @@ static void add_verdict(struct qw_text *out, const struct qw_json *result, const
         rp_escape_markdown(out, qw_json_get_text(only, "verdict", rp_case_status(only)->meaning));
         qw_text_add(out, "\n\n");
     }
+    if (rp_add_whole_verdict(out, result))
+        qw_text_add(out, "\n\n");
     rp_add_counts(out, result);
     qw_text_add(out, qw_json_size(cases) ? ".\n\n" : ". Nothing was selected, or nothing was judged.\n\n");
 }
@@ -189,7 +185,7 @@ static void add_sheet(struct qw_text *out, const struct qw_json *result, size_t 
     const struct qw_json *cases = qw_json_get(result, "cases");
     int count = 0;
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
-        count += needs_attention(c);
+        count += rp_needs_attention(c);
     add_verdict(out, result, cases);
     if (count && qw_json_size(cases) > 1)
         add_table(&sheet, cases, count);

@@ -76,6 +76,8 @@ void rp_open_figure(struct rp_page *page, const char *id, const char *title, con
 void rp_html_map(struct rp_page *page, const struct qw_json *one);
 
 /* Blocks of one case, in the order of the page; each adds nothing when it has nothing to say. */
+bool rp_has_requirement(const struct qw_json *one);
+void rp_html_requirement(struct rp_page *page, const struct qw_json *one); /* what a suite asks for, and its baseline */
 void rp_html_cause(struct rp_page *page, const struct qw_json *one);
 void rp_html_divergence(struct rp_page *page, const struct qw_json *one);
 void rp_html_next_steps(struct rp_page *page, const struct qw_json *one);
@@ -93,5 +95,10 @@ void rp_html_figures(struct rp_page *page, const struct qw_json *one);
 void rp_html_sites(struct rp_page *page, const struct qw_json *one);
 void rp_html_findings(struct rp_page *page, const struct qw_json *one);
 void rp_html_appendix(struct rp_page *page); /* once per page */
+void rp_html_run(struct rp_page *page);      /* inside of it: suites, baselines, selection */
+
+/* A row of `columns` columns with the suite of a case, where it is another than that of the case before (NULL for the first);
+ * nothing where no suites were run. */
+void rp_html_suite_row(struct rp_page *page, const struct qw_json *one, const struct qw_json *before, int columns);
 
 #endif

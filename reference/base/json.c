@@ -9,6 +9,7 @@
 
 #include "reference/base/json_scan.h"
 #include "reference/base/memory.h"
+#include "reference/base/text.h"
 
 /* Debian 12 has 1.7.15.  Its known over-read (CVE-2023-53154, mended in 1.7.18) needs a text without its final NUL, and
  * every text that gets here has one and was scanned before; older releases were not looked at. */
@@ -104,7 +105,22 @@ struct qw_json *qw_json_add(struct qw_json *array, struct qw_json *child)
     return child;
 }
 
-static struct qw_json *text_node(const char *text) { return wrap(text ? cJSON_CreateString(text) : cJSON_CreateNull()); }
+/* The text with U+FFFD for every byte that belongs to no character, so that what is printed can be read. */
+static struct qw_json *text_node(const char *text)
+{
+    if (!text)
+        return wrap(cJSON_CreateNull());
+    struct qw_text sound = {0};
+    const char *end = text + strlen(text);
+    while (text < end) {
+        int length = qw_utf8_length(text, end);
+        qw_text_add_bytes(&sound, length ? text : "\xef\xbf\xbd", length ? (size_t)length : 3);
+        text += length ? length : 1;
+    }
+    struct qw_json *node = wrap(cJSON_CreateString(sound.bytes ? sound.bytes : ""));
+    qw_text_free(&sound);
+    return node;
+}
 
 static struct qw_json *real_node(double number)
 {
@@ -115,6 +131,7 @@ static struct qw_json *real_node(double number)
 
 void qw_json_put_text(struct qw_json *o, const char *key, const char *text) { qw_json_put(o, key, text_node(text)); }
 void qw_json_set_text(struct qw_json *o, const char *key, const char *text) { qw_json_set(o, key, text_node(text)); }
+void qw_json_set_int(struct qw_json *o, const char *key, int64_t n) { qw_json_set(o, key, real_node((double)n)); }
 void qw_json_put_int(struct qw_json *o, const char *key, int64_t n) { qw_json_put(o, key, real_node((double)n)); }
 void qw_json_put_real(struct qw_json *o, const char *key, double n) { qw_json_put(o, key, real_node(n)); }
 void qw_json_put_bool(struct qw_json *o, const char *key, bool t) { qw_json_put(o, key, wrap(cJSON_CreateBool(t))); }

@@ -52,11 +52,10 @@ static const struct {
     {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 };
 
-/* Length of the well-formed sequence at `at`, or 0. */
-static int sequence_length(const char *at, const char *end)
+int qw_utf8_length(const char *at, const char *end)
 {
     const unsigned char *byte = (const unsigned char *)at;
-    if (byte[0] >= 0x20 && byte[0] < 0x80)
+    if (byte[0] < 0x80)
         return 1;
     for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
         if (byte[0] < sequences[i].first || byte[0] > sequences[i].last)
@@ -120,9 +119,9 @@ static bool scan_string(struct scan *scan)
                 return false;
             continue;
         }
-        int length = sequence_length(scan->at, scan->end);
-        if (!length)
-            return stop(scan, (unsigned char)*scan->at < 0x20 ? "a control character must be escaped" : "the bytes are no UTF-8");
+        int length = qw_utf8_length(scan->at, scan->end);
+        if (!length || (unsigned char)*scan->at < 0x20)
+            return stop(scan, length ? "a control character must be escaped" : "the bytes are no UTF-8");
         scan->at += length;
     }
     return take(scan, '"') || stop(scan, "the text is not closed");

@@ -14,4 +14,7 @@
  * column (in bytes, both from 1) where it ends to be one. */
 bool qw_json_scan(const char *bytes, size_t size, const struct qw_json_limits *limits, const char *place, struct qw_error *error);
 
+/* Length of the well-formed UTF-8 sequence at `at`, which lies before `end`; 0: none begins there. */
+int qw_utf8_length(const char *at, const char *end);
+
 #endif

@@ -442,3 +442,30 @@ Test(json, objects_of_many_keys, .timeout = 10)
     cr_expect(strstr(error.message, "\"key7\""), "%s", error.message);
     qw_text_free(&text);
 }
+
+Test(json, bytes_that_are_no_utf8_are_put_as_replacement_characters)
+{
+    struct qw_error error = {0};
+    struct qw_json *array = qw_json_array();
+    qw_json_add_text(array, "a\xff\xc3\xa4\xc3");
+    char *text = qw_json_print(array, false);
+    cr_expect_str_eq(text, "[\"a\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd\"]\n");
+    struct qw_json *back = qw_json_parse(text, strlen(text), "", &error);
+    cr_expect(back, "%s", error.message);
+    qw_json_free(back);
+    qw_json_free(array);
+    free(text);
+}
+
+Test(json, a_field_that_is_set_again_has_the_new_value_in_its_old_place)
+{
+    struct qw_json *object = qw_json_object();
+    qw_json_put_text(object, "a", "1");
+    qw_json_put_text(object, "b", "2");
+    qw_json_set_text(object, "a", "3");
+    qw_json_set_text(object, "c", NULL);
+    char *text = qw_json_print(object, false);
+    cr_expect_str_eq(text, "{\"a\":\"3\",\"b\":\"2\",\"c\":null}\n");
+    qw_json_free(object);
+    free(text);
+}
