@@ -192,12 +192,16 @@ static void add_single(struct rp_page *page, const struct qw_json *one)
     add_verdict(page, status, qw_json_get_text(one, "verdict", status->meaning));
     add_under_verdict(page, one);
     qw_text_add(page->out, "<nav aria-label=\"Blocks of this report\">\n");
+    if (page->place == RP_PAGE_IN_FOLDER)
+        qw_text_add(page->out, "<a href=\"" RP_PAGE_INDEX_FILE "\">All cases</a>\n");
     add_skip_links(page, one);
     qw_text_add(page->out, "<a href=\"#appendix\">Appendix</a>\n</nav>\n<main id=\"main\">\n");
     add_case(page, one);
 }
 
 /* --- several cases --- */
+
+static bool is_run(const struct rp_page *page) { return qw_json_is_object(qw_json_get(page->result, "run")); }
 
 /* Prefix of a case's ids: its name, then eight digits of the hash of its id; a repeated one gets its number too. */
 static char *make_prefix(const struct qw_json *one, char **earlier, int count)
@@ -217,10 +221,19 @@ static char *make_prefix(const struct qw_json *one, char **earlier, int count)
     return qw_text_take(&prefix);
 }
 
-/* `prefix` is NULL for a case that is not told in full. */
-static void add_summary_row(struct rp_page *page, const struct qw_json *one, const char *prefix)
+/* Where the `number`-th case is told in full; false where it is not.  `prefix` is that of its ids on this page, or NULL. */
+static bool add_target(struct qw_text *out, const struct rp_page *page, const struct qw_json *one, int number, const char *prefix)
 {
-    struct qw_text versions = {0}, place = {0}, causes = {0};
+    if (page->place == RP_PAGE_INDEX)
+        rp_add_file_name(out, one, number);
+    else if (prefix)
+        qw_text_addf(out, "#%scase", prefix);
+    return out->length > 0;
+}
+
+static void add_summary_row(struct rp_page *page, const struct qw_json *one, int number, const char *prefix)
+{
+    struct qw_text versions = {0}, place = {0}, causes = {0}, target = {0};
     const struct rp_status *status = rp_case_status(one);
     const struct qw_json *cause = rp_case_cause(one);
     rp_add_versions(&versions, one);
@@ -228,8 +241,8 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
     rp_add_place(&place, qw_json_get(one, "first_divergence"));
     rp_markup(page->out, "<tr><td class=\"st %r\">%r %t</td><th scope=\"row\">", shape_class[status->shape],
               rp_status_icon((int)status->shape), status->word);
-    if (prefix)
-        rp_markup(page->out, "<a href=\"#%rcase\">%t</a>", prefix, case_name(one));
+    if (add_target(&target, page, one, number, prefix))
+        rp_markup(page->out, "<a href=\"%a\">%t</a>", target.bytes, case_name(one));
     else
         rp_markup(page->out, "%t", case_name(one));
     rp_markup(page->out, "</th><td>%t</td><td>%t</td><td>%t</td><td class=\"n\">%t</td></tr>\n", versions.bytes, causes.bytes,
@@ -237,23 +250,22 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
     qw_text_free(&versions);
     qw_text_free(&place);
     qw_text_free(&causes);
+    qw_text_free(&target);
 }
 
 static void add_summary(struct rp_page *page, const struct qw_json *cases, char **prefixes)
 {
-    bool run = qw_json_is_object(qw_json_get(page->result, "run"));
-    const char *const columns[] = {"Status", run ? "Case" : "Recording", "transformers x peft",
-                                   "Cause",  "First divergence",         "Explained",
-                                   NULL};
+    const char *const columns[] = {
+        "Status", is_run(page) ? "Case" : "Recording", "transformers x peft", "Cause", "First divergence", "Explained", NULL};
     int i = 0, width = (int)(sizeof columns / sizeof *columns) - 1;
     const struct qw_json *before = NULL;
     const struct qw_json *c = qw_json_first(cases);
     qw_text_add(page->out, "<section class=\"card\" id=\"summary\" aria-labelledby=\"summary-h\">"
                            "<h2 id=\"summary-h\">All cases</h2>\n");
     rp_open_table(page, "summary", "All cases and where each first diverges", columns);
-    for (; c && i < RP_SUMMARY_ROWS; before = c, c = qw_json_next(c)) {
+    for (; c && i < RP_SUMMARY_ROWS; before = c, c = qw_json_next(c), i++) {
         rp_html_suite_row(page, c, before, width);
-        add_summary_row(page, c, prefixes[i++]);
+        add_summary_row(page, c, i + 1, prefixes[i]);
     }
     rp_close_table(page);
     rp_add_rest(page, "<p>", qw_json_size(cases) - i, "</p>");
@@ -297,15 +309,23 @@ static void add_causes(struct rp_page *page, const struct qw_json *cases)
     qw_text_add(page->out, kinds ? ".</p>\n" : "");
 }
 
-/* One prefix for each case that is told in full, NULL for the others; free each and the array. */
-static char **make_prefixes(const struct qw_json *cases, int count, int *told)
+/* Of many cases those that do not pass; of many of a run, where each has its page in --html-dir, those that need attention. */
+static bool is_told(const struct rp_page *page, const struct qw_json *one, int count)
+{
+    if (count <= (is_run(page) ? RP_RUN_CASES : RP_PAGE_CASES))
+        return true;
+    return is_run(page) ? rp_needs_attention(one) && !rp_is_not_run(one) : rp_case_status(one)->shape != RP_SHAPE_GOOD;
+}
+
+/* One prefix for each case that is told in full on this page, NULL for the others; free each and the array. */
+static char **make_prefixes(const struct rp_page *page, const struct qw_json *cases, int count, int *told)
 {
     char **prefixes = QW_NEW_ARRAY(char *, count);
     char **used = QW_NEW_ARRAY(char *, count);
     int i = 0;
     *told = 0;
-    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c), i++)
-        if (count <= RP_PAGE_CASES || (rp_case_status(c)->shape != RP_SHAPE_GOOD && *told < RP_PAGE_CASES)) {
+    for (const struct qw_json *c = qw_json_first(cases); c && page->place != RP_PAGE_INDEX; c = qw_json_next(c), i++)
+        if (*told < RP_PAGE_CASES && is_told(page, c, count)) {
             prefixes[i] = make_prefix(c, used, *told);
             used[(*told)++] = prefixes[i];
         }
@@ -327,7 +347,7 @@ static void add_sections(struct rp_page *page, const struct qw_json *cases, char
 static void add_many(struct rp_page *page, const struct qw_json *cases)
 {
     int count = qw_json_size(cases), told = 0;
-    char **prefixes = make_prefixes(cases, count, &told);
+    char **prefixes = make_prefixes(page, cases, count, &told);
     struct qw_text counts = {0}, verdict = {0};
     rp_add_counts(&counts, page->result);
     bool whole = rp_add_whole_verdict(&verdict, page->result);
@@ -343,11 +363,11 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
     else
         qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was "
                                "judged.</p>\n");
-    if (told < count)
+    if (told < count && page->place != RP_PAGE_INDEX)
         rp_markup(page->out,
-                  "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
-                  "has all of them.</p>\n",
-                  told, count);
+                  "<p>Told in full below: %d of %d cases, %r. The result document has all of them, and "
+                  "<code>--html-dir</code> gives each a page.</p>\n",
+                  told, count, is_run(page) ? "those that need attention" : "those that do not pass first");
     add_sections(page, cases, prefixes, count);
     for (int i = 0; i < count; i++)
         free(prefixes[i]);
@@ -364,7 +384,7 @@ static int plots_wanted(const struct qw_json *cases)
     return 0;
 }
 
-void rp_html(struct qw_text *out, const struct qw_json *result)
+void rp_html_page(struct qw_text *out, const struct qw_json *result, enum rp_page_place place)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
     struct rp_page page = {.out = out,
@@ -372,9 +392,10 @@ void rp_html(struct qw_text *out, const struct qw_json *result)
                            .rows_left = RP_PAGE_ROWS,
                            .plots_left = RP_PAGE_PLOTS,
                            .cells_left = RP_PAGE_CELLS,
-                           .many = qw_json_size(cases) != 1,
+                           .many = qw_json_size(cases) != 1 || place == RP_PAGE_INDEX,
+                           .place = place,
                            .prefix = ""};
-    page.plotter = plots_wanted(cases) ? rp_plotter_open() : NULL;
+    page.plotter = plots_wanted(cases) && place != RP_PAGE_INDEX ? rp_plotter_open() : NULL;
     add_head(&page, cases);
     if (page.many)
         add_many(&page, cases);
@@ -384,3 +405,5 @@ void rp_html(struct qw_text *out, const struct qw_json *result)
     qw_text_add(out, "</main>\n</body>\n</html>\n");
     rp_plotter_close(page.plotter);
 }
+
+void rp_html(struct qw_text *out, const struct qw_json *result) { rp_html_page(out, result, RP_PAGE_ALONE); }

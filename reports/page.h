@@ -21,7 +21,14 @@ enum {
     RP_PAGE_PLOTS = 60,
     RP_PAGE_CELLS = 40000, /* cells of error maps as tables, on the whole page */
     RP_PAGE_CASES = 500,   /* cases told in full; of more, those that do not pass */
+    RP_RUN_CASES = 40,     /* the same in a run of suites; of more, those that need attention */
     RP_OPEN_CASES = 20,    /* beyond so many cases all are folded */
+};
+
+enum rp_page_place {
+    RP_PAGE_ALONE,
+    RP_PAGE_INDEX,    /* of a folder: the table of the cases, which are told in files of their own */
+    RP_PAGE_IN_FOLDER /* one of those */
 };
 
 struct rp_page {
@@ -30,10 +37,18 @@ struct rp_page {
     struct rp_plotter *plotter;            /* NULL without gnuplot */
     int rows_left, plots_left, cells_left; /* of RP_PAGE_ROWS, RP_PAGE_PLOTS, RP_PAGE_CELLS */
     bool many;                             /* several cases: headings one level lower, ids with the case's prefix */
-    const char *prefix;                    /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
+    enum rp_page_place place;
+    const char *prefix; /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
 };
 
 extern const char rp_page_style[]; /* the style sheet */
+
+/* The whole page. */
+void rp_html_page(struct qw_text *out, const struct qw_json *result, enum rp_page_place place);
+
+/* "0007-prompt-generate.html": the file of a folder that tells of the case, which is the `number`-th, from 1. */
+#define RP_PAGE_INDEX_FILE "index.html"
+void rp_add_file_name(struct qw_text *out, const struct qw_json *one, int number);
 
 /* "<section class="card …" id=…><h2>title</h2>", to be closed with "</section>\n". */
 void rp_open_card(struct rp_page *page, const char *class, const char *id, const char *title);
