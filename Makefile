@@ -27,8 +27,6 @@ TESTS   := $(shell find reference reports harness -path '*/tests/*.c' | LC_ALL=C
 UNITS   := $(TESTS:%.c=$(BUILD)/%.o)
 FUZZERS := $(patsubst %.c,%,$(shell find reference reports harness -path '*/fuzz/*.c' | LC_ALL=C sort))
 
-RECORDINGS := $(sort $(wildcard fixtures/recordings/*.h5)) $(sort $(wildcard fixtures/foreign/*.h5))
-
 .PHONY: all help packages demo test test-fast asan fuzz faults lint format bench selftest install uninstall layers record table noise slurm clean
 all: $(BUILD)/qconform
 
@@ -60,8 +58,8 @@ build/libraries.mk: build/.packages
 
 packages: build/.packages  ## install what is missing (Debian)
 
-demo: build/qconform  ## build, judge all shipped recordings, write build/demo/report.html
-	@sh fixtures/demo.sh $(RECORDINGS)
+demo: build/qconform  ## build, run all shipped suites, write build/demo/report.html
+	@build/qconform run suites --out build/demo --html build/demo/report.html
 
 test:                 ## every test; ends in "N passed, N failed"
 	@sh fixtures/test.sh
@@ -150,7 +148,7 @@ record: build/.test-packages  ## record the shipped recordings again from the re
 	python3 fixtures/record.py
 	$(MAKE) table
 
-table: build/qconform  ## judge the shipped recordings and write what is found into fixtures/README.md
+table: build/qconform  ## write the suites' baselines, judge the recordings, write what is found into fixtures/README.md
 	python3 fixtures/table.py
 
 noise: build/qconform build/.test-packages  ## how large healthy rounding error is, over a wide set of live runs

@@ -6,6 +6,7 @@
 
 #include "reports/details.h"
 #include "reports/escape.h"
+#include "reports/groups.h"
 #include "reports/view.h"
 
 enum { REST = 200 /* bytes kept for the line that says what is left out */, MOST_CELL = 200 };
@@ -131,6 +132,35 @@ static void add_cases(struct sheet *sheet, const struct qw_json *cases, int coun
                      count - shown);
 }
 
+/* ---- known failures ---- */
+
+/* The failures that the baseline expects, cause by cause. */
+static void add_known(struct sheet *sheet, const struct qw_json *result)
+{
+    struct rp_groups groups = {0};
+    const char *head = "Failures that the baseline expects:\n\n| known cause | cases |\n| --- | --- |\n";
+    int shown = 0, left = 0;
+    rp_groups_make(&groups, result);
+    for (int i = 0; i < groups.count; i++) {
+        struct qw_text row = {0}, title = {0};
+        if (groups.all[i].outcome != RP_OUTCOME_KNOWN)
+            continue;
+        qw_text_addf(&row, "%s| ", shown ? "" : head);
+        qw_text_add(&title, groups.all[i].title);
+        add_cell(&row, &title);
+        qw_text_addf(&row, "%d |\n", groups.all[i].count);
+        if (left || !add_whole(sheet, &row))
+            left++;
+        else
+            shown++;
+        qw_text_free(&row);
+    }
+    qw_text_add(sheet->out, shown ? "\n" : "");
+    if (left)
+        qw_text_addf(sheet->out, "%d known causes are left out.\n", left);
+    rp_groups_clear(&groups);
+}
+
 /* ---- all ---- */
 
 /* "**FAIL**: the verdict" of one case or of all, and the counts. */
@@ -163,6 +193,7 @@ static void add_sheet(struct qw_text *out, const struct qw_json *result, size_t 
     if (count && qw_json_size(cases) > 1)
         add_table(&sheet, cases, count);
     add_cases(&sheet, cases, count);
+    add_known(&sheet, result);
     if (count < qw_json_size(cases))
         qw_text_addf(out, "%d cases that need no attention are counted above and not listed.\n", qw_json_size(cases) - count);
 }

@@ -10,17 +10,22 @@
 #include "harness/cli/cli.h"
 #include "reference/base/file.h"
 #include "reports/check.h"
+#include "reports/escape.h"
 #include "reports/formats.h"
 #include "reports/terminal.h"
 
 int cli_complain(enum qc_exit code, const char *format, ...)
 {
+    char words[4096];
+    struct qw_text line = {0};
     va_list args;
     va_start(args, format);
-    fputs("qconform: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(words, sizeof words, format, args);
     va_end(args);
+    qw_text_add(&line, "qconform: ");
+    rp_escape_terminal(&line, words);
+    fprintf(stderr, "%s\n", line.bytes);
+    qw_text_free(&line);
     return (int)code;
 }
 

@@ -252,6 +252,14 @@ def test_terminal_commands_no_runner(tmp_path, verbosity):
     assert not re.search(r"^\s*::|##\[", done.stdout, re.M)
 
 
+@pytest.mark.parametrize("verb", ["inspect", "report"])
+def test_name_of_a_file_commands_no_runner(tmp_path, verb):
+    path = tmp_path / "a\n::error::x"
+    path.write_text("x")
+    done = subprocess.run([str(PROGRAM), verb, path.name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3 and "a\\n::error::x: " in done.stderr and done.stderr.count("\n") == 1
+
+
 def github(tmp_path, *arguments, name="statuses", **variables):
     return subprocess.run([str(PROGRAM), "report", str(SAMPLES / f"{name}.json"), "--github", "-q", *map(str, arguments)], cwd=tmp_path,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": os.environ["PATH"], **variables})
@@ -317,8 +325,11 @@ def test_markdown_notifies_nobody(rendered):
 
 
 def test_markdown_tables_have_as_many_cells_as_columns(rendered):
-    rows = [re.sub(r"\\.", "", line).count("|") for line in rendered.md.read_text().split("\n") if line.startswith("| ")]
-    assert set(rows) <= {6}
+    tables = re.findall(r"(?:^\| .*\n)+", rendered.md.read_text(), re.M)
+    for table in tables:
+        cells = {re.sub(r"\\.", "", line).count("|") for line in table.splitlines()}
+        assert len(cells) == 1 and cells <= {3, 6}
+    assert bool(tables) == (len(rendered.cases) > 1)
 
 
 # ---- all of them ----

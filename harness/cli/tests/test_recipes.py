@@ -98,6 +98,8 @@ def test_a_cause_takes_the_named_files_and_no_others(scratch):
     said = ask("list", "causes") if lists else json.dumps(case["findings"])
     assert "made-up-cause" in said and "prompt-not-injected" in said
 
+    assert "prompt/made-up" in ask("run", "--list", "suites/prompt")
+
     # what is planted is another cause's doing too: selftest tells that no row explains it
     done = subprocess.run(["build/qconform", "selftest", "--json", f"fixtures/recordings/{HEALTHY}"], cwd=scratch, stdout=subprocess.PIPE)
     row = next(row for row in json.loads(done.stdout)["planted"] if row["id"] == "made-up-cause")

@@ -105,3 +105,37 @@ def test_the_structural_gate_needs_no_virtual_tokens(qconform, tmp_path):
             emptied += 1
     judged = qconform("diagnose", "--json", *(tmp_path / path.name for path in alone)).document["cases"]
     assert emptied > 20 and {case["id"]: mistake(case, wanted[case["id"]]) for case in judged} == {path.name: "" for path in alone}
+
+
+def test_the_suites_end_well(qconform, tmp_path):
+    """Those that are judged in a moment; of the others the same follows from their recordings' verdicts (test_verdicts.py)."""
+    quick = [SUITES / name for name in ("foreign", "remedies", "structure")]
+    done = qconform("run", *quick, "--out", tmp_path, "-q")
+    assert done.code == 0 and {case["status"] for case in read(tmp_path / "result.json")["cases"]} == {"PASS", "XFAIL"}
+    planned = qconform("run", "--dry-run", SUITES)
+    assert planned.code == 0 and f"{len(EVERY)} cases" in planned.out
+
+
+def test_what_the_manual_selects_is_there(qconform):
+    text = (SUITES / "README.md").read_text()
+    filters = re.findall(r"--filter '([^']*)'", text)
+    globs = re.findall(r"'([a-z0-9*./-]+/[a-z0-9*./-]+|\*-[a-z0-9.*-]+)'", text)
+    assert len(filters) > 2 and len(globs) > 2
+    for words in [[glob] for glob in globs] + [["--filter", terms] for terms in filters]:
+        done = qconform("run", "--list", "--json", SUITES, *words)
+        assert 0 < len(done.document["rows"]) < len(EVERY), words
+
+
+def test_a_stranger_adds_a_case_by_the_manual(qconform, tmp_path):
+    text = (SUITES / "README.md").read_text()
+    suite, baseline = re.findall(r"^```json\n(.*?)^```", text, re.M | re.S)
+    (tmp_path / "suite.json").write_text(suite)
+    planned = qconform("run", "--dry-run", tmp_path)
+    assert planned.code == 3 and "support-bot.h5" in planned.out + planned.err
+    shutil.copy(RECORDINGS / "qwen2.5-prefix-shapes-tf4.44.2-peft0.12.0.h5", tmp_path / "support-bot.h5")
+    assert qconform("run", "--dry-run", tmp_path).code == 0
+    assert "support-bot/generate" in qconform("run", "--list", tmp_path).out
+    assert qconform("run", tmp_path, "--out", tmp_path / "out").code == 1
+    (tmp_path / "known.json").write_text(baseline)
+    done = qconform("run", tmp_path, "--out", tmp_path / "out", "--baseline", tmp_path / "known.json")
+    assert done.code == 0 and "XFAIL" in done.out
