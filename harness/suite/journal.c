@@ -39,6 +39,7 @@ struct qc_journal {
     off_t whole;  /* where the last whole line ends */
     struct entry *entries;
     int count, room;
+    bool broken;            /* a line was lost */
     int64_t cases, process; /* how many cases it is for; who wrote it last, and where */
     char *host;
     struct qw_json *workers, *notices;
@@ -241,15 +242,18 @@ static void forget(struct qc_journal *journal)
 
 /* ---- writing ---- */
 
-/* Takes `line`. */
+/* Takes `line`.  Behind one that was lost none is written: what comes after it would not be whole. */
 static bool append(struct qc_journal *journal, struct qw_json *line, struct qw_error *error)
 {
     qw_json_put_int(line, "seq", journal->next);
-    size_t length = qc_line_append(journal->fd, line, error);
+    if (journal->broken)
+        qw_fail(error, QW_ERROR_OUTPUT, "", "make room, then go on with --resume", "ended, because a line could not be written");
+    size_t length = journal->broken ? 0 : qc_line_append(journal->fd, line, error);
     qw_json_free(line);
-    journal->next++;
-    journal->whole += (off_t)length;
     qw_error_in_file(error, journal->path);
+    journal->broken = !length;
+    journal->next += length > 0;
+    journal->whole += (off_t)length;
     return length > 0;
 }
 

@@ -377,6 +377,7 @@ Test(journal, what_does_not_fit_on_the_disk_does_not_count)
         setrlimit(RLIMIT_FSIZE, &tight);
         bool counted = judge(journal, &scene.all[3], "PASS");
         setrlimit(RLIMIT_FSIZE, &open_again);
+        cr_assert_eq(judge(journal, &scene.all[2], "PASS"), counted, "something was written behind a lost line");
         qc_journal_close(journal);
         journal = must_open(&scene, true);
         cr_assert_eq(has(journal, &scene.all[3], "PASS"), counted, "%zu bytes", room - size);
