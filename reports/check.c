@@ -223,8 +223,9 @@ static bool check_length(const struct check *check, const struct qw_json *rule, 
         return true;
     double length = of_text ? length_of(qw_json_text(node, "")) : qw_json_size(node);
     char due[80];
-    snprintf(due, sizeof due, "a %s %s (%s %.0f %s)", most ? "shorter" : "longer", of_text ? "text" : "list",
-             most ? "at most" : "at least", limit, of_text ? "characters" : "entries");
+    const char *unit = of_text ? (limit > 1 ? "characters" : "character") : limit > 1 ? "entries" : "entry";
+    snprintf(due, sizeof due, "a %s %s (at %s %.0f %s)", most ? "shorter" : "longer", of_text ? "text" : "list",
+             most ? "most" : "least", limit, unit);
     bool fits = most ? length <= limit : length >= limit;
     return fits || complain(check, at, rule, node, due);
 }

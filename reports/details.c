@@ -149,6 +149,14 @@ static const struct rp_detail details[] = {
 
 const struct rp_detail *rp_detail_at(size_t index) { return index < sizeof details / sizeof *details ? &details[index] : NULL; }
 
+const struct rp_detail *rp_detail_find(const char *key)
+{
+    size_t i = 0;
+    while (i < sizeof details / sizeof *details && strcmp(details[i].key, key) != 0)
+        i++;
+    return rp_detail_at(i);
+}
+
 bool rp_add_detail(struct qw_text *out, const struct rp_detail *detail, const struct qw_json *one)
 {
     struct qw_text text = {0};

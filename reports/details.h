@@ -21,6 +21,7 @@ struct rp_detail {
 
 /* In the order in which they are told, the verdict first; NULL behind the last. */
 const struct rp_detail *rp_detail_at(size_t index);
+const struct rp_detail *rp_detail_find(const char *key); /* NULL when there is none */
 
 /* The same without what cannot be seen and not longer than RP_DETAIL_LIMIT: one line that may stand anywhere on a terminal. */
 bool rp_add_detail(struct qw_text *out, const struct rp_detail *detail, const struct qw_json *one);

@@ -1,75 +1,11 @@
 /* Invariant: a line is one command; every text of the document in it passes rp_escape_command or rp_escape_property. */
 #include "reports/github.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "reference/base/memory.h"
 #include "reports/details.h"
 #include "reports/escape.h"
-#include "reports/view.h"
+#include "reports/groups.h"
 
-enum { MOST_COMMANDS = 9, MOST_IDS = 5, LONG_ID = 200 };
-
-/* Cases that are told together. */
-struct group {
-    const char *command;                   /* "error", "warning" */
-    char *title;                           /* ids of the causes, or the status */
-    const struct qw_json *first[MOST_IDS]; /* of its cases */
-    int count;
-};
-
-struct groups {
-    struct group *all;
-    int count, room;
-};
-
-static const char *command_of(const struct qw_json *one)
-{
-    switch (rp_case_status(one)->outcome) {
-    case RP_OUTCOME_FAILED: return "error";
-    case RP_OUTCOME_STALE:
-    case RP_OUTCOME_UNDECIDED: return "warning";
-    default: return NULL;
-    }
-}
-
-static char *title_of(const struct qw_json *one)
-{
-    struct qw_text title = {0};
-    if (rp_case_status(one)->outcome == RP_OUTCOME_FAILED && qw_json_is_object(rp_case_cause(one)))
-        rp_add_cause_ids(&title, one);
-    else
-        qw_text_add(&title, rp_case_status(one)->word);
-    return qw_text_take(&title);
-}
-
-/* The group of that title; a new one if there is none.  Takes the title. */
-static struct group *find(struct groups *groups, const char *command, char *title)
-{
-    for (int i = 0; i < groups->count; i++)
-        if (!strcmp(groups->all[i].title, title) && groups->all[i].command == command) {
-            free(title);
-            return &groups->all[i];
-        }
-    if (groups->count == groups->room) {
-        groups->room = groups->room ? 2 * groups->room : 8;
-        groups->all = qw_realloc(groups->all, (size_t)groups->room, sizeof *groups->all);
-    }
-    groups->all[groups->count] = (struct group){.command = command, .title = title};
-    return &groups->all[groups->count++];
-}
-
-static void put(struct groups *groups, const struct qw_json *one)
-{
-    const char *command = command_of(one);
-    if (!command)
-        return;
-    struct group *group = find(groups, command, title_of(one));
-    if (group->count < MOST_IDS)
-        group->first[group->count] = one;
-    group->count++;
-}
+enum { MOST_COMMANDS = 9, LONG_TEXT = 200 };
 
 /* One detail of the first case on a line of its own. */
 static void add_detail(struct qw_text *out, size_t index, const struct qw_json *one, const char *before)
@@ -82,25 +18,25 @@ static void add_detail(struct qw_text *out, size_t index, const struct qw_json *
     qw_text_free(&text);
 }
 
-static void add_ids(struct qw_text *out, const struct group *group)
+static void add_ids(struct qw_text *out, const struct rp_group *group)
 {
     qw_text_add(out, group->count > 1 ? "%0Acases: " : "%0Acase: ");
-    for (int i = 0; i < group->count && i < MOST_IDS; i++) {
+    for (int i = 0; i < group->count && i < RP_GROUP_FIRST; i++) {
         struct qw_text id = {0};
-        rp_escape_line(&id, qw_json_get_text(group->first[i], "id", "-"), LONG_ID);
+        rp_escape_line(&id, qw_json_get_text(group->first[i], "id", "-"), LONG_TEXT);
         qw_text_add(out, i ? ", " : "");
         rp_escape_command(out, id.bytes);
         qw_text_free(&id);
     }
-    if (group->count > MOST_IDS)
-        qw_text_addf(out, " and %d more", group->count - MOST_IDS);
+    if (group->count > RP_GROUP_FIRST)
+        qw_text_addf(out, " and %d more", group->count - RP_GROUP_FIRST);
 }
 
-static void add_command(struct qw_text *out, const struct group *group)
+static void add_command(struct qw_text *out, const struct rp_group *group, const char *command)
 {
     struct qw_text title = {0};
-    rp_escape_line(&title, group->title, LONG_ID);
-    qw_text_addf(out, "::%s title=", group->command);
+    rp_escape_line(&title, group->title, LONG_TEXT);
+    qw_text_addf(out, "::%s title=", command);
     rp_escape_property(out, title.bytes);
     if (group->count > 1)
         qw_text_addf(out, " (%d cases)", group->count);
@@ -114,32 +50,31 @@ static void add_command(struct qw_text *out, const struct group *group)
     qw_text_free(&title);
 }
 
-/* The commands of one kind, and how many are left out. */
-static void add_commands(struct qw_text *out, const struct groups *groups, const char *command, const char *what)
+static bool is_error(const struct rp_group *group) { return group->outcome == RP_OUTCOME_FAILED; }
+
+static bool is_warning(const struct rp_group *group)
 {
-    int shown = 0, left = 0;
-    for (int i = 0; i < groups->count; i++) {
-        if (strcmp(groups->all[i].command, command) != 0)
-            continue;
-        if (shown < MOST_COMMANDS)
-            add_command(out, &groups->all[i]);
-        else
-            left++;
-        shown++;
-    }
-    if (left)
-        qw_text_addf(out, "::%s title=%d more::%d more %s are in the report and in the step summary\n", command, left, left,
-                     what);
+    return group->outcome == RP_OUTCOME_STALE || group->outcome == RP_OUTCOME_UNDECIDED;
+}
+
+/* The commands of one kind, and how many are left out. */
+static void add_commands(struct qw_text *out, const struct rp_groups *groups, const char *command,
+                         bool (*wanted)(const struct rp_group *))
+{
+    int count = 0;
+    for (int i = 0; i < groups->count; i++)
+        if (wanted(&groups->all[i]) && ++count <= MOST_COMMANDS)
+            add_command(out, &groups->all[i], command);
+    int left = count - MOST_COMMANDS;
+    if (left > 0)
+        qw_text_addf(out, "::%s title=%d more::%d more causes are in the report and in the step summary\n", command, left, left);
 }
 
 void rp_github(struct qw_text *out, const struct qw_json *result)
 {
-    struct groups groups = {0};
-    for (const struct qw_json *c = qw_json_first(qw_json_get(result, "cases")); c; c = qw_json_next(c))
-        put(&groups, c);
-    add_commands(out, &groups, "error", "causes");
-    add_commands(out, &groups, "warning", "kinds of undecided cases");
-    for (int i = 0; i < groups.count; i++)
-        free(groups.all[i].title);
-    free(groups.all);
+    struct rp_groups groups = {0};
+    rp_groups_make(&groups, result);
+    add_commands(out, &groups, "error", is_error);
+    add_commands(out, &groups, "warning", is_warning);
+    rp_groups_clear(&groups);
 }

@@ -78,7 +78,7 @@ void rp_close_table(struct rp_page *page) { qw_text_add(page->out, "</tbody></ta
 static const char *case_name(const struct qw_json *one)
 {
     const char *id = qw_json_get_text(one, "id", "unnamed");
-    return rp_is_comparison(one) ? id : qw_json_get_text(one, "recording", id);
+    return rp_is_comparison(one) || qw_json_get_text(one, "suite", NULL) ? id : qw_json_get_text(one, "recording", id);
 }
 
 static void add_title(struct rp_page *page, const struct qw_json *cases)
@@ -113,6 +113,7 @@ static void add_skip_links(struct rp_page *page, const struct qw_json *one)
         const char *id, *text;
         bool present;
     } links[] = {
+        {"requirement", "Requirement", rp_has_requirement(one)},
         {"pair", "Recordings", pair},
         {"cause", "Cause", !pair || !rp_case_status(one)->judged},
         {"first-divergence", "First divergence", raised || qw_json_is_object(qw_json_get(one, "first_divergence"))},
@@ -162,6 +163,7 @@ static void add_case(struct rp_page *page, const struct qw_json *one)
 {
     bool pair = rp_is_comparison(one);
     qw_text_add(page->out, "<div class=\"cards\">\n");
+    rp_html_requirement(page, one);
     if (pair)
         rp_html_pair(page, one);
     if (!pair || !rp_case_status(one)->judged)
@@ -190,6 +192,8 @@ static void add_single(struct rp_page *page, const struct qw_json *one)
     add_verdict(page, status, qw_json_get_text(one, "verdict", status->meaning));
     add_under_verdict(page, one);
     qw_text_add(page->out, "<nav aria-label=\"Blocks of this report\">\n");
+    if (page->place == RP_PAGE_IN_FOLDER)
+        qw_text_add(page->out, "<a href=\"" RP_PAGE_INDEX_FILE "\">All cases</a>\n");
     add_skip_links(page, one);
     qw_text_add(page->out, "<a href=\"#appendix\">Appendix</a>\n</nav>\n<main id=\"main\">\n");
     add_case(page, one);
@@ -215,10 +219,19 @@ static char *make_prefix(const struct qw_json *one, char **earlier, int count)
     return qw_text_take(&prefix);
 }
 
-/* `prefix` is NULL for a case that is not told in full. */
-static void add_summary_row(struct rp_page *page, const struct qw_json *one, const char *prefix)
+/* Where the `number`-th case is told in full; false where it is not.  `prefix` is that of its ids on this page, or NULL. */
+static bool add_target(struct qw_text *out, const struct rp_page *page, const struct qw_json *one, int number, const char *prefix)
 {
-    struct qw_text versions = {0}, place = {0}, causes = {0};
+    if (page->place == RP_PAGE_INDEX)
+        rp_add_file_name(out, one, number);
+    else if (prefix)
+        qw_text_addf(out, "#%scase", prefix);
+    return out->length > 0;
+}
+
+static void add_summary_row(struct rp_page *page, const struct qw_json *one, int number, const char *prefix)
+{
+    struct qw_text versions = {0}, place = {0}, causes = {0}, target = {0};
     const struct rp_status *status = rp_case_status(one);
     const struct qw_json *cause = rp_case_cause(one);
     rp_add_versions(&versions, one);
@@ -226,8 +239,8 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
     rp_add_place(&place, qw_json_get(one, "first_divergence"));
     rp_markup(page->out, "<tr><td class=\"st %r\">%r %t</td><th scope=\"row\">", shape_class[status->shape],
               rp_status_icon((int)status->shape), status->word);
-    if (prefix)
-        rp_markup(page->out, "<a href=\"#%rcase\">%t</a>", prefix, case_name(one));
+    if (add_target(&target, page, one, number, prefix))
+        rp_markup(page->out, "<a href=\"%a\">%t</a>", target.bytes, case_name(one));
     else
         rp_markup(page->out, "%t", case_name(one));
     rp_markup(page->out, "</th><td>%t</td><td>%t</td><td>%t</td><td class=\"n\">%t</td></tr>\n", versions.bytes, causes.bytes,
@@ -235,19 +248,25 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, con
     qw_text_free(&versions);
     qw_text_free(&place);
     qw_text_free(&causes);
+    qw_text_free(&target);
 }
 
 static void add_summary(struct rp_page *page, const struct qw_json *cases, char **prefixes)
 {
-    static const char *const columns[] = {"Status",    "Recording", "transformers x peft", "Cause", "First divergence",
-                                          "Explained", NULL};
-    int i = 0;
+    bool run = qw_json_is_object(qw_json_get(page->result, "run"));
+    const char *const columns[] = {"Status", run ? "Case" : "Recording", "transformers x peft",
+                                   "Cause",  "First divergence",         "Explained",
+                                   NULL};
+    int i = 0, width = (int)(sizeof columns / sizeof *columns) - 1;
+    const struct qw_json *before = NULL;
     const struct qw_json *c = qw_json_first(cases);
     qw_text_add(page->out, "<section class=\"card\" id=\"summary\" aria-labelledby=\"summary-h\">"
                            "<h2 id=\"summary-h\">All cases</h2>\n");
     rp_open_table(page, "summary", "All cases and where each first diverges", columns);
-    for (; c && i < RP_SUMMARY_ROWS; c = qw_json_next(c))
-        add_summary_row(page, c, prefixes[i++]);
+    for (; c && i < RP_SUMMARY_ROWS; before = c, c = qw_json_next(c), i++) {
+        rp_html_suite_row(page, c, before, width);
+        add_summary_row(page, c, i + 1, prefixes[i]);
+    }
     rp_close_table(page);
     rp_add_rest(page, "<p>", qw_json_size(cases) - i, "</p>");
     qw_text_add(page->out, "</section>\n");
@@ -290,14 +309,14 @@ static void add_causes(struct rp_page *page, const struct qw_json *cases)
     qw_text_add(page->out, kinds ? ".</p>\n" : "");
 }
 
-/* One prefix for each case that is told in full, NULL for the others; free each and the array. */
-static char **make_prefixes(const struct qw_json *cases, int count, int *told)
+/* One prefix for each case that is told in full on this page, NULL for the others; free each and the array. */
+static char **make_prefixes(const struct rp_page *page, const struct qw_json *cases, int count, int *told)
 {
     char **prefixes = QW_NEW_ARRAY(char *, count);
     char **used = QW_NEW_ARRAY(char *, count);
     int i = 0;
     *told = 0;
-    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c), i++)
+    for (const struct qw_json *c = qw_json_first(cases); c && page->place != RP_PAGE_INDEX; c = qw_json_next(c), i++)
         if (count <= RP_PAGE_CASES || (rp_case_status(c)->shape != RP_SHAPE_GOOD && *told < RP_PAGE_CASES)) {
             prefixes[i] = make_prefix(c, used, *told);
             used[(*told)++] = prefixes[i];
@@ -320,11 +339,14 @@ static void add_sections(struct rp_page *page, const struct qw_json *cases, char
 static void add_many(struct rp_page *page, const struct qw_json *cases)
 {
     int count = qw_json_size(cases), told = 0;
-    char **prefixes = make_prefixes(cases, count, &told);
-    struct qw_text counts = {0};
+    char **prefixes = make_prefixes(page, cases, count, &told);
+    struct qw_text counts = {0}, verdict = {0};
     rp_add_counts(&counts, page->result);
+    bool whole = rp_add_whole_verdict(&verdict, page->result);
     qw_text_add(page->out, "<a class=\"skip\" href=\"#main\">Skip to the report</a>\n");
-    add_verdict(page, rp_overall_status(page->result), counts.bytes);
+    add_verdict(page, rp_overall_status(page->result), whole ? verdict.bytes : counts.bytes);
+    if (whole)
+        rp_markup(page->out, "<p class=\"meta\">%t.</p>\n", counts.bytes);
     add_causes(page, cases);
     qw_text_add(page->out, "</header>\n<nav aria-label=\"Blocks of this report\">\n<a href=\"#summary\">All cases</a>\n"
                            "<a href=\"#appendix\">Appendix</a>\n</nav>\n<main id=\"main\">\n");
@@ -333,7 +355,7 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
     else
         qw_text_add(page->out, "<p id=\"summary\">This document holds no case: nothing was selected, or nothing was "
                                "judged.</p>\n");
-    if (told < count)
+    if (told < count && page->place != RP_PAGE_INDEX)
         rp_markup(page->out,
                   "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
                   "has all of them.</p>\n",
@@ -343,6 +365,7 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
         free(prefixes[i]);
     free(prefixes);
     qw_text_free(&counts);
+    qw_text_free(&verdict);
 }
 
 static int plots_wanted(const struct qw_json *cases)
@@ -353,7 +376,7 @@ static int plots_wanted(const struct qw_json *cases)
     return 0;
 }
 
-void rp_html(struct qw_text *out, const struct qw_json *result)
+void rp_html_page(struct qw_text *out, const struct qw_json *result, enum rp_page_place place)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
     struct rp_page page = {.out = out,
@@ -361,9 +384,10 @@ void rp_html(struct qw_text *out, const struct qw_json *result)
                            .rows_left = RP_PAGE_ROWS,
                            .plots_left = RP_PAGE_PLOTS,
                            .cells_left = RP_PAGE_CELLS,
-                           .many = qw_json_size(cases) != 1,
+                           .many = qw_json_size(cases) != 1 || place == RP_PAGE_INDEX,
+                           .place = place,
                            .prefix = ""};
-    page.plotter = plots_wanted(cases) ? rp_plotter_open() : NULL;
+    page.plotter = plots_wanted(cases) && place != RP_PAGE_INDEX ? rp_plotter_open() : NULL;
     add_head(&page, cases);
     if (page.many)
         add_many(&page, cases);
@@ -373,3 +397,5 @@ void rp_html(struct qw_text *out, const struct qw_json *result)
     qw_text_add(out, "</main>\n</body>\n</html>\n");
     rp_plotter_close(page.plotter);
 }
+
+void rp_html(struct qw_text *out, const struct qw_json *result) { rp_html_page(out, result, RP_PAGE_ALONE); }

@@ -10,10 +10,15 @@
 #ifndef RP_HTML_H
 #define RP_HTML_H
 
+#include <stdbool.h>
+
 #include "reference/base/json.h"
 #include "reference/base/text.h"
 
 /* Appends the page.  Any field of the document may be absent or null. */
 void rp_html(struct qw_text *out, const struct qw_json *result);
+
+/* The same in a folder, for many cases: a page for each (0 to one less than there are), then the index.  False behind it. */
+bool rp_html_folder(struct qw_text *name, struct qw_text *out, const struct qw_json *result, int index);
 
 #endif

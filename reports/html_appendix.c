@@ -110,6 +110,7 @@ void rp_html_appendix(struct rp_page *page)
                            "<h2 id=\"appendix-h\">Appendix: words, numbers, origin</h2>\n");
     vocabulary(page);
     measures(page);
+    rp_html_run(page);
     tool(page);
     hashes(page);
     qw_text_add(page->out, "</section>\n");

@@ -6,6 +6,7 @@
 
 #include "reports/details.h"
 #include "reports/escape.h"
+#include "reports/groups.h"
 #include "reports/view.h"
 
 enum { REST = 200 /* bytes kept for the line that says what is left out */, MOST_CELL = 200 };
@@ -23,12 +24,6 @@ static bool add_whole(struct sheet *sheet, struct qw_text *more)
         qw_text_add_bytes(sheet->out, more->bytes, more->length);
     qw_text_free(more);
     return fits;
-}
-
-static bool needs_attention(const struct qw_json *one)
-{
-    enum rp_outcome outcome = rp_case_status(one)->outcome;
-    return outcome == RP_OUTCOME_FAILED || outcome == RP_OUTCOME_STALE || outcome == RP_OUTCOME_UNDECIDED;
 }
 
 static const char *id_of(const struct qw_json *one)
@@ -74,7 +69,7 @@ static void add_table(struct sheet *sheet, const struct qw_json *cases, int coun
                 "| status | case | transformers x peft | cause | first divergence |\n| --- | --- | --- | --- | --- |\n");
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
         struct qw_text row = {0};
-        if (!needs_attention(c))
+        if (!rp_needs_attention(c))
             continue;
         add_row(&row, c);
         if (!add_whole(&half, &row))
@@ -125,7 +120,7 @@ static void add_cases(struct sheet *sheet, const struct qw_json *cases, int coun
     int shown = 0;
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
         struct qw_text text = {0};
-        if (!needs_attention(c))
+        if (!rp_needs_attention(c))
             continue;
         add_case(&text, c);
         if (!add_whole(sheet, &text))
@@ -137,9 +132,38 @@ static void add_cases(struct sheet *sheet, const struct qw_json *cases, int coun
                      count - shown);
 }
 
+/* ---- known failures ---- */
+
+/* The failures that the baseline expects, cause by cause. */
+static void add_known(struct sheet *sheet, const struct qw_json *result)
+{
+    struct rp_groups groups = {0};
+    const char *head = "Failures that the baseline expects:\n\n| known cause | cases |\n| --- | --- |\n";
+    int shown = 0, left = 0;
+    rp_groups_make(&groups, result);
+    for (int i = 0; i < groups.count; i++) {
+        struct qw_text row = {0}, title = {0};
+        if (groups.all[i].outcome != RP_OUTCOME_KNOWN)
+            continue;
+        qw_text_addf(&row, "%s| ", shown ? "" : head);
+        qw_text_add(&title, groups.all[i].title);
+        add_cell(&row, &title);
+        qw_text_addf(&row, "%d |\n", groups.all[i].count);
+        if (left || !add_whole(sheet, &row))
+            left++;
+        else
+            shown++;
+        qw_text_free(&row);
+    }
+    qw_text_add(sheet->out, shown ? "\n" : "");
+    if (left)
+        qw_text_addf(sheet->out, "%d known causes are left out.\n", left);
+    rp_groups_clear(&groups);
+}
+
 /* ---- all ---- */
 
-/* "**FAIL**: the verdict" of one case, or the counts. */
+/* "**FAIL**: the verdict" of one case or of all, and the counts. */
 static void add_verdict(struct qw_text *out, const struct qw_json *result, const struct qw_json *cases)
 {
     const struct qw_json *only = qw_json_size(cases) == 1 ? qw_json_first(cases) : NULL;
@@ -149,6 +173,8 @@ static void add_verdict(struct qw_text *out, const struct qw_json *result, const
         rp_escape_markdown(out, qw_json_get_text(only, "verdict", rp_case_status(only)->meaning));
         qw_text_add(out, "\n\n");
     }
+    if (rp_add_whole_verdict(out, result))
+        qw_text_add(out, "\n\n");
     rp_add_counts(out, result);
     qw_text_add(out, qw_json_size(cases) ? ".\n\n" : ". Nothing was selected, or nothing was judged.\n\n");
 }
@@ -159,11 +185,12 @@ static void add_sheet(struct qw_text *out, const struct qw_json *result, size_t 
     const struct qw_json *cases = qw_json_get(result, "cases");
     int count = 0;
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
-        count += needs_attention(c);
+        count += rp_needs_attention(c);
     add_verdict(out, result, cases);
     if (count && qw_json_size(cases) > 1)
         add_table(&sheet, cases, count);
     add_cases(&sheet, cases, count);
+    add_known(&sheet, result);
     if (count < qw_json_size(cases))
         qw_text_addf(out, "%d cases that need no attention are counted above and not listed.\n", qw_json_size(cases) - count);
 }

@@ -24,16 +24,30 @@ enum {
     RP_OPEN_CASES = 20,    /* beyond so many cases all are folded */
 };
 
+enum rp_page_place {
+    RP_PAGE_ALONE,
+    RP_PAGE_INDEX,    /* of a folder: the table of the cases, which are told in files of their own */
+    RP_PAGE_IN_FOLDER /* one of those */
+};
+
 struct rp_page {
     struct qw_text *out;
     const struct qw_json *result;
     struct rp_plotter *plotter;            /* NULL without gnuplot */
     int rows_left, plots_left, cells_left; /* of RP_PAGE_ROWS, RP_PAGE_PLOTS, RP_PAGE_CELLS */
     bool many;                             /* several cases: headings one level lower, ids with the case's prefix */
-    const char *prefix;                    /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
+    enum rp_page_place place;
+    const char *prefix; /* "" or "qwen2-pt-0a1b2c3d-": before every id of the case */
 };
 
 extern const char rp_page_style[]; /* the style sheet */
+
+/* The whole page. */
+void rp_html_page(struct qw_text *out, const struct qw_json *result, enum rp_page_place place);
+
+/* "0007-prompt-generate.html": the file of a folder that tells of the case, which is the `number`-th, from 1. */
+#define RP_PAGE_INDEX_FILE "index.html"
+void rp_add_file_name(struct qw_text *out, const struct qw_json *one, int number);
 
 /* "<section class="card …" id=…><h2>title</h2>", to be closed with "</section>\n". */
 void rp_open_card(struct rp_page *page, const char *class, const char *id, const char *title);
@@ -62,6 +76,8 @@ void rp_open_figure(struct rp_page *page, const char *id, const char *title, con
 void rp_html_map(struct rp_page *page, const struct qw_json *one);
 
 /* Blocks of one case, in the order of the page; each adds nothing when it has nothing to say. */
+bool rp_has_requirement(const struct qw_json *one);
+void rp_html_requirement(struct rp_page *page, const struct qw_json *one); /* what a suite asks for, and its baseline */
 void rp_html_cause(struct rp_page *page, const struct qw_json *one);
 void rp_html_divergence(struct rp_page *page, const struct qw_json *one);
 void rp_html_next_steps(struct rp_page *page, const struct qw_json *one);
@@ -79,5 +95,10 @@ void rp_html_figures(struct rp_page *page, const struct qw_json *one);
 void rp_html_sites(struct rp_page *page, const struct qw_json *one);
 void rp_html_findings(struct rp_page *page, const struct qw_json *one);
 void rp_html_appendix(struct rp_page *page); /* once per page */
+void rp_html_run(struct rp_page *page);      /* inside of it: suites, baselines, selection */
+
+/* A row of `columns` columns with the suite of a case, where it is another than that of the case before (NULL for the first);
+ * nothing where no suites were run. */
+void rp_html_suite_row(struct rp_page *page, const struct qw_json *one, const struct qw_json *before, int columns);
 
 #endif

@@ -9,6 +9,7 @@
 #include "reports/escape.h"
 #include "reports/notes.h"
 #include "reports/terminal_compare.h"
+#include "reports/terminal_table.h"
 #include "reports/terminal_worth.h"
 #include "reports/view.h"
 
@@ -18,12 +19,9 @@ struct screen {
     int width;
 };
 
-/* "x FAIL", in colour when asked. */
 static void add_status(const struct screen *to, const struct rp_status *status)
 {
-    static const char *const colors[] = {"\x1b[1;32m", "\x1b[1;31m", "\x1b[1;35m", "\x1b[1;33m", "\x1b[1m"};
-    bool color = to->style->color;
-    qw_text_addf(to->out, "%s%c %s%s", color ? colors[status->shape] : "", status->sign, status->word, color ? "\x1b[0m" : "");
+    rp_terminal_status(to->out, status, to->style->color);
 }
 
 static void line(const struct screen *to, const char *label, const char *text)
@@ -73,6 +71,7 @@ static void verdict(const struct screen *to, const struct qw_json *one)
     qw_text_add(to->out, "\n\n");
     qw_text_add(&text, qw_json_get_text(one, "recording", qw_json_get_text(one, "id", "-")));
     flush_line(to, "recording", &text);
+    rp_terminal_required(to->out, one, to->width);
 }
 
 static void cause_names(const struct screen *to, const struct qw_json *cause)
@@ -422,82 +421,11 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
     qw_text_free(&text);
 }
 
-#define COLUMN_COUNT 5
-static const char *const column_names[COLUMN_COUNT] = {"recording", "versions", "cause", "first divergence", "explained"};
-static const size_t column_limits[COLUMN_COUNT] = {64, 20, 56, 44, 9};
-
-/* What stands in a row of the table behind the status; each text is the caller's to free. */
-static void fill_row(char *cells[COLUMN_COUNT], const struct qw_json *one)
-{
-    struct qw_text text = {0};
-    const struct qw_json *found = rp_case_cause(one);
-    cells[0] = qw_format("%s", qw_json_get_text(one, "id", qw_json_get_text(one, "recording", "-")));
-    rp_add_versions(&text, one);
-    cells[1] = qw_text_take(&text);
-    rp_add_cause_ids(&text, one);
-    cells[2] = qw_text_take(&text);
-    rp_add_place(&text, qw_json_get(one, "first_divergence"));
-    cells[3] = qw_text_take(&text);
-    cells[4] = qw_format("%s", rp_is_named(found) ? rp_share(qw_json_get(found, "explained")).text : "-");
-}
-
-static void free_row(char *cells[COLUMN_COUNT])
-{
-    for (int i = 0; i < COLUMN_COUNT; i++)
-        free(cells[i]);
-}
-
-static void measure(size_t widths[COLUMN_COUNT], const struct qw_json *cases)
-{
-    char *cells[COLUMN_COUNT];
-    for (int i = 0; i < COLUMN_COUNT; i++)
-        widths[i] = strlen(column_names[i]);
-    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
-        fill_row(cells, c);
-        for (int i = 0; i < COLUMN_COUNT; i++) {
-            struct qw_text shown = {0};
-            rp_escape_terminal(&shown, cells[i]);
-            size_t columns = shown.bytes ? rp_columns(shown.bytes) : 0;
-            columns = columns > column_limits[i] ? column_limits[i] : columns;
-            widths[i] = columns > widths[i] ? columns : widths[i];
-            qw_text_free(&shown);
-        }
-        free_row(cells);
-    }
-}
-
-/* The cells with two blanks before each, the last one unpadded. */
-static void add_cells(const struct screen *to, const char *const cells[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
-{
-    for (int i = 0; i < COLUMN_COUNT - 1; i++) {
-        qw_text_add(to->out, "  ");
-        rp_add_cell(to->out, cells[i], widths[i]);
-    }
-    qw_text_addf(to->out, "  %s\n", cells[COLUMN_COUNT - 1]);
-}
-
-static void table(const struct screen *to, const struct qw_json *cases)
-{
-    size_t widths[COLUMN_COUNT];
-    char *cells[COLUMN_COUNT];
-    measure(widths, cases);
-    qw_text_add(to->out, "status   ");
-    add_cells(to, column_names, widths);
-    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
-        const struct rp_status *status = rp_case_status(c);
-        add_status(to, status);
-        qw_text_addf(to->out, "%*s", 7 - (int)strlen(status->word), "");
-        fill_row(cells, c);
-        add_cells(to, (const char *const *)cells, widths);
-        free_row(cells);
-    }
-    qw_text_add(to->out, "\n");
-}
-
 static void details(const struct screen *to, const struct qw_json *result)
 {
     for (const struct qw_json *c = qw_json_first(qw_json_get(result, "cases")); c; c = qw_json_next(c))
-        if (rp_case_status(c)->shape != RP_SHAPE_GOOD) {
+        if (rp_needs_attention(c) ||
+            (!qw_json_is_object(qw_json_get(result, "run")) && rp_case_status(c)->shape != RP_SHAPE_GOOD)) {
             qw_text_add(to->out, "----\n");
             one_case(to, result, c);
         }
@@ -523,10 +451,11 @@ static void last_lines(const struct screen *to, const struct qw_json *result)
     const struct qw_json *cases = qw_json_get(result, "cases"), *only = qw_json_first(cases);
     rp_add_counts(to->out, result);
     qw_text_add(to->out, "\n");
-    if (qw_json_size(cases) == 1) {
-        add_status(to, rp_case_status(only));
+    if (only) {
+        add_status(to, rp_overall_status(result));
         qw_text_add(to->out, "  ");
-        rp_escape_terminal(to->out, qw_json_get_text(only, "verdict", rp_case_status(only)->meaning));
+        if (!rp_add_whole_verdict(to->out, result))
+            rp_escape_terminal(to->out, qw_json_get_text(only, "verdict", rp_case_status(only)->meaning));
         qw_text_add(to->out, "\n");
     }
     for (const struct qw_json *f = qw_json_first(to->style->files); f; f = qw_json_next(f)) {
@@ -551,7 +480,7 @@ void rp_terminal(struct qw_text *out, const struct qw_json *result, const struct
     if (style->verbosity >= 0 && qw_json_size(cases) == 1)
         one_case(&to, result, qw_json_first(cases));
     else if (style->verbosity >= 0 && qw_json_size(cases) > 1)
-        table(&to, cases);
+        rp_terminal_table(out, result, style);
     if (style->verbosity > 0 && qw_json_size(cases) > 1)
         details(&to, result);
     if (style->verbosity >= 0)

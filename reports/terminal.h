@@ -1,8 +1,9 @@
 /* The report on the terminal.
  *
- * One case is told in full, several as a table.  The last lines are always:
- * counts, the verdict sentence (one case), the files written, the next
- * command.  Colour only underlines what words and signs already say. */
+ * One case is told in full, several as a table; of a run of suites those that
+ * need attention, with what was asked of them.  The last lines are always:
+ * counts, the verdict sentence, the files written, the next command.  Colour
+ * only underlines what words and signs already say. */
 #ifndef RP_TERMINAL_H
 #define RP_TERMINAL_H
 

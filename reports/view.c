@@ -35,24 +35,6 @@ const struct rp_status *rp_status_find(const char *word)
 
 const struct rp_status *rp_case_status(const struct qw_json *one) { return rp_status_find(qw_json_get_text(one, "status", "")); }
 
-static int count_status(const struct qw_json *result, const struct rp_status *status)
-{
-    int count = 0;
-    for (const struct qw_json *c = qw_json_first(qw_json_get(result, "cases")); c; c = qw_json_next(c))
-        count += rp_case_status(c) == status;
-    return count;
-}
-
-const struct rp_status *rp_overall_status(const struct qw_json *result)
-{
-    static const char *const worst_first[] = {"FAIL",   "CHANGED", "ERROR", "CRASH", "TIMEOUT",
-                                              "NOTRUN", "XPASS",   "PASS",  "XFAIL", "SKIP"};
-    for (size_t i = 0; i < sizeof worst_first / sizeof *worst_first; i++)
-        if (count_status(result, rp_status_find(worst_first[i])))
-            return rp_status_find(worst_first[i]);
-    return rp_status_find("NOTRUN");
-}
-
 static struct rp_word real_word(const struct qw_json *node, int digits)
 {
     struct rp_word word = {"-"};
@@ -129,31 +111,6 @@ void rp_add_versions(struct qw_text *out, const struct qw_json *one)
         qw_text_add(out, " x ");
         qw_text_add(out, peft ? peft : "?");
     }
-}
-
-static int add_group(struct qw_text *out, const struct qw_json *result, bool judged)
-{
-    struct qw_text list = {0};
-    int total = 0;
-    for (size_t i = 0; i < STATUS_COUNT; i++) {
-        int count = statuses[i].judged == judged ? count_status(result, &statuses[i]) : 0;
-        if (count)
-            qw_text_addf(&list, "%s%d %s", total ? ", " : "", count, statuses[i].word);
-        total += count;
-    }
-    if (total || judged)
-        qw_text_addf(out, "%d %s%s%s", total, judged ? "judged" : "not judged", total ? ": " : "", total ? list.bytes : "");
-    qw_text_free(&list);
-    return total;
-}
-
-void rp_add_counts(struct qw_text *out, const struct qw_json *result)
-{
-    struct qw_text rest = {0};
-    add_group(out, result, true);
-    if (add_group(&rest, result, false))
-        qw_text_addf(out, "; %s", rest.bytes);
-    qw_text_free(&rest);
 }
 
 static void add_clause(struct qw_text *out, size_t start, const char *clause)
@@ -278,13 +235,33 @@ bool rp_add_rerun(struct qw_text *out, const struct qw_json *one)
     return true;
 }
 
+/* The command of the document once more, without what ended it. */
+static bool add_resume(struct qw_text *out, const struct qw_json *result)
+{
+    const struct qw_json *word = qw_json_first(qw_json_get(result, "command"));
+    const char *verb = qw_json_text(word ? qw_json_next(word) : NULL, "");
+    if (strcmp(verb, "run") != 0)
+        return false;
+    for (; word; word = qw_json_next(word))
+        if (strcmp(qw_json_text(word, ""), "--resume") != 0 && strncmp(qw_json_text(word, ""), "--fail-fast", 11) != 0) {
+            rp_add_word(out, qw_json_text(word, ""));
+            qw_text_add(out, " ");
+        }
+    qw_text_add(out, "--resume");
+    return true;
+}
+
 bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
     const struct rp_status *worst = rp_overall_status(result);
+    bool cut = rp_is_interrupted(result) || worst == rp_status_find("NOTRUN");
+    if (qw_json_size(cases) && cut && add_resume(out, result))
+        return true;
     if (qw_json_size(cases) == 1)
         return rp_add_next_command(out, qw_json_first(cases));
-    for (const struct qw_json *c = qw_json_first(cases); c && worst->shape != RP_SHAPE_GOOD; c = qw_json_next(c))
+    bool done = worst->outcome == RP_OUTCOME_PASSED || worst->outcome == RP_OUTCOME_KNOWN;
+    for (const struct qw_json *c = qw_json_first(cases); c && !done; c = qw_json_next(c))
         if (rp_case_status(c) == worst && *qw_json_get_text(c, "recording", "")) {
             qw_text_add(out, worst->judged ? "qconform diagnose " : "qconform inspect ");
             add_argument(out, qw_json_get_text(c, "recording", ""));

@@ -63,6 +63,17 @@ void rp_add_versions(struct qw_text *out, const struct qw_json *one);
 
 /* Appends "11 judged: 6 PASS, 5 FAIL", and "; 2 not judged: 1 ERROR, 1 SKIP" when there are such. */
 void rp_add_counts(struct qw_text *out, const struct qw_json *result);
+/* The same of one suite, by its file; NULL: of all. */
+void rp_add_counts_of(struct qw_text *out, const struct qw_json *result, const char *suite);
+
+/* Appends one sentence on all cases together; false (and nothing) for fewer than two, which need none. */
+bool rp_add_whole_verdict(struct qw_text *out, const struct qw_json *result);
+
+/* A case that somebody should look at: not one that passes, is known to fail, or is skipped. */
+bool rp_needs_attention(const struct qw_json *one);
+bool rp_is_not_run(const struct qw_json *one);
+/* A signal ended the run before its end. */
+bool rp_is_interrupted(const struct qw_json *result);
 
 /* Appends a consequence in words; false (and nothing) when none is known. */
 bool rp_add_consequence(struct qw_text *out, const struct qw_json *one);

@@ -121,7 +121,7 @@ static void add_fish_options(struct qw_text *out, const struct cli_verb *verb)
         qw_text_addf(out, "complete -c qconform -n '__fish_seen_subcommand_from %s' -l %s", verb->name, option.name);
         if (option.code < 256)
             qw_text_addf(out, " -s %c", option.code);
-        if (option.value)
+        if (option.value && option.value[0] != '[') /* an optional value is never a word of its own */
             qw_text_add(out, " -r");
         if (is_choice(&option)) {
             qw_text_add(out, " -a '");

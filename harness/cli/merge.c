@@ -32,6 +32,13 @@ static bool is_there(const char *path)
     return stat(path, &status) == 0;
 }
 
+/* The path of `name` in a folder; free with free(). */
+static char *in_folder(const char *folder, const char *name)
+{
+    size_t length = strlen(folder);
+    return qw_format("%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", name);
+}
+
 /* Takes the path. */
 static void add_part(struct found *found, char *path)
 {
@@ -42,7 +49,7 @@ static void add_part(struct found *found, char *path)
 /* The result of a shard's folder; one that is not there is a shard that did not end. */
 static void add_shard(struct found *found, const char *folder)
 {
-    char *path = qw_format("%s/result.json", folder);
+    char *path = in_folder(folder, "result.json");
     if (is_there(path)) {
         add_part(found, path);
         return;
@@ -61,7 +68,7 @@ static int add_shards(struct found *found, const char *folder, int depth)
     struct dirent **entries;
     int count = scandir(folder, &entries, is_visible, versionsort), shards = 0;
     for (int i = 0; i < count; i++) {
-        char *path = qw_format("%s/%s", folder, entries[i]->d_name);
+        char *path = in_folder(folder, entries[i]->d_name);
         if (is_folder(path) && !fnmatch("shard-*-of-*", entries[i]->d_name, 0)) {
             add_shard(found, path);
             shards++;
@@ -84,7 +91,7 @@ static bool add_operand(struct found *found, const char *operand, struct qw_erro
     }
     if (add_shards(found, operand, 1))
         return true;
-    char *path = qw_format("%s/result.json", operand);
+    char *path = in_folder(operand, "result.json");
     if (is_there(path)) {
         add_part(found, path);
         return true;
@@ -157,7 +164,7 @@ int cli_merge(const struct cli_options *given)
     struct qw_error error = {0};
     if (options.count < 1)
         return cli_complain(QC_EXIT_USAGE, "name results, or the folder of the shards; see qconform help merge");
-    char *inside = options.output && is_folder(options.output) ? qw_format("%s/result.json", options.output) : NULL;
+    char *inside = options.output && is_folder(options.output) ? in_folder(options.output, "result.json") : NULL;
     options.output = inside ? inside : options.output;
     if (options.output && !cli_choose_format(&options))
         return QC_EXIT_USAGE;

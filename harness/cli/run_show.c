@@ -245,10 +245,17 @@ static void add_extent(struct qw_text *out, const struct qc_plan *plan, const st
     qw_text_free(&line);
 }
 
-/* How many failures are expected of each cause; with -v which. */
-static void add_expected(struct qw_text *out, const struct qc_plan *plan, bool each)
+/* The causes of an entry, "a and b". */
+static char *causes_of(const struct qw_json *entry)
 {
-    struct qw_json *seen = qw_json_object();
+    struct qw_text out = {0};
+    for (const struct qw_json *c = qw_json_first(qw_json_get(entry, "causes")); c; c = qw_json_next(c))
+        qw_text_addf(&out, "%s%s", out.length ? " and " : "", qw_json_text(c, ""));
+    return qw_text_take(&out);
+}
+
+static void add_each_expected(struct qw_text *out, const struct qc_plan *plan)
+{
     const struct qc_suite_case *one;
     const char *label = "expected";
     for
@@ -257,28 +264,32 @@ static void add_expected(struct qw_text *out, const struct qc_plan *plan, bool e
             if (!one->expected || one->problem.kind)
                 continue;
             char *words = qc_baseline_words(one->expected), *line = qw_format("%s: %s", one->id, words);
-            struct qw_text causes = {0};
-            for (const struct qw_json *c = qw_json_first(qw_json_get(one->expected, "causes")); c; c = qw_json_next(c))
-                qw_text_addf(&causes, "%s%s", causes.length ? " and " : "", qw_json_text(c, ""));
-            struct qw_json *number = qw_json_object();
-            qw_json_put_int(number, "count", 1 + qw_json_get_int(qw_json_get(seen, causes.bytes), "count", 0));
-            qw_json_set(seen, causes.bytes, number);
-            if (each) {
-                rp_add_paragraph(out, label, line, WIDTH);
-                label = "";
-            }
-            qw_text_free(&causes);
+            rp_add_paragraph(out, label, line, WIDTH);
+            label = "";
             free(words);
             free(line);
         }
-    for (const struct qw_json *s = qw_json_first(each ? NULL : seen); s; s = qw_json_next(s)) {
-        struct qw_text line = {0};
-        add_count(&line, (int)qw_json_get_int(s, "count", 0), "failure");
-        qw_text_addf(&line, " by %s", qw_json_key(s));
-        rp_add_paragraph(out, label, line.bytes, WIDTH);
-        qw_text_free(&line);
-        label = "";
-    }
+}
+
+/* "5 failures: a (3), b and c (2)", in the order in which they come. */
+static void add_expected(struct qw_text *out, const struct qc_plan *plan, int expected)
+{
+    struct qw_json *seen = qw_json_object();
+    const struct qc_suite_case *one;
+    struct qw_text line = {0};
+    for
+        EACH_MINE(one, plan)
+        {
+            char *causes = one->expected && !one->problem.kind ? causes_of(one->expected) : NULL;
+            if (causes)
+                qw_json_set_int(seen, causes, 1 + qw_json_get_int(seen, causes, 0));
+            free(causes);
+        }
+    add_count(&line, expected, "failure");
+    for (const struct qw_json *s = qw_json_first(seen); s; s = qw_json_next(s))
+        qw_text_addf(&line, "%s%s (%d)", s == qw_json_first(seen) ? ": " : ", ", qw_json_key(s), (int)qw_json_int(s, 0));
+    rp_add_paragraph(out, "expected", line.bytes, WIDTH);
+    qw_text_free(&line);
     qw_json_free(seen);
 }
 
@@ -345,7 +356,10 @@ static int print_words(const struct qc_plan *plan, const struct counts *counts, 
         add_files(&text, qw_json_get(plan->run, "suites"), "suites", "case");
         add_files(&text, qw_json_get(plan->run, "baselines"), "baselines", "known failure");
         add_extent(&text, plan, counts, options, judged_already);
-        add_expected(&text, plan, options->verbosity > 0);
+        if (counts->expected && options->verbosity > 0)
+            add_each_expected(&text, plan);
+        else if (counts->expected)
+            add_expected(&text, plan, counts->expected);
         qw_text_add(&text, "\n");
     }
     add_problems(&text, plan);

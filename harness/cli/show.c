@@ -10,17 +10,22 @@
 #include "harness/cli/cli.h"
 #include "reference/base/file.h"
 #include "reports/check.h"
+#include "reports/escape.h"
 #include "reports/formats.h"
 #include "reports/terminal.h"
 
 int cli_complain(enum qc_exit code, const char *format, ...)
 {
+    char words[4096];
+    struct qw_text line = {0};
     va_list args;
     va_start(args, format);
-    fputs("qconform: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(words, sizeof words, format, args);
     va_end(args);
+    qw_text_add(&line, "qconform: ");
+    rp_escape_terminal(&line, words);
+    fprintf(stderr, "%s\n", line.bytes);
+    qw_text_free(&line);
     return (int)code;
 }
 
@@ -117,31 +122,60 @@ static bool write_summary(struct qw_json *files, const struct qw_text *text, str
     return ok;
 }
 
-static bool write_output(struct qw_json *files, struct qw_text *log, const char *value, const struct rp_output *output,
-                         struct qw_error *error)
+/* What was written so far. */
+struct written {
+    struct qw_json *files; /* for the closing lines */
+    struct qw_text log;    /* what goes behind the report */
+    char *inside;          /* the last file in a folder, the one to open; NULL: none */
+};
+
+/* One file of the folder, which is made where it is not there. */
+static bool write_inside(struct written *written, const char *folder, const struct rp_output *output, struct qw_error *error)
+{
+    const struct qw_text *text = &output->text;
+    mkdir(folder, 0777); /* where it cannot be made, its file cannot be written */
+    free(written->inside);
+    written->inside = qw_format("%s/%s", folder, output->name.bytes);
+    return qw_file_write(written->inside, text->bytes ? text->bytes : "", text->length, error);
+}
+
+static bool write_output(struct written *written, const char *value, const struct rp_output *output, struct qw_error *error)
 {
     switch (output->place) {
-    case RP_TO_FILE: return write_named(files, value, &output->text, error);
-    case RP_TO_SUMMARY: return write_summary(files, &output->text, error);
-    case RP_TO_LOG: return qw_text_add(log, output->text.bytes ? output->text.bytes : ""), true;
-    case RP_TO_FOLDER:
+    case RP_TO_FILE: return write_named(written->files, value, &output->text, error);
+    case RP_TO_FOLDER: return write_inside(written, value, output, error);
+    case RP_TO_SUMMARY: return write_summary(written->files, &output->text, error);
+    case RP_TO_LOG: return qw_text_add(&written->log, output->text.bytes ? output->text.bytes : ""), true;
     case RP_TO_NOTHING: break;
     }
     return true;
 }
 
-static bool write_formats(struct qw_json *files, struct qw_text *log, const struct qw_json *document,
-                          const struct cli_options *options)
+/* Ends at the first part that cannot be written. */
+static bool write_format(struct written *written, const struct rp_format *format, const char *value,
+                         const struct qw_json *document)
+{
+    struct rp_output output = {0};
+    struct qw_error error = {0};
+    bool ok = true;
+    while (ok && rp_output_next(&output, format, document))
+        ok = write_output(written, value, &output, &error);
+    rp_output_clear(&output);
+    if (!ok)
+        cli_complain_error(&error);
+    else if (written->inside)
+        qw_json_add_text(written->files, written->inside);
+    free(written->inside);
+    written->inside = NULL;
+    return ok;
+}
+
+static bool write_formats(struct written *written, const struct qw_json *document, const struct cli_options *options)
 {
     bool ok = true;
-    for (size_t i = 0; i < rp_format_count(); i++) {
-        struct rp_output output = {0};
-        while (options->file[i] && rp_output_next(&output, rp_format_at(i), document)) {
-            struct qw_error error = {0};
-            if (!write_output(files, log, options->file[i], &output, &error))
-                ok = (cli_complain_error(&error), false);
-        }
-    }
+    for (size_t i = 0; i < rp_format_count(); i++)
+        if (options->file[i])
+            ok = write_format(written, rp_format_at(i), options->file[i], document) && ok;
     return ok;
 }
 
@@ -165,12 +199,11 @@ static int show_log(const struct qw_text *log, bool taken)
 
 int cli_show(const struct qw_json *document, const struct cli_options *options, enum qc_exit code)
 {
-    struct qw_json *files = options->written ? qw_json_copy(options->written) : qw_json_array();
-    struct qw_text log = {0};
-    bool written = write_formats(files, &log, document, options);
-    int shown = options->json ? cli_print_json(document) : options->taken ? 0 : show_terminal(document, options, files);
-    int logged = show_log(&log, options->taken || options->json);
-    qw_json_free(files);
-    qw_text_free(&log);
-    return written && !shown && !logged ? (int)code : QC_EXIT_OUTPUT;
+    struct written written = {.files = options->written ? qw_json_copy(options->written) : qw_json_array()};
+    bool ok = write_formats(&written, document, options);
+    int shown = options->json ? cli_print_json(document) : options->taken ? 0 : show_terminal(document, options, written.files);
+    int logged = show_log(&written.log, options->taken || options->json);
+    qw_json_free(written.files);
+    qw_text_free(&written.log);
+    return ok && !shown && !logged ? (int)code : QC_EXIT_OUTPUT;
 }

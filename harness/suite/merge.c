@@ -288,7 +288,8 @@ static struct qw_json *joined_run(const struct joining *from)
     struct qw_json *best = NULL;
     char *best_text = NULL;
     for (int i = 0; i < from->count; i++) {
-        struct qw_json *run = qc_merge_with(run_of(&from->parts[i]), "shard", NULL);
+        struct qw_json *run = qw_json_copy(run_of(&from->parts[i]));
+        qw_json_set_text(run, "shard", NULL);
         char *text = qw_json_print(run, false);
         if (!best || strcmp(text, best_text) < 0) {
             qw_json_free(best);

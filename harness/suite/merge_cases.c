@@ -23,19 +23,6 @@ static int rank_of(const struct qw_json *one)
     return rank;
 }
 
-struct qw_json *qc_merge_with(const struct qw_json *object, const char *key, struct qw_json *value)
-{
-    struct qw_json *copy = qw_json_object();
-    for (const struct qw_json *field = qw_json_first(object); field; field = qw_json_next(field))
-        if (strcmp(qw_json_key(field), key) != 0)
-            qw_json_put(copy, qw_json_key(field), qw_json_copy(field));
-        else if (value)
-            qw_json_put(copy, key, value);
-        else
-            qw_json_put_null(copy, key);
-    return copy;
-}
-
 /* Texts in their order, each once. */
 struct words {
     char **word;
@@ -192,8 +179,9 @@ struct qw_json *qc_merge_choose(const struct qc_merge_one *found, int count)
     for (int i = 1; i < count; i++)
         best = order(found[i].result, best) > 0 ? found[i].result : best;
     struct words words = count > 1 ? other_words(best, found, count) : (struct words){0};
-    struct qw_json *chosen = words.count ? qc_merge_with(best, "findings", findings_with(qw_json_get(best, "findings"), &words))
-                                         : qw_json_copy(best);
+    struct qw_json *chosen = qw_json_copy(best);
+    if (words.count)
+        qw_json_set(chosen, "findings", findings_with(qw_json_get(best, "findings"), &words));
     words_clear(&words);
     return chosen;
 }

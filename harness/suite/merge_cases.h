@@ -23,7 +23,4 @@ struct qw_json *qc_merge_choose(const struct qc_merge_one *found, int count);
 /* The field "tool" of all parts: the distinct libraries and kernels, the protections that all workers had. */
 struct qw_json *qc_merge_tools(const struct qc_merge_part *parts, int count);
 
-/* A copy of the object with `value` (which it takes; NULL: null) in the place of that field. */
-struct qw_json *qc_merge_with(const struct qw_json *object, const char *key, struct qw_json *value);
-
 #endif

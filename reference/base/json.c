@@ -131,6 +131,7 @@ static struct qw_json *real_node(double number)
 
 void qw_json_put_text(struct qw_json *o, const char *key, const char *text) { qw_json_put(o, key, text_node(text)); }
 void qw_json_set_text(struct qw_json *o, const char *key, const char *text) { qw_json_set(o, key, text_node(text)); }
+void qw_json_set_int(struct qw_json *o, const char *key, int64_t n) { qw_json_set(o, key, real_node((double)n)); }
 void qw_json_put_int(struct qw_json *o, const char *key, int64_t n) { qw_json_put(o, key, real_node((double)n)); }
 void qw_json_put_real(struct qw_json *o, const char *key, double n) { qw_json_put(o, key, real_node(n)); }
 void qw_json_put_bool(struct qw_json *o, const char *key, bool t) { qw_json_put(o, key, wrap(cJSON_CreateBool(t))); }

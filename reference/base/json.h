@@ -46,6 +46,7 @@ void qw_json_put_null(struct qw_json *object, const char *key);
 /* As `put`, in the place of what stands under `key` already, if anything does. */
 struct qw_json *qw_json_set(struct qw_json *object, const char *key, struct qw_json *child);
 void qw_json_set_text(struct qw_json *object, const char *key, const char *text);
+void qw_json_set_int(struct qw_json *object, const char *key, int64_t number);
 struct qw_json *qw_json_add(struct qw_json *array, struct qw_json *child);
 void qw_json_add_text(struct qw_json *array, const char *text);
 void qw_json_add_int(struct qw_json *array, int64_t number);

@@ -43,6 +43,15 @@ Test(check, a_wrong_type_is_named_with_its_place)
     expect_refusal("\"coverage\":{", "\"coverage\":7,\"x\":{", "cases[0].coverage", "the number 7 where an object is due");
 }
 
+Test(check, a_text_that_does_not_fit_its_pattern_is_named)
+{
+    expect_refusal("\"created\":\"2026-", "\"created\":\"soon 2026-", "created", "which does not fit ^[0-9]{4}-");
+    expect_refusal("\"schema\":\"qconform-result/1\"",
+                   "\"run\":{\"suites\":[],\"baselines\":[],\"globs\":[],\"filter\":null,"
+                   "\"shard\":null,\"digest\":\"abc\",\"cases\":[]},\"schema\":\"qconform-result/1\"",
+                   "run.digest", "the text \"abc\", which does not fit");
+}
+
 Test(check, an_unknown_word_is_named_with_the_known_ones)
 {
     expect_refusal("\"status\":\"FAIL\"", "\"status\":\"ODD\"", "cases[0].status", "one of PASS, FAIL, ERROR");
@@ -81,4 +90,66 @@ Test(check, fields_that_nobody_knows_yet_are_left_alone)
     qw_json_put_text(document, "later", "x");
     cr_expect(rp_check(document, &error), "%s", error.message);
     qw_json_free(document);
+}
+
+/* A block of a suite. */
+static bool check_block(struct qw_error *error, const char *more)
+{
+    char *text = qw_format("{\"id\": \"a\", \"requirement\": \"r\", \"source\": \"s\", \"recording\": \"x.h5\"%s}", more);
+    struct qw_json *block = parse_document(text);
+    *error = (struct qw_error){0};
+    bool fits = rp_check_part(block, RP_SUITE, "case", "cases[3]", error);
+    qw_json_free(block);
+    free(text);
+    return fits;
+}
+
+Test(check, a_field_that_has_no_meaning_is_refused_where_the_schema_says_so)
+{
+    struct qw_error error;
+    cr_expect(check_block(&error, ", \"steps\": \"0-4\""), "%s", error.message);
+    cr_expect_not(check_block(&error, ", \"step\": \"0-4\""));
+    cr_expect_str_eq(error.place, "cases[3]");
+    cr_expect(strstr(error.message, "\"step\", which has no meaning here (did you mean steps?)"), "%s", error.message);
+    cr_expect(strstr(error.hint, "the fields are id, requirement"), "%s", error.hint);
+    cr_expect_not(check_block(&error, ", \"\\u001b[1m\": 1"));
+    cr_expect(strstr(error.message, "\\x1b[1m"), "%s", error.message);
+}
+
+Test(check, the_hint_is_what_the_schema_says_of_the_field)
+{
+    struct qw_error error;
+    cr_expect_not(check_block(&error, ", \"timeout\": \"soon\""));
+    cr_expect_str_eq(error.place, "cases[3].timeout");
+    cr_expect(strstr(error.hint, "timeout: how long it may take"), "%s", error.hint);
+    cr_expect_not(check_block(&error, ", \"tags\": [\"a\", \"b c\"]"));
+    cr_expect_str_eq(error.place, "cases[3].tags[1]");
+    cr_expect(strstr(error.hint, "tags: words to select by"), "%s", error.hint);
+}
+
+/* A title of `count` characters, each of two bytes. */
+static bool check_title(struct qw_error *error, int count)
+{
+    struct qw_text title = {0};
+    for (int i = 0; i < count; i++)
+        qw_text_add(&title, "\xc3\xa4");
+    char *text = qw_format("{\"schema\": \"qconform-suite/1\", \"title\": \"%s\", \"cases\": [7]}",
+                           title.bytes ? title.bytes : "");
+    struct qw_json *suite = parse_document(text);
+    *error = (struct qw_error){0};
+    bool fits = rp_check_as(suite, RP_SUITE, "case", error);
+    qw_json_free(suite);
+    qw_text_free(&title);
+    free(text);
+    return fits;
+}
+
+Test(check, lengths_are_counted_in_characters_and_a_definition_can_be_left_out)
+{
+    struct qw_error error;
+    cr_expect(check_title(&error, 1) && check_title(&error, 2000), "%s: %s", error.place, error.message);
+    cr_expect_not(check_title(&error, 0));
+    cr_expect(strstr(error.message, "a longer text (at least 1 character)"), "%s", error.message);
+    cr_expect_not(check_title(&error, 2001));
+    cr_expect(strstr(error.message, "a shorter text (at most 2000 characters)"), "%s", error.message);
 }

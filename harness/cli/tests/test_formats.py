@@ -34,6 +34,8 @@ def sample(name):
             case[key] = value if case.get(key) is None else case[key]
         for key in ("recording_sha256", "model", "adapter", "cause", "first_divergence", "last_good", "consequence"):
             case.setdefault(key, None)
+        if case["cause"]:
+            case["cause"]["upstream"] = [url for url in case["cause"]["upstream"] if url.startswith("https://")]
     return document
 
 
@@ -47,7 +49,7 @@ def hostile():
     """Each status once with each hostile string in every free text."""
     def spoil(node, text, key=None):
         if isinstance(node, dict):
-            return {k: spoil(v, text, k) for k, v in node.items()}
+            return {k: spoil(v, f"https://{text}" if k == "upstream" else text, k) for k, v in node.items()}
         if isinstance(node, list):
             return [spoil(v, text, key) for v in node]
         free = isinstance(node, str) and key not in ("status", "kind", "confidence", "severity", "outcome", "recording_sha256", "ratio")
@@ -250,6 +252,14 @@ def test_terminal_commands_no_runner(tmp_path, verbosity):
     assert not re.search(r"^\s*::|##\[", done.stdout, re.M)
 
 
+@pytest.mark.parametrize("verb", ["inspect", "report"])
+def test_name_of_a_file_commands_no_runner(tmp_path, verb):
+    path = tmp_path / "a\n::error::x"
+    path.write_text("x")
+    done = subprocess.run([str(PROGRAM), verb, path.name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3 and "a\\n::error::x: " in done.stderr and done.stderr.count("\n") == 1
+
+
 def github(tmp_path, *arguments, name="statuses", **variables):
     return subprocess.run([str(PROGRAM), "report", str(SAMPLES / f"{name}.json"), "--github", "-q", *map(str, arguments)], cwd=tmp_path,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": os.environ["PATH"], **variables})
@@ -315,8 +325,11 @@ def test_markdown_notifies_nobody(rendered):
 
 
 def test_markdown_tables_have_as_many_cells_as_columns(rendered):
-    rows = [re.sub(r"\\.", "", line).count("|") for line in rendered.md.read_text().split("\n") if line.startswith("| ")]
-    assert set(rows) <= {6}
+    tables = re.findall(r"(?:^\| .*\n)+", rendered.md.read_text(), re.M)
+    for table in tables:
+        cells = {re.sub(r"\\.", "", line).count("|") for line in table.splitlines()}
+        assert len(cells) == 1 and cells <= {3, 6}
+    assert bool(tables) == (len(rendered.cases) > 1)
 
 
 # ---- all of them ----
@@ -370,15 +383,15 @@ def test_suffix_of_no_format_is_refused(qconform, tmp_path):
 
 def test_catalogue_has_the_formats(qconform):
     rows = {row["id"]: row for row in json.loads(qconform("list", "formats", "--json").out)["rows"]}
-    assert {"json", "html", "csv", "junit", "tap", "tap13", "md", "github"} <= set(rows)
-    assert rows["github"]["takes"] is None and rows["github"]["suffix"] is None and rows["junit"]["takes"] == "FILE"
+    assert {"json", "html", "html-dir", "csv", "junit", "tap", "tap13", "md", "github"} <= set(rows)
+    assert rows["github"]["takes"] is None and rows["github"]["suffix"] is None and rows["junit"]["takes"] == "FILE" and rows["html-dir"]["takes"] == "DIR"
     assert "--github" in qconform("explain", "github").out and "step summary" in qconform("explain", "github").out
     text = qconform("help", "diagnose").out
     assert re.search(r"^ +--github  +GitHub", text, re.M) and re.search(r"^ +--junit FILE ", text, re.M)
     for shell in ("bash", "zsh"):
         assert re.search(r" --github[ \"]", qconform("completion", shell).out)
     fish = [line for line in qconform("completion", "fish").out.split("\n") if " diagnose'" in line]
-    assert any("-l github -d" in line for line in fish) and any("-l junit -r -d" in line for line in fish)
+    assert all(any(option in line for line in fish) for option in ("-l github -d", "-l junit -r -d", "-l html-dir -r -d"))
 
 
 def test_diagnose_writes_them_all(qconform, tmp_path):
@@ -388,3 +401,53 @@ def test_diagnose_writes_them_all(qconform, tmp_path):
     assert all(f"wrote  {tmp_path / name}\n" in done.out for name in names.values())
     case = xml.etree.ElementTree.parse(tmp_path / "r.xml").getroot().find("testsuite/testcase")
     assert (case.get("classname"), case.get("name")) == ("qconform", BAD.name) and case[0].get("type") == "prompt-not-injected"
+
+
+# ---- a folder of pages ----
+
+def folder_of(document, tmp_path, code=0):
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    done = subprocess.run([str(PROGRAM), "report", "r.json", "-q", "--html-dir", "pages"], cwd=tmp_path, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env={"PATH": "/nonexistent"})
+    assert done.returncode == code, done.stderr
+    return done, tmp_path / "pages"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_index_leads_to_a_page_of_each_case(name, tmp_path):
+    document = DOCUMENTS[name]()
+    done, folder = folder_of(document, tmp_path)
+    assert "wrote  pages/index.html\n" in done.stdout and done.stdout.count("wrote") == 1
+    index = (folder / "index.html").read_text()
+    links = re.findall(r'<a href="([^"#]+)">', index)
+    assert sorted(links) == sorted(set(os.listdir(folder)) - {"index.html"})
+    assert len(links) == len(document["cases"]) and all(re.fullmatch(r"[0-9]{4}[A-Za-z0-9-]{0,81}\.html", link) for link in links)
+    for link in links:
+        page = (folder / link).read_text()
+        assert '<a href="index.html">All cases</a>' in page and page.endswith("</html>\n")
+
+
+def test_page_of_a_folder_is_that_of_the_case_alone(tmp_path):
+    document = sample("statuses")
+    _, folder = folder_of(document, tmp_path)
+    for number, case in enumerate(document["cases"], 1):
+        source = tmp_path / "one.json"
+        source.write_text(json.dumps({**document, "cases": [case]}))
+        subprocess.run([str(PROGRAM), "report", "one.json", "-q", "--html", "one.html"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL,
+                       env={"PATH": "/nonexistent"})
+        page = next(folder.glob(f"{number:04}-*")).read_text().replace('<a href="index.html">All cases</a>\n', "")
+        assert page == (tmp_path / "one.html").read_text() and case["id"].split("/")[-1] in page
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "pages").write_text("a file")
+    done, _ = folder_of(sample("statuses"), tmp_path, code=74)
+    assert done.stderr.count("\n") == 1 and "pages/0001-prompt-generate-pass.html: cannot be written" in done.stderr
+    assert "wrote" not in done.stdout
+
+
+def test_folder_that_is_there_keeps_what_is_not_ours(tmp_path):
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "notes.txt").write_text("mine")
+    _, folder = folder_of(sample("failing"), tmp_path)
+    assert (folder / "notes.txt").read_text() == "mine" and len(os.listdir(folder)) == 3
