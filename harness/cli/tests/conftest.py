@@ -116,6 +116,14 @@ def qconform():
     return run
 
 
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """Preloaded, it makes one call to the system fail (fixtures/faultlib.c)."""
+    path = tmp_path_factory.mktemp("faults") / "faultlib.so"
+    subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC", ROOT / "fixtures" / "faultlib.c", "-o", path], check=True)
+    return path
+
+
 @pytest.fixture
 def damaged(tmp_path):
     """A copy of a shipped recording that a function may change."""
