@@ -201,6 +201,8 @@ static void add_single(struct rp_page *page, const struct qw_json *one)
 
 /* --- several cases --- */
 
+static bool is_run(const struct rp_page *page) { return qw_json_is_object(qw_json_get(page->result, "run")); }
+
 /* Prefix of a case's ids: its name, then eight digits of the hash of its id; a repeated one gets its number too. */
 static char *make_prefix(const struct qw_json *one, char **earlier, int count)
 {
@@ -253,10 +255,8 @@ static void add_summary_row(struct rp_page *page, const struct qw_json *one, int
 
 static void add_summary(struct rp_page *page, const struct qw_json *cases, char **prefixes)
 {
-    bool run = qw_json_is_object(qw_json_get(page->result, "run"));
-    const char *const columns[] = {"Status", run ? "Case" : "Recording", "transformers x peft",
-                                   "Cause",  "First divergence",         "Explained",
-                                   NULL};
+    const char *const columns[] = {
+        "Status", is_run(page) ? "Case" : "Recording", "transformers x peft", "Cause", "First divergence", "Explained", NULL};
     int i = 0, width = (int)(sizeof columns / sizeof *columns) - 1;
     const struct qw_json *before = NULL;
     const struct qw_json *c = qw_json_first(cases);
@@ -309,6 +309,14 @@ static void add_causes(struct rp_page *page, const struct qw_json *cases)
     qw_text_add(page->out, kinds ? ".</p>\n" : "");
 }
 
+/* Of many cases those that do not pass; of many of a run, where each has its page in --html-dir, those that need attention. */
+static bool is_told(const struct rp_page *page, const struct qw_json *one, int count)
+{
+    if (count <= (is_run(page) ? RP_RUN_CASES : RP_PAGE_CASES))
+        return true;
+    return is_run(page) ? rp_needs_attention(one) && !rp_is_not_run(one) : rp_case_status(one)->shape != RP_SHAPE_GOOD;
+}
+
 /* One prefix for each case that is told in full on this page, NULL for the others; free each and the array. */
 static char **make_prefixes(const struct rp_page *page, const struct qw_json *cases, int count, int *told)
 {
@@ -317,7 +325,7 @@ static char **make_prefixes(const struct rp_page *page, const struct qw_json *ca
     int i = 0;
     *told = 0;
     for (const struct qw_json *c = qw_json_first(cases); c && page->place != RP_PAGE_INDEX; c = qw_json_next(c), i++)
-        if (count <= RP_PAGE_CASES || (rp_case_status(c)->shape != RP_SHAPE_GOOD && *told < RP_PAGE_CASES)) {
+        if (*told < RP_PAGE_CASES && is_told(page, c, count)) {
             prefixes[i] = make_prefix(c, used, *told);
             used[(*told)++] = prefixes[i];
         }
@@ -357,9 +365,9 @@ static void add_many(struct rp_page *page, const struct qw_json *cases)
                                "judged.</p>\n");
     if (told < count && page->place != RP_PAGE_INDEX)
         rp_markup(page->out,
-                  "<p>Told in full below: %d of %d cases, those that do not pass first. The result document "
-                  "has all of them.</p>\n",
-                  told, count);
+                  "<p>Told in full below: %d of %d cases, %r. The result document has all of them, and "
+                  "<code>--html-dir</code> gives each a page.</p>\n",
+                  told, count, is_run(page) ? "those that need attention" : "those that do not pass first");
     add_sections(page, cases, prefixes, count);
     for (int i = 0; i < count; i++)
         free(prefixes[i]);

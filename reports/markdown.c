@@ -173,8 +173,11 @@ static void add_verdict(struct qw_text *out, const struct qw_json *result, const
         rp_escape_markdown(out, qw_json_get_text(only, "verdict", rp_case_status(only)->meaning));
         qw_text_add(out, "\n\n");
     }
-    if (rp_add_whole_verdict(out, result))
+    if (qw_json_size(cases) > 1) {
+        qw_text_addf(out, "**%s**: ", rp_overall_status(result)->word);
+        rp_add_whole_verdict(out, result);
         qw_text_add(out, "\n\n");
+    }
     rp_add_counts(out, result);
     qw_text_add(out, qw_json_size(cases) ? ".\n\n" : ". Nothing was selected, or nothing was judged.\n\n");
 }

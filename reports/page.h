@@ -21,6 +21,7 @@ enum {
     RP_PAGE_PLOTS = 60,
     RP_PAGE_CELLS = 40000, /* cells of error maps as tables, on the whole page */
     RP_PAGE_CASES = 500,   /* cases told in full; of more, those that do not pass */
+    RP_RUN_CASES = 40,     /* the same in a run of suites; of more, those that need attention */
     RP_OPEN_CASES = 20,    /* beyond so many cases all are folded */
 };
 

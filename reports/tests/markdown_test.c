@@ -4,8 +4,8 @@
 
 static void expect_line(const char *line)
 {
-    static const char *const beginnings[] = {"## qconform: ", "### ",     "- **",    "| ",
-                                             "Failures that", "5 judged", "8 cases", "3 cases"};
+    static const char *const beginnings[] = {"## qconform: ", "### ",     "**FAIL**: ", "- **",   "| ",
+                                             "Failures that", "5 judged", "8 cases",    "3 cases"};
     bool known = !*line;
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         known = known || begins(line, beginnings[i]);
