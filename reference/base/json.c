@@ -85,29 +85,9 @@ struct qw_json *qw_json_copy(const struct qw_json *node) { return wrap(cJSON_Dup
 struct qw_json *qw_json_object(void) { return wrap(cJSON_CreateObject()); }
 struct qw_json *qw_json_array(void) { return wrap(cJSON_CreateArray()); }
 
-/* The text with U+FFFD for every byte that belongs to no character, so that what is printed can be read; NULL when there is
- * no such byte.  Free with free(). */
-static char *mend(const char *text)
-{
-    const char *end = text + strlen(text), *bad = text;
-    for (int length; bad < end && (length = qw_utf8_length(bad, end)) > 0;)
-        bad += length;
-    struct qw_text sound = {0};
-    if (bad == end)
-        return NULL;
-    while (text < end) {
-        int length = qw_utf8_length(text, end);
-        qw_text_add_bytes(&sound, length ? text : "\xef\xbf\xbd", length ? (size_t)length : 3);
-        text += length ? length : 1;
-    }
-    return qw_text_take(&sound);
-}
-
 struct qw_json *qw_json_put(struct qw_json *object, const char *key, struct qw_json *child)
 {
-    char *mended = mend(key);
-    cJSON_AddItemToObject(out(object), mended ? mended : key, out(child));
-    free(mended);
+    cJSON_AddItemToObject(out(object), key, out(child));
     return child;
 }
 
@@ -125,11 +105,20 @@ struct qw_json *qw_json_add(struct qw_json *array, struct qw_json *child)
     return child;
 }
 
+/* The text with U+FFFD for every byte that belongs to no character, so that what is printed can be read. */
 static struct qw_json *text_node(const char *text)
 {
-    char *mended = text ? mend(text) : NULL;
-    struct qw_json *node = wrap(text ? cJSON_CreateString(mended ? mended : text) : cJSON_CreateNull());
-    free(mended);
+    if (!text)
+        return wrap(cJSON_CreateNull());
+    struct qw_text sound = {0};
+    const char *end = text + strlen(text);
+    while (text < end) {
+        int length = qw_utf8_length(text, end);
+        qw_text_add_bytes(&sound, length ? text : "\xef\xbf\xbd", length ? (size_t)length : 3);
+        text += length ? length : 1;
+    }
+    struct qw_json *node = wrap(cJSON_CreateString(sound.bytes ? sound.bytes : ""));
+    qw_text_free(&sound);
     return node;
 }
 
