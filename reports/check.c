@@ -295,19 +295,36 @@ static bool check_closed(const struct check *check, const struct qw_json *rule, 
     return false;
 }
 
+/* The required fields that an object lacks, "id, source"; `first` is the first one, NULL when it has them all. */
+static void add_missing(struct qw_text *out, const char **first, int *count, const struct qw_json *rule,
+                        const struct qw_json *node)
+{
+    for (const struct qw_json *k = qw_json_first(qw_json_get(rule, "required")); k; k = qw_json_next(k)) {
+        const char *key = qw_json_text(k, "");
+        if (qw_json_get(node, key))
+            continue;
+        qw_text_addf(out, "%s%s", *first ? ", " : "", key);
+        *first = *first ? *first : key;
+        ++*count;
+    }
+}
+
 /* A field under a wrong name is named before the one that it was meant for is missed. */
 static bool check_required(const struct check *check, const struct qw_json *rule, const struct qw_json *node,
                            const struct frame *at)
 {
-    const struct qw_json *key = qw_json_first(qw_json_get(rule, "required"));
-    while (key && (!qw_json_is_object(node) || qw_json_get(node, qw_json_text(key, ""))))
-        key = qw_json_next(key);
-    if (!key || !check_closed(check, rule, node, at))
-        return !key;
-    char *what = qw_format("lacks the field %s", qw_json_text(key, ""));
-    refuse_field(check, at, qw_json_text(key, ""), qw_json_get(qw_json_get(rule, "properties"), qw_json_text(key, "")), what);
-    free(what);
-    return false;
+    struct qw_text missing = {0};
+    const char *first = NULL;
+    int count = 0;
+    if (qw_json_is_object(node))
+        add_missing(&missing, &first, &count, rule, node);
+    if (first && check_closed(check, rule, node, at)) {
+        char *what = qw_format("lacks the field%s %s", count > 1 ? "s" : "", missing.bytes);
+        refuse_field(check, at, first, qw_json_get(qw_json_get(rule, "properties"), first), what);
+        free(what);
+    }
+    qw_text_free(&missing);
+    return !first;
 }
 
 /* The fields that the schema knows, or with `any` all of an object whose fields it does not name. */
@@ -442,14 +459,18 @@ static bool check_name(const struct qw_json *document, const struct kind *kind, 
     return same;
 }
 
-static struct qw_json *load(const char *schema)
+/* Read once and kept: a suite is checked block by block. */
+static const struct qw_json *rules_of(const struct kind *kind)
 {
+    static struct qw_json *read[sizeof kinds / sizeof *kinds];
+    struct qw_json **rules = &read[kind - kinds];
     struct qw_error broken = {0};
     size_t size;
-    const char *bytes = rp_schema_text(schema, &size);
-    struct qw_json *json = qw_json_parse(bytes, size, "", &broken);
-    assert(json);
-    return json;
+    const char *bytes = rp_schema_text(kind->schema, &size);
+    if (!*rules)
+        *rules = qw_json_parse(bytes, size, "", &broken);
+    assert(*rules);
+    return *rules;
 }
 
 bool rp_check_as(const struct qw_json *document, const char *schema, const char *without, struct qw_error *error)
@@ -457,22 +478,18 @@ bool rp_check_as(const struct qw_json *document, const char *schema, const char 
     const struct kind *kind = kind_of(schema);
     if (!check_name(document, kind, error))
         return false;
-    struct qw_json *rules = load(schema);
+    const struct qw_json *rules = rules_of(kind);
     const struct check check = {kind, qw_json_get(rules, "$defs"), without, "", error};
-    bool fits = conforms(&check, rules, document, NULL);
-    qw_json_free(rules);
-    return fits;
+    return conforms(&check, rules, document, NULL);
 }
 
 bool rp_check_part(const struct qw_json *node, const char *schema, const char *definition, const char *place,
                    struct qw_error *error)
 {
-    struct qw_json *rules = load(schema);
-    const struct qw_json *definitions = qw_json_get(rules, "$defs");
-    const struct check check = {kind_of(schema), definitions, NULL, place, error};
-    bool fits = conforms(&check, qw_json_get(definitions, definition), node, NULL);
-    qw_json_free(rules);
-    return fits;
+    const struct kind *kind = kind_of(schema);
+    const struct qw_json *definitions = qw_json_get(rules_of(kind), "$defs");
+    const struct check check = {kind, definitions, NULL, place, error};
+    return conforms(&check, qw_json_get(definitions, definition), node, NULL);
 }
 
 bool rp_check(const struct qw_json *document, struct qw_error *error) { return rp_check_as(document, RP_RESULT, NULL, error); }

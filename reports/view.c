@@ -251,12 +251,23 @@ static bool add_resume(struct qw_text *out, const struct qw_json *result)
     return true;
 }
 
+/* What the first case that was not run says of itself. */
+static bool add_hint(struct qw_text *out, const struct qw_json *cases)
+{
+    for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c)) {
+        const char *hint = qw_json_get_text(qw_json_get(c, "error"), "hint", "");
+        if (rp_case_status(c) == rp_status_find("NOTRUN") && *hint)
+            return qw_text_add(out, hint), true;
+    }
+    return false;
+}
+
 bool rp_add_next_of_all(struct qw_text *out, const struct qw_json *result)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
     const struct rp_status *worst = rp_overall_status(result);
     bool cut = rp_is_interrupted(result) || worst == rp_status_find("NOTRUN");
-    if (qw_json_size(cases) && cut && add_resume(out, result))
+    if (cut && qw_json_size(cases) && (add_resume(out, result) || add_hint(out, cases)))
         return true;
     if (qw_json_size(cases) == 1)
         return rp_add_next_command(out, qw_json_first(cases));

@@ -45,6 +45,7 @@ struct cli_run {
 
 struct cli_options {
     int verbosity; /* -1, 0, 1 */
+    bool help;     /* --help: on the verb, instead of running it */
     bool color;
     enum cli_progress progress;
     int jobs;
@@ -124,6 +125,9 @@ const struct cli_topic *cli_topic_at(int index);
 #define TOPIC(name, kind, summary, function) struct qw_json *function(struct qw_text *why);
 #include "harness/cli/topics.def"
 #undef TOPIC
+
+/* Prints the help on a verb. */
+int cli_help_on(const struct cli_verb *verb);
 
 /* Says that there is no such verb, with the nearest; gives QC_EXIT_USAGE. */
 int cli_unknown_verb(const char *name);

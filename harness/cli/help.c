@@ -27,7 +27,7 @@ static int print_and_free(struct qw_text *text)
     return code;
 }
 
-static int help_on_verb(const struct cli_verb *verb)
+int cli_help_on(const struct cli_verb *verb)
 {
     struct qw_text text = {0};
     qw_text_addf(&text, "qconform %s%s%s\n  %s\n\noptions:\n", verb->name, verb->synopsis[0] ? " " : "", verb->synopsis,
@@ -55,7 +55,7 @@ int cli_help(const struct cli_options *options)
     struct qw_text text = {0};
     const char *name, *meaning;
     if (verb)
-        return help_on_verb(verb);
+        return cli_help_on(verb);
     if (options->count && !strcmp(options->operand[0], "environment"))
         return help_on_environment();
     if (options->count)

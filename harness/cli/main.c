@@ -89,6 +89,6 @@ int main(int argc, char **argv)
     struct cli_options options;
     if (!cli_options_read(&options, verb, argc, argv))
         return QC_EXIT_USAGE;
-    int code = verb->run(&options);
+    int code = options.help ? cli_help_on(verb) : verb->run(&options);
     return finish(argc < 2 ? QC_EXIT_USAGE : code);
 }

@@ -40,6 +40,7 @@ enum {
 static const struct cli_option rows[] = {
     {"quiet", NULL, "only the closing lines", 'q', CLI_COMMON},
     {"verbose", NULL, "evidence, sites and findings too", 'v', CLI_COMMON},
+    {"help", NULL, "this text", 'h', CLI_COMMON},
     {"color", "auto|always|never", "colours (NO_COLOR is honoured)", COLOR, CLI_COMMON},
     {"progress", "auto|bar|plain|none", "progress on stderr", PROGRESS, CLI_COMMON},
     {"jobs", "N", "recordings judged at once", 'j', CLI_COMMON},
@@ -51,7 +52,9 @@ static const struct cli_option rows[] = {
     {"site", "GLOB", "only sites of that name: 'self_attn.*'", SITE, CLI_SELECTION},
     {"precision", "auto|f32|f64", "arithmetic of the run; auto: the recorded dtype", PRECISION, CLI_SELECTION},
     {"floor", NULL, "rounding is no difference: up to the noise floor of the first recording", FLOOR, CLI_FLOOR},
-    {"filter", "GLOB", "only what has such an id: 'prefix-*'; run knows KEY=GLOB too", FILTER, CLI_PLANTS | CLI_SUITE},
+    {"filter", "GLOB",
+     "only such ids: 'prefix-*'; run: also KEY=GLOB, of id requirement source suite recording tag cause; ! for not", FILTER,
+     CLI_PLANTS | CLI_SUITE},
     {"pairs", NULL, "plant two causes at once as well", PAIRS, CLI_PLANTS},
     {"out", "DIR", "folder for journal and result.json (default: qconform-out)", OUT, CLI_SUITE},
     {"shard", "I/N", "only the I-th of N parts, into DIR/shard-I-of-N; merge joins them", SHARD, CLI_SUITE},
@@ -182,6 +185,7 @@ static bool take(struct cli_options *options, int code, char *value)
         return options->file[code - FIRST_FORMAT] = value ? value : "", true;
     switch (code) {
     case 'q': options->verbosity = -1; return true;
+    case 'h': options->help = true; return true;
     case 'v': options->verbosity = 1; return true;
     case COLOR: return read_color(options, value);
     case PROGRESS: return read_progress(options, value);
@@ -270,7 +274,7 @@ bool cli_options_read(struct cli_options *options, const struct cli_verb *verb, 
     optind = 2;
     opterr = 0;
     /* What stands behind a command is the command's. */
-    const char *shorts = verb->takes & CLI_RECORD ? "+:qvj:o:" : ":qvj:o:";
+    const char *shorts = verb->takes & CLI_RECORD ? "+:qvhj:o:" : ":qvhj:o:";
     for (int code; argc > 1 && (code = getopt_long(argc, argv, shorts, longs, NULL)) != -1;)
         if (!read_option(options, verb, code, argv[optind - 1]))
             return false;

@@ -81,15 +81,16 @@ static void settle(struct run *run)
 static void take_what_is_there(struct run *run)
 {
     for (int i = 0; i < run->count; i++) {
-        struct qc_suite_case *one = run->mine[i];
-        one->limit = one->limit > 0                  ? one->limit
-                     : run->options->run.timeout > 0 ? run->options->run.timeout
-                                                     : CLI_SECONDS_PER_CASE;
-        run->cases[i] = one->problem.kind == QW_ERROR_NONE ? qc_journal_find(run->journal, one) : qc_plan_problem(one);
+        const struct qc_suite_case *one = run->mine[i];
+        bool sound = one->problem.kind == QW_ERROR_NONE;
+        run->cases[i] = sound ? qc_journal_find(run->journal, one) : qc_plan_problem(one);
         if (!run->cases[i])
             continue;
         complete(run->cases[i], one);
-        cli_meter_pass(run->meter, one->bytes, run->cases[i]);
+        if (sound)
+            cli_meter_pass(run->meter, one->bytes, run->cases[i]);
+        else
+            cli_meter_end(run->meter, one->id, one->bytes, run->cases[i]);
     }
     settle(run);
 }
@@ -171,6 +172,8 @@ static void judge(struct run *run)
     listen_to(SIGTERM, catch);
     listen_to(SIGUSR1, ask);
     cli_workers_run(answers, tasks, count, &run->workers, run->options);
+    listen_to(SIGINT, SIG_DFL);
+    listen_to(SIGTERM, SIG_DFL);
     for (int i = 0; i < count; i++)
         if (answers[i] != run->cases[run->place[i]])
             qw_json_free(answers[i]);
@@ -293,6 +296,13 @@ static void show_notices(const struct qw_json *notices, const struct cli_options
     }
 }
 
+static void set_limits(struct qc_plan *plan, double limit)
+{
+    for (int i = 0; i < plan->count; i++)
+        if (plan->cases[i]->limit <= 0)
+            plan->cases[i]->limit = limit > 0 ? limit : CLI_SECONDS_PER_CASE;
+}
+
 static char *folder_of(const struct cli_run *asked_for)
 {
     if (!asked_for->shards)
@@ -370,6 +380,7 @@ int cli_run(const struct cli_options *options)
         return cli_complain_error(&error);
     }
     char *folder = folder_of(&options->run);
+    set_limits(&run.plan, options->run.timeout);
     show_notices(run.plan.notices, options);
     int code = options->run.list || options->run.dry_run ? show_plan(&run, folder) : run_all(&run, folder);
     qc_plan_clear(&run.plan);

@@ -20,8 +20,6 @@ static const struct qc_suite_case *next_mine(const struct qc_plan *plan, int *in
     return *index < plan->count ? plan->cases[(*index)++] : NULL;
 }
 
-#define EACH_MINE(one, plan) (int at_ = 0; (one = next_mine(plan, &at_));)
-
 static char *problem_of(const struct qc_suite_case *one)
 {
     char words[2400];
@@ -38,14 +36,12 @@ static struct counts count(const struct qc_plan *plan)
 {
     const struct qc_suite_case *one;
     struct counts counts = {.files = plan->suites.file_count};
-    for
-        EACH_MINE(one, plan)
-        {
-            counts.cases++;
-            counts.problems += one->problem.kind != QW_ERROR_NONE;
-            counts.expected += !one->problem.kind && one->expected;
-            counts.bytes += one->problem.kind ? 0 : one->bytes;
-        }
+    for (int at = 0; (one = next_mine(plan, &at));) {
+        counts.cases++;
+        counts.problems += one->problem.kind != QW_ERROR_NONE;
+        counts.expected += !one->problem.kind && one->expected;
+        counts.bytes += one->problem.kind ? 0 : one->bytes;
+    }
     return counts;
 }
 
@@ -97,9 +93,8 @@ static struct qw_json *rows_of(const struct qc_plan *plan)
 {
     struct qw_json *rows = qw_json_array();
     const struct qc_suite_case *one;
-    for
-        EACH_MINE(one, plan)
-    qw_json_add(rows, row_of(one));
+    for (int at = 0; (one = next_mine(plan, &at));)
+        qw_json_add(rows, row_of(one));
     return rows;
 }
 
@@ -160,12 +155,10 @@ static size_t widest_id(const struct qc_plan *plan)
     enum { MOST = 60 };
     const struct qc_suite_case *one;
     size_t widest = 0;
-    for
-        EACH_MINE(one, plan)
-        {
-            size_t columns = rp_columns(one->id);
-            widest = columns > widest ? columns : widest;
-        }
+    for (int at = 0; (one = next_mine(plan, &at));) {
+        size_t columns = rp_columns(one->id);
+        widest = columns > widest ? columns : widest;
+    }
     return widest < MOST ? widest : MOST;
 }
 
@@ -181,14 +174,12 @@ static int print_lines(const struct qc_plan *plan, const struct cli_options *opt
     struct qw_text text = {0};
     const struct qc_suite_case *one;
     size_t widest = widest_id(plan), width = (size_t)cli_terminal_width();
-    for
-        EACH_MINE(one, plan)
-        {
-            if (options->verbosity > 0)
-                add_block(&text, one, width ? (int)width : WIDTH);
-            else
-                add_line(&text, one, widest, width);
-        }
+    for (int at = 0; (one = next_mine(plan, &at));) {
+        if (options->verbosity > 0)
+            add_block(&text, one, width ? (int)width : WIDTH);
+        else
+            add_line(&text, one, widest, width);
+    }
     int code = cli_print(text.bytes ? text.bytes : "");
     qw_text_free(&text);
     return code;
@@ -258,17 +249,15 @@ static void add_each_expected(struct qw_text *out, const struct qc_plan *plan)
 {
     const struct qc_suite_case *one;
     const char *label = "expected";
-    for
-        EACH_MINE(one, plan)
-        {
-            if (!one->expected || one->problem.kind)
-                continue;
-            char *words = qc_baseline_words(one->expected), *line = qw_format("%s: %s", one->id, words);
-            rp_add_paragraph(out, label, line, WIDTH);
-            label = "";
-            free(words);
-            free(line);
-        }
+    for (int at = 0; (one = next_mine(plan, &at));) {
+        if (!one->expected || one->problem.kind)
+            continue;
+        char *words = qc_baseline_words(one->expected), *line = qw_format("%s: %s", one->id, words);
+        rp_add_paragraph(out, label, line, WIDTH);
+        label = "";
+        free(words);
+        free(line);
+    }
 }
 
 /* "5 failures: a (3), b and c (2)", in the order in which they come. */
@@ -277,14 +266,12 @@ static void add_expected(struct qw_text *out, const struct qc_plan *plan, int ex
     struct qw_json *seen = qw_json_object();
     const struct qc_suite_case *one;
     struct qw_text line = {0};
-    for
-        EACH_MINE(one, plan)
-        {
-            char *causes = one->expected && !one->problem.kind ? causes_of(one->expected) : NULL;
-            if (causes)
-                qw_json_set_int(seen, causes, 1 + qw_json_get_int(seen, causes, 0));
-            free(causes);
-        }
+    for (int at = 0; (one = next_mine(plan, &at));) {
+        char *causes = one->expected && !one->problem.kind ? causes_of(one->expected) : NULL;
+        if (causes)
+            qw_json_set_int(seen, causes, 1 + qw_json_get_int(seen, causes, 0));
+        free(causes);
+    }
     add_count(&line, expected, "failure");
     for (const struct qw_json *s = qw_json_first(seen); s; s = qw_json_next(s))
         qw_text_addf(&line, "%s%s (%d)", s == qw_json_first(seen) ? ": " : ", ", qw_json_key(s), (int)qw_json_int(s, 0));
@@ -296,16 +283,14 @@ static void add_expected(struct qw_text *out, const struct qc_plan *plan, int ex
 static void add_problems(struct qw_text *out, const struct qc_plan *plan)
 {
     const struct qc_suite_case *one;
-    for
-        EACH_MINE(one, plan)
-        {
-            if (!one->problem.kind)
-                continue;
-            char *words = problem_of(one), *line = qw_format("%s: %s", one->id, words);
-            rp_add_paragraph(out, "problem", one->named ? line : words, WIDTH);
-            free(words);
-            free(line);
-        }
+    for (int at = 0; (one = next_mine(plan, &at));) {
+        if (!one->problem.kind)
+            continue;
+        char *words = problem_of(one), *line = qw_format("%s: %s", one->id, words);
+        rp_add_paragraph(out, "problem", one->named ? line : words, WIDTH);
+        free(words);
+        free(line);
+    }
 }
 
 /* The option, or a beginning of it. */

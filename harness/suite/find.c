@@ -81,7 +81,8 @@ struct qw_json *qc_find_suites(struct qw_json *unread, const char *folder)
     struct qw_json *paths = qw_json_array();
     if (stat(folder, &step.info) == 0)
         walk_into(&walk, folder, &step);
-    qsort(walk.found, (size_t)walk.count, sizeof *walk.found, by_bytes);
+    if (walk.count)
+        qsort(walk.found, (size_t)walk.count, sizeof *walk.found, by_bytes);
     for (int i = 0; i < walk.count; i++) {
         qw_json_add_text(paths, walk.found[i]);
         free(walk.found[i]);

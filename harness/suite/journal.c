@@ -272,14 +272,6 @@ static bool begin(struct qc_journal *journal, const struct qc_plan *plan, struct
     return append_writer(journal, line, error);
 }
 
-static bool cut_to(const struct qc_journal *journal, off_t size, struct qw_error *error)
-{
-    if (ftruncate(journal->fd, size) == 0 && fdatasync(journal->fd) == 0)
-        return true;
-    return qw_fail(error, QW_ERROR_OUTPUT, "", "check that the folder may be written", "cannot be shortened: %s",
-                   strerror(errno));
-}
-
 static void notice_under_way(struct qc_journal *journal)
 {
     struct qw_text ids = {0};
@@ -297,10 +289,10 @@ static bool go_on(struct qc_journal *journal, const struct qc_plan *plan, struct
     if (!read_journal(journal, plan, error))
         return false;
     if (!journal->next)
-        return cut_to(journal, 0, error) && begin(journal, plan, error);
+        return qc_lines_cut(journal->fd, 0, error) && begin(journal, plan, error);
     if (fstat(journal->fd, &info) == 0 && info.st_size > journal->whole) {
         notice(journal, qw_format("%s: its last line was cut short, and is dropped", journal->path));
-        if (!cut_to(journal, journal->whole, error))
+        if (!qc_lines_cut(journal->fd, journal->whole, error))
             return false;
     }
     notice_under_way(journal);
@@ -319,7 +311,7 @@ static bool begin_anew(struct qc_journal *journal, const struct qc_plan *plan, s
                                   "with it",
                                   journal->path, judged, (long long)journal->cases));
     forget(journal);
-    return cut_to(journal, 0, error) && begin(journal, plan, error);
+    return qc_lines_cut(journal->fd, 0, error) && begin(journal, plan, error);
 }
 
 /* ---- opening ---- */

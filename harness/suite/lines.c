@@ -45,15 +45,18 @@ static char *line_print(const struct qw_json *object)
     return line;
 }
 
-/* 0, or the reason as an errno. */
-static int write_once(int fd, const char *bytes, size_t length)
+/* One write, unless the system takes a part.  0, or the reason as an errno. */
+static int write_line(int fd, const char *bytes, size_t length)
 {
-    ssize_t put;
-    while ((put = write(fd, bytes, length)) < 0 && errno == EINTR)
-        continue;
-    if (put < 0)
-        return errno;
-    return (size_t)put == length ? 0 : ENOSPC;
+    for (size_t done = 0; done < length;) {
+        ssize_t put = write(fd, bytes + done, length - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put ? errno : ENOSPC;
+        done += (size_t)put;
+    }
+    return 0;
 }
 
 /* A failure is final: what a second call would say of the same bytes cannot be trusted. */
@@ -70,7 +73,7 @@ size_t qc_line_append(int fd, const struct qw_json *object, struct qw_error *err
     char *line = line_print(object);
     size_t length = strlen(line);
     off_t end = lseek(fd, 0, SEEK_END);
-    int reason = end < 0 ? errno : write_once(fd, line, length);
+    int reason = end < 0 ? errno : write_line(fd, line, length);
     reason = reason ? reason : synchronise(fd);
     free(line);
     if (!reason)
@@ -79,6 +82,13 @@ size_t qc_line_append(int fd, const struct qw_json *object, struct qw_error *err
         end = -1; /* the next reader cuts it off */
     qw_fail(error, QW_ERROR_OUTPUT, "", "make room, then go on with --resume", "cannot be written: %s", strerror(reason));
     return 0;
+}
+
+bool qc_lines_cut(int fd, off_t size, struct qw_error *error)
+{
+    int reason = ftruncate(fd, size) == 0 ? synchronise(fd) : errno;
+    return !reason || qw_fail(error, QW_ERROR_OUTPUT, "", "check that the folder may be written", "cannot be shortened: %s",
+                              strerror(reason));
 }
 
 struct qw_json *qc_line_read(int fd, off_t from, size_t length)

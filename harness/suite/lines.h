@@ -16,6 +16,9 @@ struct qw_json *qc_line_parse(const char *bytes, size_t length);
  * was written of it is then taken off again, where that is possible. */
 size_t qc_line_append(int fd, const struct qw_json *object, struct qw_error *error);
 
+/* Cuts the file off behind `size` bytes, on the disk too. */
+bool qc_lines_cut(int fd, off_t size, struct qw_error *error);
+
 /* The line of `length` bytes at `from`, parsed; NULL when it is not there any more. */
 struct qw_json *qc_line_read(int fd, off_t from, size_t length);
 

@@ -204,8 +204,8 @@ static int shards_of(const struct joining *from)
 static struct qw_json *not_run(const struct slot *slot, int shard, int shards)
 {
     struct qw_error error = {0};
-    char *hint = shards ? qw_format("run it (--shard %d/%d --resume), and merge again", shard, shards)
-                        : qw_format("run what is left, and merge again");
+    char *hint = shards ? qw_format("run that shard (qconform run ... --shard %d/%d --resume), and merge again", shard, shards)
+                        : qw_format("run what is left (qconform run ... --resume), and merge again");
     if (shards)
         qw_fail(&error, QW_ERROR_INPUT, "", hint, "shard %d of %d is not among the results, or lacks this case", shard, shards);
     else

@@ -15,7 +15,8 @@
 
 #define SUITES "suites" /* read where no suite is named */
 
-static bool fits(const char *glob, const char *text) { return fnmatch(glob, text, 0) == 0; }
+/* A text fits itself, whatever characters it has that mean something in a glob. */
+static bool fits(const char *glob, const char *text) { return !strcmp(glob, text) || fnmatch(glob, text, 0) == 0; }
 
 /* ---- operands ---- */
 

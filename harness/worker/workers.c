@@ -27,6 +27,7 @@
 #define PIPE_BLOCKS 32                 /* of 64 KiB: more than a pipe holds, should something else keep it filled */
 #define TICK        200                /* milliseconds between looks at the clock */
 #define SHORT_TICK  5                  /* where the kernel does not tell that a process has ended */
+#define PAUSE       1.0                /* seconds beyond a tick in which this process did nothing: it was stopped, or waited */
 
 enum { ANSWER, WORDS, PIPES };
 
@@ -202,7 +203,16 @@ static void stop_if_due(struct worker *worker)
     worker->late = worker->late || late;
 }
 
-static void watch(struct worker *workers, int jobs, size_t most)
+/* Time that passed while nobody could look (a stopped job, a slow disk) is not the workers'. */
+static void forgive_pause(struct worker *workers, int jobs, double *looked)
+{
+    double now = seconds_now(), pause = now - *looked - 1e-3 * TICK;
+    for (int i = 0; i < jobs && pause > PAUSE; i++)
+        workers[i].deadline += pause;
+    *looked = now;
+}
+
+static void watch(struct worker *workers, int jobs, size_t most, double *looked)
 {
     enum { EACH = PIPES + 1 };
     struct pollfd *watched = QW_NEW_ARRAY(struct pollfd, EACH * jobs);
@@ -221,6 +231,7 @@ static void watch(struct worker *workers, int jobs, size_t most)
         for (int p = 0; p < PIPES; p++)
             if (watched[EACH * i + p].revents)
                 take(&workers[i], p, most);
+    forgive_pause(workers, jobs, looked);
     for (int i = 0; i < jobs; i++)
         if (workers[i].pid)
             stop_if_due(&workers[i]);
@@ -290,6 +301,9 @@ static struct qw_json *crash(const struct worker *worker, const struct qc_task *
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         return failed(task, "CRASH", "do not trust the file: reading it never needs that",
                       "the worker that read it was stopped: it tried to open a socket or to start a process%s", words);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        return failed(task, "CRASH", "something outside did that, mostly for memory: give fewer --jobs, or free some",
+                      "the worker that read it was killed (signal 9)%s", words);
     if (WIFSIGNALED(status))
         return failed(task, "CRASH", "the file is damaged; copy it again from where it was recorded",
                       "the worker that read it died by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)), words);
@@ -301,7 +315,9 @@ static struct qw_json *crash(const struct worker *worker, const struct qc_task *
 static struct qw_json *answer_of(const struct worker *worker, const struct qc_task *task, int status, struct qc_workers *workers)
 {
     if (worker->late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
-        return failed(task, "TIMEOUT", "", "the worker was stopped after %g seconds", seconds_of(task, workers));
+        return failed(task, "TIMEOUT",
+                      task->limit > 0 ? "give it longer: --timeout, or \"timeout\" in its block of the suite" : "",
+                      "the worker was stopped after %g seconds", seconds_of(task, workers));
     const struct qw_text *received = &worker->received[ANSWER];
     struct qw_json *frame = worker->odd || status ? NULL : qc_frame_parse(received->bytes, received->length);
     struct qw_json *answer = NULL;
@@ -400,6 +416,7 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
 {
     struct worker *slots = QW_NEW_ARRAY(struct worker, workers->jobs);
     int next = 0, running = 0;
+    double looked = seconds_now();
     workers->core[0] = 0;
     workers->sandbox = NULL;
     workers->most_answer = workers->most_answer ? workers->most_answer : MOST_ANSWER;
@@ -425,7 +442,7 @@ void qc_workers_run(struct qw_json **answers, const struct qc_task *tasks, int c
             next++;
         }
         if (running)
-            watch(slots, workers->jobs, workers->most_answer);
+            watch(slots, workers->jobs, workers->most_answer, &looked);
         for (int i = 0; i < workers->jobs; i++)
             running -= collect(answers, &slots[i], tasks, workers);
     }

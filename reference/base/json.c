@@ -85,9 +85,37 @@ struct qw_json *qw_json_copy(const struct qw_json *node) { return wrap(cJSON_Dup
 struct qw_json *qw_json_object(void) { return wrap(cJSON_CreateObject()); }
 struct qw_json *qw_json_array(void) { return wrap(cJSON_CreateArray()); }
 
+/* The text with U+FFFD for every byte that belongs to no character, so that what is printed can be read; NULL where there
+ * is no such byte. */
+static char *repaired(const char *text)
+{
+    struct qw_text sound = {0};
+    const char *end = text + strlen(text), *at = text;
+    while (at < end && qw_utf8_length(at, end))
+        at += qw_utf8_length(at, end);
+    if (at == end)
+        return NULL;
+    for (at = text; at < end;) {
+        int length = qw_utf8_length(at, end);
+        qw_text_add_bytes(&sound, length ? at : "\xef\xbf\xbd", length ? (size_t)length : 3);
+        at += length ? length : 1;
+    }
+    return qw_text_take(&sound);
+}
+
+static struct qw_json *text_node(const char *text)
+{
+    char *sound = text ? repaired(text) : NULL;
+    cJSON *node = text ? cJSON_CreateString(sound ? sound : text) : cJSON_CreateNull();
+    free(sound);
+    return wrap(node);
+}
+
 struct qw_json *qw_json_put(struct qw_json *object, const char *key, struct qw_json *child)
 {
-    cJSON_AddItemToObject(out(object), key, out(child));
+    char *sound = repaired(key);
+    cJSON_AddItemToObject(out(object), sound ? sound : key, out(child));
+    free(sound);
     return child;
 }
 
@@ -103,23 +131,6 @@ struct qw_json *qw_json_add(struct qw_json *array, struct qw_json *child)
 {
     cJSON_AddItemToArray(out(array), out(child));
     return child;
-}
-
-/* The text with U+FFFD for every byte that belongs to no character, so that what is printed can be read. */
-static struct qw_json *text_node(const char *text)
-{
-    if (!text)
-        return wrap(cJSON_CreateNull());
-    struct qw_text sound = {0};
-    const char *end = text + strlen(text);
-    while (text < end) {
-        int length = qw_utf8_length(text, end);
-        qw_text_add_bytes(&sound, length ? text : "\xef\xbf\xbd", length ? (size_t)length : 3);
-        text += length ? length : 1;
-    }
-    struct qw_json *node = wrap(cJSON_CreateString(sound.bytes ? sound.bytes : ""));
-    qw_text_free(&sound);
-    return node;
 }
 
 static struct qw_json *real_node(double number)

@@ -34,7 +34,7 @@ void qw_json_free(struct qw_json *root); /* NULL is fine */
 struct qw_json *qw_json_copy(const struct qw_json *node);
 
 /* Building.  `put` adds to an object under `key`, `add` appends to an array; both take ownership of `child` and
- * return it.  A NULL text puts null; bytes of a text that are no UTF-8 (a file may be called so) become U+FFFD. */
+ * return it.  A NULL text puts null; bytes that are no UTF-8 (a file may be called so) become U+FFFD. */
 struct qw_json *qw_json_object(void);
 struct qw_json *qw_json_array(void);
 struct qw_json *qw_json_put(struct qw_json *object, const char *key, struct qw_json *child);

@@ -49,6 +49,7 @@ UNSANITIZED = {
     "test_sweep.py::test_two_thousand_flipped_bytes": "reads the small file that test_cut_at_every_61st_byte reads, 2000 times",
     "test_verdicts.py::test_same_inputs_same_bytes": "plays all recordings three times, to compare the plays",
     "test_verdicts.py::test_verdicts_do_not_depend_on_the_blas_kernel": "plays all recordings twice, to compare the plays",
+    "test_workflow.py": "runs and merges what test_run.py and test_merge.py do, with more recordings",
 }
 
 

@@ -89,7 +89,10 @@ def test_help_names_every_verb(qconform):
     out = qconform("help").out
     for verb in ("diagnose", "inspect", "report", "doctor", "version", "help"):
         assert re.search(rf"^  {verb} ", out, re.M)
-        assert qconform("help", verb).code == 0
+        told = qconform("help", verb)
+        assert told.code == 0
+        for flag in ("--help", "-h"):
+            assert qconform(verb, flag).out == told.out, (verb, flag)
     assert qconform("--help").out == out
 
 

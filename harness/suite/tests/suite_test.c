@@ -68,7 +68,7 @@ Test(suite, every_mistake_is_told_with_its_place_and_spoils_no_other_case)
         const char *block, *id, *place, *message;
     } bad[] = {
         {"7", "suite.json#cases[1]", "cases[1]", "the number 7 where an object is due"},
-        {"{}", "suite.json#cases[1]", "cases[1]", "lacks the field id"},
+        {"{}", "suite.json#cases[1]", "cases[1]", "lacks the fields id, requirement, source, recording"},
         {"{\"id\": \"a\", \"requirement\": \"r\", \"source\": \"s\"}", "a", "cases[1]", "lacks the field recording"},
         {"{\"id\": \"a\", \"requirement\": \"r\", \"source\": \"s\", \"recoding\": \"x.h5\"}", "a", "cases[1]",
          "a field \"recoding\", which has no meaning here (did you mean recording?)"},

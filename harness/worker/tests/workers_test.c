@@ -50,7 +50,7 @@ static void gives(const char *deed, const char *status, const char *words)
 Test(workers, a_worker_that_dies_is_a_crash_with_its_signal)
 {
     gives("abort", "CRASH", "died by signal 6");
-    gives("be killed", "CRASH", "died by signal 9");
+    gives("be killed", "CRASH", "was killed (signal 9); something outside did that");
 #ifdef __SANITIZE_ADDRESS__ /* takes these two for itself, and its report must come through */
     gives("segv", "CRASH", "AddressSanitizer: SEGV");
     gives("divide", "CRASH", "AddressSanitizer: FPE");
@@ -315,6 +315,28 @@ Test(workers, a_stop_ends_what_runs_and_starts_nothing_more)
     clear(answers, 4, &workers);
     no_child_is_left();
     cr_expect_eq(open_descriptors(), before);
+}
+
+static bool is_held_up_once(void *user)
+{
+    int *looks = user;
+    if (++*looks == 2)
+        usleep(3500000);
+    return false;
+}
+
+Test(workers, time_in_which_this_process_is_held_up_is_not_the_workers)
+{
+    struct qw_json *answer = NULL;
+    int looks = 0;
+    struct qc_workers workers = {.jobs = 1, .seconds = 2, .stop = is_held_up_once, .user = &looks};
+    stub_run(&answer, (const char *const[]){"sleep"}, 1, PATH, &workers);
+    cr_expect_str_eq(status_of(answer), "TIMEOUT", "the limit holds all the same");
+    clear(&answer, 1, &workers);
+    looks = 0;
+    stub_run(&answer, (const char *const[]){"nothing"}, 1, PATH, &workers);
+    cr_expect_str_eq(status_of(answer), "PASS", "%s", words_of(answer));
+    clear(&answer, 1, &workers);
 }
 
 Test(workers, a_task_has_a_limit_of_its_own)
