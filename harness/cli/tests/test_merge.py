@@ -138,8 +138,8 @@ def changed(path, folder, change):
 
 BAD = {
     "a newer schema": (lambda d: d.update(schema="qconform-result/2"), "schema: is qconform-result/2"),
-    "another version": (lambda d: d["tool"].update(version="7.0"), "was written by version 7.0 of the program"),
-    "another bound": (lambda d: d["noise"].update(multiple=9), "bound of 9 times the noise floor"),
+    "another version": (lambda d: d["tool"].update(version="7.0"), "tool.version: was written by version 7.0 of the program"),
+    "another bound": (lambda d: d["noise"].update(multiple=9), "noise.multiple: was judged with a bound of 9 times the noise floor"),
     "another digest": (lambda d: d["run"].update(digest="0" * 64), "is of another run of these suites than"),
     "other suites": (lambda d: d["run"].update(digest="0" * 64, suites=[]), "is of a run of other suites than"),
     "another baseline": (lambda d: d["run"]["baselines"].clear(), "was held against another baseline than"),
