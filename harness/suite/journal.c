@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness/suite/lines.h"
@@ -330,16 +331,23 @@ static bool refuse_second(struct qc_journal *journal, struct qw_error *error)
     return false;
 }
 
-/* A lock that ends with this process, however it ends, and that no worker inherits. */
+/* A lock that ends with this process, however it ends, and that no worker inherits.  But a process that is about to become
+ * a worker holds it for an instant longer than a run that was killed: so one that is taken is tried for a second. */
 static bool lock(struct qc_journal *journal, struct qw_error *error)
 {
+    const struct timespec instant = {.tv_nsec = 20000000};
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(journal->fd, F_OFD_SETLK, &whole) == 0)
-        return true;
-    if (errno == EAGAIN || errno == EACCES)
+    int reason = EAGAIN;
+    for (int tries = 0; tries < 50 && (reason == EAGAIN || reason == EACCES); tries++) {
+        if (fcntl(journal->fd, F_OFD_SETLK, &whole) == 0)
+            return true;
+        reason = errno;
+        nanosleep(&instant, NULL);
+    }
+    if (reason == EAGAIN || reason == EACCES)
         return refuse_second(journal, error);
     notice(journal, qw_format("%s: this file system has no locks (%s): see to it that no second run writes there", journal->path,
-                              strerror(errno)));
+                              strerror(reason)));
     return true;
 }
 
