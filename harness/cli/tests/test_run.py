@@ -214,10 +214,12 @@ def test_a_second_signal_ends_it_at_once(slow, tmp_path):
 
 def test_only_one_run_works_in_a_folder(slow, tmp_path):
     first = start(slow, "--out", tmp_path / "out", "-j", 1)
-    slow_worker(slow)
+    worker = slow_worker(slow)
+    os.kill(worker, signal.SIGSTOP)
     for more in ([], ["--resume"]):
         _, _, err = run(slow, "--out", tmp_path / "out", *more, code=74)
         assert f"process {first.pid} on" in err and "another --out" in err
+    os.kill(worker, signal.SIGCONT)
     first.communicate(timeout=60)
     assert first.returncode == 1 and len(result(tmp_path / "out")["cases"]) == 4
 
