@@ -58,8 +58,8 @@ build/libraries.mk: build/.packages
 
 packages: build/.packages  ## install what is missing (Debian)
 
-demo: build/qconform  ## build, run all shipped suites, write build/demo/report.html
-	@build/qconform run suites --out build/demo --html build/demo/report.html
+demo: build/qconform  ## build, run all shipped suites, write build/demo/report/index.html
+	@build/qconform run suites --out build/demo --html-dir build/demo/report
 
 test:                 ## every test; ends in "N passed, N failed"
 	@sh fixtures/test.sh

@@ -423,9 +423,9 @@ static void one_case(const struct screen *to, const struct qw_json *result, cons
 
 static void details(const struct screen *to, const struct qw_json *result)
 {
+    bool run = qw_json_is_object(qw_json_get(result, "run"));
     for (const struct qw_json *c = qw_json_first(qw_json_get(result, "cases")); c; c = qw_json_next(c))
-        if (rp_needs_attention(c) ||
-            (!qw_json_is_object(qw_json_get(result, "run")) && rp_case_status(c)->shape != RP_SHAPE_GOOD)) {
+        if (run ? rp_needs_attention(c) && !rp_is_not_run(c) : rp_case_status(c)->shape != RP_SHAPE_GOOD) {
             qw_text_add(to->out, "----\n");
             one_case(to, result, c);
         }

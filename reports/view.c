@@ -226,9 +226,10 @@ bool rp_add_rerun(struct qw_text *out, const struct qw_json *one)
     qw_text_add(out, *suite ? "qconform run " : rp_is_comparison(one) ? "qconform compare " : "qconform diagnose ");
     add_argument(out, *suite ? suite : recording);
     qw_text_add(out, " ");
-    if (*suite)
+    if (*suite) {
         add_argument(out, qw_json_get_text(one, "id", ""));
-    else if (rp_is_comparison(one))
+        qw_text_add(out, " --out qconform-again"); /* what the whole run left stays */
+    } else if (rp_is_comparison(one))
         add_argument(out, qw_json_get_text(qw_json_get(one, "other"), "recording", ""));
     else
         out->bytes[--out->length] = 0;

@@ -1,5 +1,6 @@
 /* Invariant: every result that is named, or lies in a named folder, is joined or refuses the whole. */
 #include <dirent.h>
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +27,11 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/* Whether there is something of that name, readable or not. */
 static bool is_there(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0;
+    return stat(path, &status) == 0 || errno != ENOENT;
 }
 
 /* The path of `name` in a folder; free with free(). */
@@ -62,41 +64,57 @@ static void add_shard(struct found *found, const char *folder)
 
 static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
-/* The shards in and below a folder, in the order of their names and numbers; gives how many folders of shards there are. */
-static int add_shards(struct found *found, const char *folder, int depth)
+static bool add_shards(struct found *found, int *shards, const char *folder, int depth, struct qw_error *error);
+
+static bool add_entry(struct found *found, int *shards, const char *path, int depth, struct qw_error *error)
+{
+    if (!is_folder(path))
+        return true;
+    if (fnmatch("shard-*-of-*", qw_path_base(path), 0) != 0)
+        return depth >= DEEPEST || add_shards(found, shards, path, depth + 1, error);
+    add_shard(found, path);
+    ++*shards;
+    return true;
+}
+
+/* The shards in and below a folder, in the order of their names and numbers; adds how many folders of shards there are. */
+static bool add_shards(struct found *found, int *shards, const char *folder, int depth, struct qw_error *error)
 {
     struct dirent **entries;
-    int count = scandir(folder, &entries, is_visible, versionsort), shards = 0;
+    int count = scandir(folder, &entries, is_visible, versionsort);
+    bool ok = true;
+    if (count < 0) {
+        qw_fail(error, QW_ERROR_INPUT, "", "check its permissions", "the folder cannot be read: %s", strerror(errno));
+        qw_error_in_file(error, folder);
+        return false;
+    }
     for (int i = 0; i < count; i++) {
         char *path = in_folder(folder, entries[i]->d_name);
-        if (is_folder(path) && !fnmatch("shard-*-of-*", entries[i]->d_name, 0)) {
-            add_shard(found, path);
-            shards++;
-        } else if (depth < DEEPEST && is_folder(path)) {
-            shards += add_shards(found, path, depth + 1);
-        }
+        ok = ok && add_entry(found, shards, path, depth, error);
         free(path);
         free(entries[i]);
     }
-    if (count >= 0)
-        free(entries);
-    return shards;
+    free(entries);
+    return ok;
 }
 
 static bool add_operand(struct found *found, const char *operand, struct qw_error *error)
 {
+    int shards = 0;
     if (!is_folder(operand)) {
         add_part(found, qw_strdup(operand));
         return true;
     }
-    if (add_shards(found, operand, 1))
-        return true;
+    if (!add_shards(found, &shards, operand, 1, error))
+        return false;
     char *path = in_folder(operand, "result.json");
-    if (is_there(path)) {
+    if (!shards && is_there(path)) {
         add_part(found, path);
         return true;
     }
     free(path);
+    if (shards)
+        return true;
     qw_fail(error, QW_ERROR_INPUT, "", "give the folder that run wrote into (--out), or result files",
             "holds neither result.json nor folders shard-I-of-N");
     qw_error_in_file(error, operand);

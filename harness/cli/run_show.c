@@ -28,14 +28,14 @@ static char *problem_of(const struct qc_suite_case *one)
 }
 
 struct counts {
-    int cases, problems, expected, files;
+    int cases, problems, expected;
     int64_t bytes;
 };
 
 static struct counts count(const struct qc_plan *plan)
 {
     const struct qc_suite_case *one;
-    struct counts counts = {.files = plan->suites.file_count};
+    struct counts counts = {0};
     for (int at = 0; (one = next_mine(plan, &at));) {
         counts.cases++;
         counts.problems += one->problem.kind != QW_ERROR_NONE;

@@ -78,8 +78,8 @@ size_t qc_line_append(int fd, const struct qw_json *object, struct qw_error *err
     free(line);
     if (!reason)
         return length;
-    if (end >= 0 && ftruncate(fd, end) != 0)
-        end = -1; /* the next reader cuts it off */
+    if (end >= 0)
+        (void)!ftruncate(fd, end); /* otherwise the next reader cuts it off */
     qw_fail(error, QW_ERROR_OUTPUT, "", "make room, then go on with --resume", "cannot be written: %s", strerror(reason));
     return 0;
 }

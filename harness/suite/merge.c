@@ -66,16 +66,15 @@ static bool fits_program(struct joining *to, const struct qc_merge_part *part)
 {
     const char *version = qw_json_get_text(qw_json_get(part->document, "tool"), "version", "");
     double multiple = qw_json_get_real(qw_json_get(part->document, "noise"), "multiple", 0);
-    char *why = NULL;
-    if (strcmp(version, QC_VERSION) != 0)
-        why = qw_format("was written by version %.40s of the program, and this is %s", version, QC_VERSION);
-    else if (multiple < QC_NOISE_MULTIPLE || multiple > QC_NOISE_MULTIPLE)
-        why = qw_format("was judged with a bound of %g times the noise floor, and this program's is %g", multiple,
-                        (double)QC_NOISE_MULTIPLE);
-    if (why)
-        refuse(to, part, "tool.version", "run and merge all parts with the same program", why);
+    bool same_version = !strcmp(version, QC_VERSION);
+    bool same_bound = multiple >= QC_NOISE_MULTIPLE && multiple <= QC_NOISE_MULTIPLE;
+    char *why = same_version ? qw_format("was judged with a bound of %g times the noise floor, and this program's is %g",
+                                         multiple, (double)QC_NOISE_MULTIPLE)
+                             : qw_format("was written by version %.40s of the program, and this is %s", version, QC_VERSION);
+    if (!same_version || !same_bound)
+        refuse(to, part, same_version ? "noise.multiple" : "tool.version", "run and merge all parts with the same program", why);
     free(why);
-    return !to->error->kind;
+    return same_version && same_bound;
 }
 
 /* Whether two lists name the same files, whatever the paths to them. */

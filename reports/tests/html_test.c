@@ -159,6 +159,51 @@ Test(html, several_cases_begin_with_a_table)
     free(page);
 }
 
+Test(html, a_run_says_what_was_required_beside_each_verdict)
+{
+    static const char *const parts[] = {
+        "<h1><svg",
+        "Does not conform: 2 of 11 cases fail",
+        "<th scope=\"rowgroup\" colspan=\"6\">Prompt tuning: <code>suites/prompt/suite.json</code>",
+        "<span>5 judged: 1 PASS, 1 FAIL, 1 XFAIL, 1 XPASS, 1 CHANGED</span>",
+        "prompt/generate/pass</a>",
+        "<th scope=\"rowgroup\" colspan=\"6\">Broken: ",
+        "<code>of no suite</code>",
+        "What is required</h3>",
+        "<dt>PASS means</dt>",
+        "<dt>Run again</dt><dd><code>qconform run suites/prompt/suite.json prompt/generate/fail",
+        "<dt>Baseline expects</dt><dd><code>",
+        "<dt>XFAIL means</dt><dd>a failure that the baseline expects",
+        "<h3>What was run</h3>",
+        "<caption>Suites</caption>",
+        "<caption>Baselines</caption>",
+        "<dt>Digest of what is judged</dt>",
+        NULL};
+    char *page = render_sample("statuses");
+    expect_in_order(page, parts);
+    cr_expect_eq(count_of(page, "<details class=\"case\""), 11);
+    free(page);
+    page = render_sample("several");
+    cr_expect_null(strstr(page, "What was run"));
+    cr_expect_null(strstr(page, "What is required"));
+    free(page);
+}
+
+Test(html, of_a_long_run_what_needs_attention_is_told)
+{
+    struct qw_json *document = load_document("statuses"), *many = qw_json_copy(document);
+    struct qw_json *cases = qw_json_set(many, "cases", qw_json_array());
+    for (int i = 0; i < 5; i++)
+        for (const struct qw_json *c = qw_json_first(qw_json_get(document, "cases")); c; c = qw_json_next(c))
+            qw_json_add(cases, qw_json_copy(c));
+    char *page = render(many);
+    cr_expect_eq(count_of(page, "<details class=\"case\""), 35, "all but PASS, XFAIL, SKIP and NOTRUN");
+    cr_expect(strstr(page, "Told in full below: 35 of 55 cases, those that need attention."));
+    free(page);
+    qw_json_free(many);
+    qw_json_free(document);
+}
+
 Test(html, without_gnuplot_it_is_complete)
 {
     setenv("PATH", "/nonexistent", 1);

@@ -139,6 +139,51 @@ Test(terminal, several_cases_stand_in_aligned_columns)
     free(text);
 }
 
+Test(terminal, a_run_tells_what_was_asked_of_the_cases_that_need_attention)
+{
+    static const char *const parts[] = {
+        "suites      suites/prompt/suite.json  5 judged: 1 PASS, 1 FAIL, 1 XFAIL, 1 XPASS, 1 CHANGED\n",
+        "            suites/broken/suite.json  0 judged; 5 not judged:",
+        "\nx FAIL     prompt/generate/fail ",
+        "\n^ XPASS    prompt/forward/xpass ",
+        "\n! ERROR    suites/odd.json ",
+        "\nx FAIL  prompt/generate/fail\nrequirement ",
+        "\nsource ",
+        "\nverdict ",
+        "\nrun again   qconform run suites/prompt/suite.json prompt/generate/fail --out qconform-again\n",
+        "\n# CHANGED  prompt/forward/changed\n",
+        "\nbaseline ",
+        "\nnot run     1 case, the first is broken/notrun: ",
+        "\nx FAIL  Does not conform: 2 of 11 cases fail",
+        NULL};
+    char *text = render_sample("statuses", 0, NULL);
+    expect_in_order(text, parts);
+    cr_expect_null(strstr(text, "prompt/generate/pass"));
+    cr_expect_null(strstr(text, "prompt/generate/xfail"));
+    free(text);
+    text = render_sample("statuses", 1, NULL);
+    cr_expect(strstr(text, "\n+ PASS     prompt/generate/pass ") && strstr(text, "\n~ XFAIL    prompt/generate/xfail "));
+    cr_expect_eq(count_of(text, "----\n"), 7, "those that need attention in full");
+    free(text);
+}
+
+/* So many failures of one suite. */
+Test(terminal, of_many_failures_twenty_are_told)
+{
+    struct qw_json *document = load_document("statuses"), *many = qw_json_copy(document);
+    struct qw_json *cases = qw_json_set(many, "cases", qw_json_array());
+    const struct qw_json *failing = qw_json_next(qw_json_first(qw_json_get(document, "cases")));
+    for (int i = 0; i < 57; i++)
+        qw_json_add(cases, qw_json_copy(failing));
+    char *text = render(many, 0, false, NULL);
+    cr_expect_eq(count_of(text, "\nrequirement "), 20);
+    cr_expect_eq(count_of(text, "\nx FAIL     "), 57);
+    cr_expect(strstr(text, "\nand 37 more, see the result document (result.json)\n"));
+    free(text);
+    qw_json_free(many);
+    qw_json_free(document);
+}
+
 Test(terminal, color_only_underlines)
 {
     struct qw_json *document = load_document("several");

@@ -44,6 +44,8 @@ UNSANITIZED = {
     "test_selftest.py::test_rows_of_several": "plants in several recordings",
     "test_selftest.py::test_two_at_once": "plants in several recordings",
     "test_selftest.py::test_relations_hold": "plants in several recordings; the unit tests play each relation",
+    "test_shipped_suites.py::test_the_suites_end_well": "judges 75 recordings; test_run.py runs suites under the sanitizers",
+    "test_shipped_suites.py::test_the_structural_gate": "judges 29 copies of recordings",
     "test_sweep.py::test_two_thousand_flipped_bytes": "reads the small file that test_cut_at_every_61st_byte reads, 2000 times",
     "test_verdicts.py::test_same_inputs_same_bytes": "plays all recordings three times, to compare the plays",
     "test_verdicts.py::test_verdicts_do_not_depend_on_the_blas_kernel": "plays all recordings twice, to compare the plays",
@@ -112,6 +114,14 @@ def qconform():
         check_result(done.stdout)
         return Outcome(done)
     return run
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """Preloaded, it makes one call to the system fail (fixtures/faultlib.c)."""
+    path = tmp_path_factory.mktemp("faults") / "faultlib.so"
+    subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC", ROOT / "fixtures" / "faultlib.c", "-o", path], check=True)
+    return path
 
 
 @pytest.fixture

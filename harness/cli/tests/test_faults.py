@@ -33,13 +33,6 @@ REASONS = {"write": [errno.ENOSPC, errno.EIO, errno.EINTR, "short"], "fsync": [e
            "open": [errno.EMFILE], "close": [errno.EIO, errno.EINTR], "mmap": [errno.ENOMEM], "memory": [errno.ENOMEM]}
 
 
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    path = tmp_path_factory.mktemp("faults") / "faultlib.so"
-    subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC", ROOT / "fixtures" / "faultlib.c", "-o", path], check=True)
-    return path
-
-
 class Run:
     """One run of a scenario in a folder of its own, with old files where its outputs go."""
 

@@ -25,7 +25,8 @@ def test_installed_program_stands_alone(tmp_path):
     assert done.returncode == 1 and "prompt-not-injected" in done.stdout
     assert (empty / "page.html").read_text().endswith("</html>\n")
     assert ROOT.as_posix() not in (empty / "page.html").read_text()
-    assert (root / "usr/share/qconform/result.schema.json").is_file() and (root / "usr/share/doc/qconform/LICENSE").is_file()
+    assert all((root / f"usr/share/qconform/{name}.schema.json").is_file() for name in ("result", "suite", "baseline"))
+    assert (root / "usr/share/doc/qconform/LICENSE").is_file()
 
 
 def test_installed_recorder_is_found(tmp_path):

@@ -81,10 +81,10 @@ def test_order_and_repetition_change_nothing(qconform, shards, whole):
 
 
 def test_what_was_joined_takes_a_late_shard(qconform, shards, whole, tmp_path):
-    *early, late = results(shards(4))
-    early = qconform("merge", *early, "-o", tmp_path / "early.json")
-    assert early.code == 5 and "missing of 4 shards: 4" in early.err
-    assert early.out.endswith("next   run that shard (qconform run ... --shard 4/4 --resume), and merge again\n")
+    first, late, *others = results(shards(4))
+    early = qconform("merge", first, *others, "-o", tmp_path / "early.json")
+    assert early.code == 5 and "missing of 4 shards: 2" in early.err
+    assert early.out.endswith("next   run that shard (qconform run ... --shard 2/4 --resume), and merge again\n")
     again = qconform("merge", tmp_path / "early.json", "--json").document
     assert parts_of(again, json.loads((tmp_path / "early.json").read_text())) is None
     done = qconform("merge", late, tmp_path / "early.json", "--json")
@@ -138,8 +138,8 @@ def changed(path, folder, change):
 
 BAD = {
     "a newer schema": (lambda d: d.update(schema="qconform-result/2"), "schema: is qconform-result/2"),
-    "another version": (lambda d: d["tool"].update(version="7.0"), "was written by version 7.0 of the program"),
-    "another bound": (lambda d: d["noise"].update(multiple=9), "bound of 9 times the noise floor"),
+    "another version": (lambda d: d["tool"].update(version="7.0"), "tool.version: was written by version 7.0 of the program"),
+    "another bound": (lambda d: d["noise"].update(multiple=9), "noise.multiple: was judged with a bound of 9 times the noise floor"),
     "another digest": (lambda d: d["run"].update(digest="0" * 64), "is of another run of these suites than"),
     "other suites": (lambda d: d["run"].update(digest="0" * 64, suites=[]), "is of a run of other suites than"),
     "another baseline": (lambda d: d["run"]["baselines"].clear(), "was held against another baseline than"),

@@ -15,7 +15,6 @@ import time
 import pytest
 
 from conftest import PROGRAM, RECORDINGS, ROOT, check_result
-from test_faults import library  # noqa: F401  a fixture
 
 CHEAP = {  # file without suffix -> causes that are known; none: it conforms
     "qwen1.5-prompt-static-tf5.23.0-peft0.21.2": [],
@@ -350,7 +349,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(suite, tmp_path, whole):
 
 
 @pytest.mark.parametrize("call, reason", [("fsync", errno.EIO), ("write", errno.ENOSPC), ("write", "short"), ("fsync", errno.EINTR)])
-def test_what_did_not_reach_the_disk_does_not_count(tmp_path, library, call, reason):  # noqa: F811
+def test_what_did_not_reach_the_disk_does_not_count(tmp_path, library, call, reason):
     folder = write_suite(tmp_path / "suite", list(CHEAP)[3:6])
     run(folder, "--out", tmp_path / "whole", code=1)
     whole, codes = essence(tmp_path / "whole"), set()
