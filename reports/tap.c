@@ -74,16 +74,20 @@ static void add_point(struct qw_text *out, const struct qw_json *one, int number
 static void add_stream(struct qw_text *out, const struct qw_json *result, int version)
 {
     const struct qw_json *cases = qw_json_get(result, "cases");
-    int64_t code = qw_json_get_int(qw_json_get(result, "exit"), "code", 0);
+    bool bug = !strcmp(qw_json_get_text(qw_json_get(result, "exit"), "name", ""), "internal");
+    struct qw_text verdict = {0};
     int count = qw_json_size(cases), number = 0;
     qw_text_addf(out, "TAP version %d\n1..%d%s\n# ", version, count,
                  count ? "" : " # SKIP no case was selected, or none was judged");
     rp_add_counts(out, result);
     qw_text_add(out, "\n");
+    if (rp_add_whole_verdict(&verdict, result))
+        qw_text_addf(out, "# %s\n", verdict.bytes);
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
         add_point(out, c, ++number);
-    if (code == 70 || code == 130 || code == 143)
-        qw_text_addf(out, "Bail out! %s\n", code == 70 ? "a bug in qconform ended the run" : "the run was interrupted");
+    if (bug || rp_is_interrupted(result))
+        qw_text_addf(out, "Bail out! %s\n", bug ? "a bug in qconform ended the run" : "the run was interrupted");
+    qw_text_free(&verdict);
 }
 
 void rp_tap13(struct qw_text *out, const struct qw_json *result) { add_stream(out, result, 13); }

@@ -189,7 +189,7 @@ static bool take_quoted(struct cli_python *python, const char *line)
     if (strncmp(line, begin, strlen(begin)) != 0)
         return false;
     line += strlen(begin);
-    const char quote[] = {*line == '"' || *line == '\'' ? *line : ' ', 0};
+    const char *quote = *line == '"' ? "\"" : *line == '\'' ? "'" : " ";
     line += *quote != ' ';
     char *path = qw_format("%.*s", (int)strcspn(line, quote), line);
     bool good = is_python(path);

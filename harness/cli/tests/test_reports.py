@@ -117,7 +117,7 @@ def test_any_field_removed_or_of_another_type_is_named_or_rendered(qconform, jud
     ('{"schema": "qconform-result/2"}', "this program reads qconform-result/1"),
     ('{"schema": "qconform-inspect/1"}', "not a result of schema qconform-result/1"),
     ('{"schema": 1}', "names no schema"), ("[]", "names no schema"), ("7", "names no schema"),
-    ('{"schema": "qconform-result/1"}', "lacks the field created"), ("", "JSON"), ('{"schema": ', "JSON")])
+    ('{"schema": "qconform-result/1"}', "lacks the fields created"), ("", "JSON"), ('{"schema": ', "JSON")])
 def test_what_is_no_result_is_said_to_be_none(qconform, tmp_path, text, words):
     (tmp_path / "odd.json").write_text(text)
     done = qconform("report", tmp_path / "odd.json")
