@@ -200,13 +200,24 @@ static int shards_of(const struct joining *from)
     return shards;
 }
 
-static struct qw_json *not_run(const struct slot *slot, int shard, int shards)
+static bool has_shard(const struct joining *from, int shard)
+{
+    for (int i = 0; i < from->count; i++)
+        if (qw_json_get_int(qw_json_get(run_of(&from->parts[i]), "shard"), "index", 0) == shard)
+            return true;
+    return false;
+}
+
+static struct qw_json *not_run(const struct joining *from, const struct slot *slot, int shard, int shards)
 {
     struct qw_error error = {0};
     char *hint = shards ? qw_format("run that shard (qconform run ... --shard %d/%d --resume), and merge again", shard, shards)
                         : qw_format("run what is left (qconform run ... --resume), and merge again");
     if (shards)
-        qw_fail(&error, QW_ERROR_INPUT, "", hint, "shard %d of %d is not among the results, or lacks this case", shard, shards);
+        qw_fail(&error, QW_ERROR_INPUT, "", hint,
+                has_shard(from, shard) ? "the result of shard %d of %d lacks this case"
+                                       : "shard %d of %d is not among the results",
+                shard, shards);
     else
         qw_fail(&error, QW_ERROR_INPUT, "", hint, "none of the results has this case");
     free(hint);
@@ -216,15 +227,7 @@ static struct qw_json *not_run(const struct slot *slot, int shard, int shards)
     return json;
 }
 
-static bool has_shard(const struct joining *from, int shard)
-{
-    for (int i = 0; i < from->count; i++)
-        if (qw_json_get_int(qw_json_get(run_of(&from->parts[i]), "shard"), "index", 0) == shard)
-            return true;
-    return false;
-}
-
-/* "3 of 12 cases are not there: shards 2 (3 cases) of 4 …" */
+/* "3 of 12 cases are NOTRUN: no result has them; missing of 4 shards: 2" */
 static void notice_missing(struct qw_json *notices, const struct joining *from, const int *missing, int shards)
 {
     struct qw_text text = {0};
@@ -257,7 +260,7 @@ static struct qw_json **join(struct joining *from, struct qw_json *notices)
         int shard = shards ? i % shards + 1 : 0;
         missing[shard] += !from->slots[i].count;
         cases[i] = from->slots[i].count ? qc_merge_choose(from->slots[i].found, from->slots[i].count)
-                                        : not_run(&from->slots[i], shard, shards);
+                                        : not_run(from, &from->slots[i], shard, shards);
     }
     notice_missing(notices, from, missing, shards);
     free(missing);
