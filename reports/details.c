@@ -9,7 +9,8 @@
 
 static bool add_text(struct qw_text *out, const char *text)
 {
-    qw_text_add(out, text);
+    if (*text)
+        qw_text_add(out, text);
     return *text != 0;
 }
 
@@ -118,7 +119,8 @@ static bool add_error(struct qw_text *out, const struct qw_json *one)
     size_t start = out->length;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const char *text = qw_json_get_text(error, fields[i], "");
-        qw_text_addf(out, "%s%s", *text && out->length > start ? before[i] : "", text);
+        if (*text)
+            qw_text_addf(out, "%s%s", out->length > start ? before[i] : "", text);
     }
     return out->length > start;
 }

@@ -3,7 +3,7 @@
 #include "reports/junit.h"
 
 #include <math.h>
-#include <search.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,27 +63,43 @@ static void split(struct name *name, const struct qw_json *one)
     qw_text_free(&id);
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(a, b); }
+/* The names so far, each where its hash says or behind that; there are at least as many free places. */
+struct names {
+    char **kept;
+    size_t room;
+};
+
+static size_t hash_of(const char *text)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return (size_t)hash;
+}
 
 /* Whether this pair of names is new; it is kept in `seen`.  Suites have no class. */
-static bool is_new(void **seen, const char *class, const char *name)
+static bool is_new(struct names *seen, const char *class, const char *name)
 {
     char *key = qw_format("%s %s", class, name);
-    char **kept = tsearch(key, seen, compare_names);
-    bool mine = kept && *kept == key;
-    if (!mine)
+    size_t at = hash_of(key) % seen->room;
+    while (seen->kept[at] && strcmp(seen->kept[at], key) != 0)
+        at = (at + 1) % seen->room;
+    bool mine = !seen->kept[at];
+    if (mine)
+        seen->kept[at] = key;
+    else
         free(key);
     return mine;
 }
 
-static void make_name(struct name *name, void **seen, const struct qw_json *one, int number)
+static void make_name(struct name *name, struct names *seen, const struct qw_json *one, int number)
 {
     split(name, one);
     while (!is_new(seen, name->class.bytes, name->name.bytes))
         qw_text_addf(&name->name, " (case %d)", number);
 }
 
-static char *make_suite_name(void **seen, const char *suite, int number)
+static char *make_suite_name(struct names *seen, const char *suite, int number)
 {
     struct qw_text name = {0};
     rp_escape_line(&name, *suite ? suite : "qconform", MOST_NAME);
@@ -92,13 +108,11 @@ static char *make_suite_name(void **seen, const char *suite, int number)
     return qw_text_take(&name);
 }
 
-static void forget(void **seen)
+static void forget(struct names *seen)
 {
-    while (*seen) {
-        char *key = **(char ***)seen;
-        tdelete(key, seen, compare_names);
-        free(key);
-    }
+    for (size_t i = 0; i < seen->room; i++)
+        free(seen->kept[i]);
+    free(seen->kept);
 }
 
 /* ---- one case ---- */
@@ -139,7 +153,7 @@ static void add_outcome(struct qw_text *out, const struct qw_json *one)
     qw_text_free(&type);
 }
 
-static void add_case(struct qw_text *out, const struct qw_json *one, void **seen, int number)
+static void add_case(struct qw_text *out, const struct qw_json *one, struct names *seen, int number)
 {
     struct name name = {0};
     make_name(&name, seen, one, number);
@@ -191,7 +205,7 @@ static void add_counts(struct qw_text *out, const struct counts *counts)
     qw_text_addf(out, " tests=\"%d\" failures=\"%d\" errors=\"%d\"", counts->tests, counts->failures, counts->errors);
 }
 
-static void add_suite(struct qw_text *out, const struct qw_json *result, const char *suite, const char *name, void **seen)
+static void add_suite(struct qw_text *out, const struct qw_json *result, const char *suite, const char *name, struct names *seen)
 {
     struct counts counts = {0};
     const struct qw_json *cases = qw_json_get(result, "cases");
@@ -234,10 +248,11 @@ static const char **list_suites(int *found, const struct qw_json *cases)
 void rp_junit(struct qw_text *out, const struct qw_json *result)
 {
     struct counts counts = {0};
-    void *seen = NULL;
     int found = 0;
     const struct qw_json *cases = qw_json_get(result, "cases");
     const char **suites = list_suites(&found, cases);
+    struct names seen = {.room = 2 * (size_t)(qw_json_size(cases) + found)};
+    seen.kept = QW_NEW_ARRAY(char *, seen.room);
     for (const struct qw_json *c = qw_json_first(cases); c; c = qw_json_next(c))
         count(&counts, c);
     qw_text_add(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"qconform\"");

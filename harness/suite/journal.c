@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness/suite/lines.h"
@@ -39,6 +40,7 @@ struct qc_journal {
     off_t whole;  /* where the last whole line ends */
     struct entry *entries;
     int count, room;
+    bool broken;            /* a line was lost */
     int64_t cases, process; /* how many cases it is for; who wrote it last, and where */
     char *host;
     struct qw_json *workers, *notices;
@@ -241,15 +243,18 @@ static void forget(struct qc_journal *journal)
 
 /* ---- writing ---- */
 
-/* Takes `line`. */
+/* Takes `line`.  Behind one that was lost none is written: what comes after it would not be whole. */
 static bool append(struct qc_journal *journal, struct qw_json *line, struct qw_error *error)
 {
     qw_json_put_int(line, "seq", journal->next);
-    size_t length = qc_line_append(journal->fd, line, error);
+    if (journal->broken)
+        qw_fail(error, QW_ERROR_OUTPUT, "", "make room, then go on with --resume", "ended, because a line could not be written");
+    size_t length = journal->broken ? 0 : qc_line_append(journal->fd, line, error);
     qw_json_free(line);
-    journal->next++;
-    journal->whole += (off_t)length;
     qw_error_in_file(error, journal->path);
+    journal->broken = !length;
+    journal->next += length > 0;
+    journal->whole += (off_t)length;
     return length > 0;
 }
 
@@ -326,16 +331,23 @@ static bool refuse_second(struct qc_journal *journal, struct qw_error *error)
     return false;
 }
 
-/* A lock that ends with this process, however it ends, and that no worker inherits. */
+/* A lock that ends with this process, however it ends, and that no worker inherits.  But a process that is about to become
+ * a worker holds it for an instant longer than a run that was killed: so one that is taken is tried for a second. */
 static bool lock(struct qc_journal *journal, struct qw_error *error)
 {
+    const struct timespec instant = {.tv_nsec = 20000000};
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(journal->fd, F_OFD_SETLK, &whole) == 0)
-        return true;
-    if (errno == EAGAIN || errno == EACCES)
+    int reason = EAGAIN;
+    for (int tries = 0; tries < 50 && (reason == EAGAIN || reason == EACCES); tries++) {
+        if (fcntl(journal->fd, F_OFD_SETLK, &whole) == 0)
+            return true;
+        reason = errno;
+        nanosleep(&instant, NULL);
+    }
+    if (reason == EAGAIN || reason == EACCES)
         return refuse_second(journal, error);
     notice(journal, qw_format("%s: this file system has no locks (%s): see to it that no second run writes there", journal->path,
-                              strerror(errno)));
+                              strerror(reason)));
     return true;
 }
 

@@ -39,6 +39,7 @@ UNSANITIZED = {
     "test_recipes.py": "builds the program anew",
     "test_reports.py": "looks at texts; reports are written in test_outputs.py, their unit tests and the target of fuzz",
     "test_sensitivity.py": "judges two hundred copies of recordings",
+    "test_run.py::test_what_did_not_reach": "as test_faults.py",
     "test_selftest.py::test_every_cause": "plants in several recordings",
     "test_selftest.py::test_no_cell": "plants in several recordings; the unit tests plant in each kind",
     "test_selftest.py::test_rows_of_several": "plants in several recordings",

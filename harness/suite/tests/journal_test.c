@@ -363,6 +363,25 @@ Test(journal, a_second_run_in_the_folder_is_refused_and_disturbs_nothing)
     close_scene(&scene);
 }
 
+Test(journal, a_lock_that_a_killed_run_leaves_for_an_instant_is_waited_for)
+{
+    struct scene scene;
+    open_scene(&scene);
+    struct qc_journal *journal = must_open(&scene, false);
+    cr_assert(judge(journal, &scene.all[0], "PASS"));
+    pid_t child = fork(); /* which holds what this process had open */
+    if (child == 0) {
+        usleep(200000);
+        _exit(0);
+    }
+    qc_journal_close(journal);
+    journal = must_open(&scene, true);
+    cr_expect(has(journal, &scene.all[0], "PASS"));
+    qc_journal_close(journal);
+    cr_expect_eq(waitpid(child, NULL, 0), child);
+    close_scene(&scene);
+}
+
 Test(journal, what_does_not_fit_on_the_disk_does_not_count)
 {
     struct scene scene;
@@ -377,6 +396,7 @@ Test(journal, what_does_not_fit_on_the_disk_does_not_count)
         setrlimit(RLIMIT_FSIZE, &tight);
         bool counted = judge(journal, &scene.all[3], "PASS");
         setrlimit(RLIMIT_FSIZE, &open_again);
+        cr_assert_eq(judge(journal, &scene.all[2], "PASS"), counted, "something was written behind a lost line");
         qc_journal_close(journal);
         journal = must_open(&scene, true);
         cr_assert_eq(has(journal, &scene.all[3], "PASS"), counted, "%zu bytes", room - size);
