@@ -12,7 +12,8 @@ from conftest import PROGRAM, RECORDINGS, ROOT, rows
 HEALTHY = RECORDINGS / "qwen2-prompt-tf4.44.2-peft0.13.2.h5"
 CAUSES = ["prompt-not-injected", "prefix-query-heads", "empty-cache-indexed"]
 TOPICS = ["causes", "cases", "sites", "kinds", "statuses", "exits", "formats", "verbs", "variables"]
-VERBS = ["diagnose", "compare", "inspect", "selftest", "report", "record", "list", "explain", "doctor", "completion", "version", "help"]
+VERBS = ["run", "merge", "diagnose", "compare", "inspect", "selftest", "report", "record", "list", "explain", "doctor", "completion",
+         "version", "help"]
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -28,7 +29,7 @@ def test_lists_hold_what_the_program_knows(qconform):
     ids = {topic: [row["id"] for row in qconform("list", topic, "--json").document["rows"]] for topic in TOPICS}
     assert set(CAUSES) <= set(ids["causes"]) and set(VERBS) <= set(ids["verbs"]) and {"json", "html"} <= set(ids["formats"])
     assert {"self_attn.q_proj", "cache_before.key", "received.inputs_embeds"} <= set(ids["sites"])
-    assert {"0", "1", "2", "3", "4", "5", "70", "74"} <= set(ids["exits"]) and {"PASS", "FAIL", "SKIP"} <= set(ids["statuses"])
+    assert {"0", "1", "2", "3", "4", "5", "6", "70", "74", "130", "143"} <= set(ids["exits"]) and {"PASS", "FAIL", "SKIP"} <= set(ids["statuses"])
 
 
 def test_cases_are_the_shipped_recordings_with_their_verdicts(qconform):
@@ -112,7 +113,7 @@ def test_wrong_use(qconform, arguments):
 def test_help_of_a_verb_has_its_options_and_examples(qconform, verb):
     done = qconform("help", verb)
     assert done.code == 0 and f"qconform {verb}" in done.out and "examples:\n  " in done.out and "--quiet" in done.out
-    assert ("--html" in done.out) == (verb in ("diagnose", "compare", "report"))
+    assert ("--html" in done.out) == (verb in ("run", "merge", "diagnose", "compare", "report"))
     assert ("--layers" in done.out) == (verb in ("diagnose", "compare"))
 
 

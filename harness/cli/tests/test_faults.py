@@ -19,7 +19,7 @@ import pytest
 from conftest import FOREIGN, OPTIONS, PROGRAM, ROOT
 
 RECORDING = FOREIGN / "qwen2-prompt-not-injected-shapes.h5"
-SAMPLE = ROOT / "reports" / "tests" / "raised.json"
+SAMPLE = ROOT / "reports" / "tests" / "failing.json"
 OUTPUTS = [word for option in OPTIONS for word in (option, "out" + option)]
 DOCUMENTED = {0, 1, 2, 3, 4, 5, 70, 74}
 
