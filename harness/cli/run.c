@@ -206,32 +206,6 @@ static int fill_with_not_run(struct run *run)
     return left;
 }
 
-/* A word as a shell reads it. */
-static void add_word(struct qw_text *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
-    bool quote = !word[0] || word[strspn(word, plain)];
-    qw_text_add(out, quote ? " '" : " ");
-    for (; *word; word++)
-        if (*word == '\'')
-            qw_text_add(out, "'\\''");
-        else
-            qw_text_add_bytes(out, word, 1);
-    qw_text_add(out, quote ? "'" : "");
-}
-
-static void say_how_to_go_on(const struct run *run, int left)
-{
-    struct qw_text words = {0}, line = {0};
-    for (int i = 1; i < run->options->argc; i++)
-        if (strcmp(run->options->argv[i], "--resume") && strncmp(run->options->argv[i], "--fail-fast", strlen("--fail-fast")))
-            add_word(&words, run->options->argv[i]);
-    rp_escape_terminal(&line, words.bytes);
-    cli_complain(QC_EXIT_OK, "%d of %d cases were not judged; qconform%s --resume goes on", left, run->count, line.bytes);
-    qw_text_free(&words);
-    qw_text_free(&line);
-}
-
 static bool write_json(struct qw_json *written, const char *path, const struct qw_json *document)
 {
     struct qw_error error = {0};
@@ -275,7 +249,7 @@ static int finish(struct run *run, const char *folder)
     options.written = written;
     int code = (int)qc_document_exit(document), shown = cli_show(document, &options, (enum qc_exit)code);
     if (left)
-        say_how_to_go_on(run, left);
+        cli_complain(QC_EXIT_OK, "%d of %d cases were not judged; the same command with --resume goes on", left, run->count);
     if (!caught && (!ok || shown == QC_EXIT_OUTPUT))
         code = QC_EXIT_OUTPUT;
     qw_json_free(written);

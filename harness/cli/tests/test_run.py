@@ -183,7 +183,7 @@ def test_a_signal_ends_it_in_order(slow, tmp_path, number, code):
     assert process.returncode == code and not workers_of(slow)
     assert result(out)["exit"]["code"] == code and set(statuses(out).values()) == {"NOTRUN"}
     assert "NOTRUN" in (tmp_path / "r.html").read_text()
-    assert "4 of 4 cases were not judged" in err and "--resume goes on" in err
+    assert "4 of 4 cases were not judged" in err and "with --resume goes on" in err
     run(slow, "--out", out, "--resume", code=1)
     assert "NOTRUN" not in statuses(out).values() and result(out)["exit"]["code"] == 1
 
@@ -193,8 +193,8 @@ def test_the_line_that_goes_on_can_be_typed(tmp_path):
     process = start(folder, "--out", tmp_path / "out", "--fail-fast")
     slow_worker(folder.name)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
-    line = re.search(r"; qconform (run .*) goes on", err).group(1)
+    out, _ = process.communicate(timeout=30)
+    line = re.search(r"^next +qconform (run .* --resume)$", out, re.M).group(1)
     assert "--fail-fast" not in line
     done = subprocess.run(f"'{PROGRAM}' {line}", shell=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False)
