@@ -302,6 +302,18 @@ static void step(struct rp_page *page, const char *text, const char *command)
     qw_text_add(page->out, "</li>\n");
 }
 
+/* What is left to say where no step and no command is known. */
+static const char *last_word(const struct qw_json *one)
+{
+    const char *hint = qw_json_get_text(qw_json_get(one, "error"), "hint", "");
+    if (*hint)
+        return hint;
+    if (rp_case_status(one)->outcome != RP_OUTCOME_PASSED)
+        return "See the reason above.";
+    return rp_is_comparison(one) ? "Nothing: the two recordings are equal."
+                                 : "Nothing: keep the recording as a witness that this combination conforms.";
+}
+
 void rp_html_next_steps(struct rp_page *page, const struct qw_json *one)
 {
     const struct qw_json *steps = qw_json_get(one, "next_steps");
@@ -318,10 +330,7 @@ void rp_html_next_steps(struct rp_page *page, const struct qw_json *one)
     if (!qw_json_size(steps) && rp_add_next_command(&command, one))
         step(page, "Look closer:", command.bytes);
     else if (!qw_json_size(steps))
-        step(page,
-             rp_is_comparison(one) ? "Nothing: the two recordings are equal."
-                                   : "Nothing: keep the recording as a witness that this combination conforms.",
-             NULL);
+        step(page, last_word(one), NULL);
     qw_text_add(page->out, "</ol>\n</section>\n");
     qw_text_free(&command);
 }

@@ -189,6 +189,24 @@ Test(html, a_run_says_what_was_required_beside_each_verdict)
     free(page);
 }
 
+/* Only of a recording that conforms is nothing left to do. */
+Test(html, a_case_without_a_recording_is_told_what_to_mend)
+{
+    struct qw_json *document = load_document("error"), *whole = qw_json_copy(document);
+    const struct qw_json *first = qw_json_first(qw_json_get(whole, "cases"));
+    struct qw_json *one = qw_json_add(qw_json_set(document, "cases", qw_json_array()), qw_json_copy(first));
+    qw_json_set_text(one, "recording", "");
+    char *page = render(document);
+    expect_in_order(page, (const char *const[]){"What to do next</h2>", "<li>record again with qconform record", NULL});
+    cr_expect_null(strstr(page, "keep the recording as a witness"));
+    free(page);
+    page = render_sample("healthy");
+    cr_expect(strstr(page, "keep the recording as a witness"));
+    free(page);
+    qw_json_free(whole);
+    qw_json_free(document);
+}
+
 Test(html, of_a_long_run_what_needs_attention_is_told)
 {
     struct qw_json *document = load_document("statuses"), *many = qw_json_copy(document);
