@@ -28,9 +28,9 @@ bool qc_duration_read(double *seconds, const char *text)
     size_t whole = strspn(text, DIGITS), point = text[whole] == '.', rest = point ? strspn(text + whole + 1, DIGITS) : 0;
     if (whole < 1 || whole > 6 || rest > 3 || (point && !rest))
         return false;
-    double value = (double)strtol(text, NULL, 10), place = 0.1;
-    for (size_t i = 0; i < rest; i++, place /= 10)
-        value += place * (text[whole + 1 + i] - '0');
+    double value = (double)strtol(text, NULL, 10), place = 1;
+    for (size_t i = 0; i < rest; i++)
+        value += (place /= 10) * (text[whole + 1 + i] - '0');
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(text + whole + point + rest, units[i].name)) {
             *seconds = value * units[i].seconds;
