@@ -79,6 +79,7 @@ static const struct {
     {"max-size", "SIZE", "the largest file to write: 500k, 20M, 2G; a larger run is refused before it begins"},
     {"logits-rows", "ROWS", "only these positions of the logits: -1 (the last), 0,5,6"},
     {"cache-rows", "all|appended", "appended: of a cache only what each step appended"},
+    {"no-prompt-values", NULL, "with shapes and stats: of the trained virtual tokens only what they look like"},
     {"weights", NULL, "embed the weights"},
     {"no-weights", NULL, "leave the weights out"},
     {"model-dir", "DIR", "name this folder for the model's weights"},
