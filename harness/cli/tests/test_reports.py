@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 import jsonschema
 import pytest
 
-from conftest import FOREIGN, RECORDINGS, ROOT
+from conftest import FOREIGN, RECORDINGS, PROGRAM, ROOT
 
 BAD = RECORDINGS / "qwen2-prompt-tf4.44.2-peft0.12.0.h5"
 RAISED = RECORDINGS / "qwen2-prompt-tf4.42.4-peft0.11.1.h5"
@@ -43,7 +43,7 @@ def judged(tmp_path_factory):
     """Short documents of every kind: one that fails, one that raised, one comparison."""
     import subprocess
     path = tmp_path_factory.mktemp("judged") / "r.json"
-    subprocess.run([str(ROOT / "build" / "qconform"), "diagnose", "-q", str(BAD), str(RAISED), "--json-out", str(path)], cwd=ROOT,
+    subprocess.run([str(PROGRAM), "diagnose", "-q", str(BAD), str(RAISED), "--json-out", str(path)], cwd=ROOT,
                    stdout=subprocess.DEVNULL)
     document = json.loads(path.read_text())
     for name, count in {"sites": 3, "findings": 1, "parties": 1, "cache_lengths": 1, "next_steps": 1}.items():
