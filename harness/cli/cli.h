@@ -136,9 +136,6 @@ int cli_unknown_verb(const char *name);
  * Free with free(). */
 char *cli_recorder_find(void);
 
-/* Runs tasks in workers, shows the result document and gives the exit code. */
-int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options);
-
 /* "qconform: …" on stderr, one line whatever the arguments hold; gives `code`. */
 int cli_complain(enum qc_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_complain_error(const struct qw_error *error);

@@ -35,7 +35,8 @@ static bool see_time(void *user)
     return false;
 }
 
-int cli_run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options)
+/* Runs tasks in workers, shows the result document and gives the exit code. */
+static int run_tasks(const struct qc_task *tasks, int count, const struct cli_options *options)
 {
     struct qw_json **cases = QW_NEW_ARRAY(struct qw_json *, count);
     int64_t bytes = 0;
@@ -69,7 +70,7 @@ int cli_diagnose(const struct cli_options *options)
         tasks[i].places = options->places;
         tasks[i].selection = options->selection;
     }
-    int code = cli_run_tasks(tasks, options->count, options);
+    int code = run_tasks(tasks, options->count, options);
     free(tasks);
     return code;
 }
@@ -85,5 +86,5 @@ int cli_compare(const struct cli_options *options)
     task.floor = options->floor;
     if (!options->floor && (options->places.model || options->places.adapter || options->selection.precision))
         return cli_complain(QC_EXIT_USAGE, "--model, --adapter and --precision say how the noise floor is found: add --floor");
-    return cli_run_tasks(&task, 1, options);
+    return run_tasks(&task, 1, options);
 }
